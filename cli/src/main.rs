@@ -1,0 +1,3 @@
+//! The `spanwire` command.
+
+fn main() {}

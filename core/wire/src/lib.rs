@@ -1,0 +1,1 @@
+//! The gRPC wire protocol, sans-IO.
