@@ -1,0 +1,250 @@
+//! The header block of a request: made on the client, checked on the server.
+
+use std::time::Duration;
+
+use http::header::{self as http_header, HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Method, Request, Response, StatusCode, Uri};
+
+use super::response::{refusal, trailers_only};
+use crate::encoding::{Encoding, EncodingSet};
+use crate::metadata::{Metadata, append_unreserved, size_of_headers};
+use crate::{Status, content_type, header, reset, timeout};
+
+/// Everything in front of the messages of a request.
+#[derive(Clone, Debug)]
+pub struct RequestHead {
+    /// The path, such as `/shop.v1.Orders/Get`. A static one costs no allocation.
+    pub method: PathAndQuery,
+    /// The virtual host, for `:authority`.
+    pub authority: Authority,
+    /// `http` or `https`.
+    pub scheme: Scheme,
+    /// What is left until the deadline; `None` for no limit.
+    pub timeout: Option<Duration>,
+    /// How compressed request messages are encoded.
+    pub encoding: Encoding,
+    /// The encodings the client can read.
+    pub accept: EncodingSet,
+    /// The `user-agent`.
+    pub user_agent: HeaderValue,
+    /// Custom metadata; reserved names in it are not sent.
+    pub metadata: Metadata,
+}
+
+impl RequestHead {
+    /// The HTTP/2 request: POST, `te: trailers` (some servers insist on it), then the fields of gRPC, and
+    /// custom metadata last, as the specification asks for.
+    #[must_use]
+    pub fn into_http(self) -> Request<()> {
+        let mut headers = HeaderMap::with_capacity(6 + self.metadata.len());
+        if let Some(limit) = self.timeout {
+            headers.insert(header::GRPC_TIMEOUT.clone(), timeout::encode(limit));
+        }
+        headers.insert(http_header::TE, header::TRAILERS.clone());
+        headers.insert(http_header::CONTENT_TYPE, header::APPLICATION_GRPC.clone());
+        if self.encoding != Encoding::Identity {
+            headers.insert(header::GRPC_ENCODING.clone(), self.encoding.header_value());
+        }
+        let (name, value) = self.accept.field();
+        headers.insert(name, value);
+        headers.insert(http_header::USER_AGENT, self.user_agent);
+        append_unreserved(&mut headers, self.metadata.into_headers());
+
+        let mut uri = http::uri::Parts::default();
+        uri.scheme = Some(self.scheme);
+        uri.authority = Some(self.authority);
+        uri.path_and_query = Some(self.method);
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        // Only a missing part could fail, and none is missing.
+        *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
+        *request.headers_mut() = headers;
+        request
+    }
+}
+
+/// How much metadata one header block may bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of all fields but the pseudo-headers, each counted as name + value + 32. 16 KiB by default.
+    pub max_metadata_bytes: usize,
+    /// Number of fields, every cookie crumb and duplicate counted. 128 by default.
+    pub max_metadata_fields: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { max_metadata_bytes: 16 * 1024, max_metadata_fields: 128 }
+    }
+}
+
+impl Limits {
+    /// Checks a received header block.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED naming the limit and both sizes.
+    pub fn check(&self, headers: &HeaderMap) -> Result<(), Status> {
+        let fields = headers.len();
+        if fields > self.max_metadata_fields {
+            return Err(Status::resource_exhausted(format!(
+                "metadata of {fields} fields is larger than max_metadata_fields ({})",
+                self.max_metadata_fields
+            )));
+        }
+        let bytes = size_of_headers(headers);
+        if bytes > self.max_metadata_bytes {
+            return Err(Status::resource_exhausted(format!(
+                "metadata of {bytes} bytes is larger than max_metadata_bytes ({} bytes)",
+                self.max_metadata_bytes
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// A request that is a well-formed gRPC call.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// The path, with its leading slash. Shares the memory of the request.
+    pub method: PathAndQuery,
+    /// `:authority`, or the `host` field of a request without one.
+    pub authority: Authority,
+    /// The caller's time limit, never zero; `None` for no limit.
+    pub timeout: Option<Duration>,
+    /// How compressed request messages are encoded.
+    pub encoding: Encoding,
+    /// What the caller can read; the response must use one of these.
+    pub accept: EncodingSet,
+}
+
+/// A request that is answered without a handler.
+#[derive(Debug)]
+pub struct Refusal {
+    /// What to answer, with END_STREAM and no body.
+    pub response: Response<()>,
+    /// If set, answer nothing and reset the stream with this HTTP/2 error code.
+    pub reset: Option<u32>,
+}
+
+impl Refusal {
+    fn http(status: StatusCode, message: impl Into<String>) -> Refusal {
+        Refusal { response: refusal(status, &Status::internal(message)), reset: None }
+    }
+
+    fn status(status: Status) -> Refusal {
+        Refusal { response: trailers_only(status), reset: None }
+    }
+}
+
+/// Checks the head of a request, HTTP's own rules first. A refused request must not reach any interceptor
+/// or handler.
+///
+/// # Errors
+/// A [`Refusal`], in this order: a `connection` field (reset, PROTOCOL_ERROR); not POST (HTTP 405); not
+/// gRPC (HTTP 415); no authority, an unreadable one or two of them (HTTP 400); a path without a leading
+/// slash (UNIMPLEMENTED); too much metadata (RESOURCE_EXHAUSTED); an unknown encoding (UNIMPLEMENTED,
+/// with `grpc-accept-encoding`); an unreadable `grpc-timeout` (INTERNAL); a timeout of zero
+/// (DEADLINE_EXCEEDED). The HTTP refusals carry the gRPC status INTERNAL with the reason.
+pub fn accept_request(
+    parts: &Parts,
+    supported: EncodingSet,
+    limits: &Limits,
+) -> Result<Accepted, Box<Refusal>> {
+    let headers = &parts.headers;
+    if headers.contains_key(http_header::CONNECTION) {
+        let mut refusal =
+            Refusal::http(StatusCode::BAD_REQUEST, "connection header is not allowed in HTTP/2");
+        refusal.reset = Some(reset::PROTOCOL_ERROR);
+        return Err(Box::new(refusal));
+    }
+    if parts.method != Method::POST {
+        let message = format!("gRPC needs the method POST, not {}", parts.method);
+        let mut refusal = Refusal::http(StatusCode::METHOD_NOT_ALLOWED, message);
+        refusal.response.headers_mut().insert(http_header::ALLOW, header::POST.clone());
+        return Err(Box::new(refusal));
+    }
+    check_content_type(headers)?;
+    let authority = authority(parts)?;
+    let method = match parts.uri.path_and_query() {
+        Some(path) if path.as_str().starts_with('/') => path.clone(),
+        path => {
+            let path = path.map_or("", PathAndQuery::as_str);
+            return Err(status(Status::unimplemented(format!("path {path:?} has no leading slash"))));
+        }
+    };
+    limits.check(headers).map_err(status)?;
+    let encoding = request_encoding(headers, supported)?;
+    let timeout = request_timeout(headers)?;
+    Ok(Accepted { method, authority, timeout, encoding, accept: EncodingSet::from_headers(headers) })
+}
+
+fn status(status: Status) -> Box<Refusal> {
+    Box::new(Refusal::status(status))
+}
+
+fn http_refusal(http_status: StatusCode, message: impl Into<String>) -> Box<Refusal> {
+    Box::new(Refusal::http(http_status, message))
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Box<Refusal>> {
+    let found = headers.get(http_header::CONTENT_TYPE);
+    if found.is_some_and(content_type::is_grpc) {
+        return Ok(());
+    }
+    let message = match found {
+        Some(value) => format!("content-type \"{}\" is not gRPC", value.as_bytes().escape_ascii()),
+        None => "content-type is missing".to_owned(),
+    };
+    Err(http_refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
+}
+
+/// `:authority` counts and drops `host`; a lone `host` takes its place (gRFC A41). Either twice is an
+/// error: two readers of the request could choose differently.
+fn authority(parts: &Parts) -> Result<Authority, Box<Refusal>> {
+    let bad = |message: &str| http_refusal(StatusCode::BAD_REQUEST, message);
+    let mut hosts = parts.headers.get_all(http_header::HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(bad("request has two host headers"));
+    }
+    let authority = match (parts.uri.authority(), host) {
+        (Some(authority), _) => authority.clone(),
+        (None, Some(host)) => Authority::from_maybe_shared(bytes::Bytes::copy_from_slice(host.as_bytes()))
+            .map_err(|_| bad("host header is not an authority"))?,
+        (None, None) => return Err(bad("request has no :authority")),
+    };
+    if authority.as_str().is_empty() { Err(bad("request has an empty :authority")) } else { Ok(authority) }
+}
+
+fn request_encoding(headers: &HeaderMap, supported: EncodingSet) -> Result<Encoding, Box<Refusal>> {
+    let name = match Encoding::from_headers(headers) {
+        Ok(encoding) if supported.contains(encoding) => return Ok(encoding),
+        Ok(encoding) => encoding.name().to_owned(),
+        Err(name) => name,
+    };
+    let message = format!("grpc-encoding \"{name}\" is not supported; grpc-accept-encoding lists what is");
+    let mut refusal = Refusal::status(Status::unimplemented(message));
+    let (name, value) = supported.field();
+    refusal.response.headers_mut().insert(name, value);
+    Err(Box::new(refusal))
+}
+
+fn request_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Box<Refusal>> {
+    let Some(value) = headers.get(&header::GRPC_TIMEOUT) else { return Ok(None) };
+    match timeout::parse(value.as_bytes()) {
+        Ok(Some(Duration::ZERO)) => {
+            Err(status(Status::deadline_exceeded("deadline had passed before the call arrived")))
+        }
+        Ok(timeout) => Ok(timeout),
+        Err(error) => {
+            let text = value.as_bytes().escape_ascii();
+            Err(status(Status::internal(format!("grpc-timeout \"{text}\" cannot be read: {error}"))))
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;
