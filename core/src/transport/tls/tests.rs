@@ -1,0 +1,303 @@
+use std::fs;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::*;
+
+/// A private authority and what it signs.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        // A name of its own: two authorities of one name differ only by key, which is another error.
+        params.distinguished_name.push(DnType::CommonName, format!("{:02x?}", &key.public_key_raw()[..8]));
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, key).unwrap())
+    }
+
+    fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A certificate for `name`, and its key.
+    fn issue(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
+    }
+}
+
+async fn handshake(client: &ClientTls, server: &ServerTls, host: &str) -> (io::Result<Io>, io::Result<Io>) {
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let (client, server) = (client.build().unwrap(), server.build().unwrap());
+    // Each side drops its end when it fails, so the other never waits for ever.
+    tokio::join!(client.handshake(near.into(), host), server.handshake(far.into()))
+}
+
+/// Handshakes with a TLS peer that is not ours, to offer what we never offer.
+async fn handshake_with_alpn(alpn: &[&[u8]]) -> io::Result<Io> {
+    let authority = Authority::new();
+    let (certificate, key) = authority.issue("a.test");
+    let server = ServerTls::from_pem(certificate, key).build().unwrap();
+    let mut roots = RootCertStore::empty();
+    add_authorities(&mut roots, &[PemSource::Memory(authority.pem().into())]).unwrap();
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let connector = TlsConnector::from(Arc::new(config));
+    let name = ServerName::try_from("a.test").unwrap();
+    let (_, served) = tokio::join!(connector.connect(name, near), server.handshake(far.into()));
+    served
+}
+
+#[tokio::test]
+async fn bytes_pass_and_the_client_sees_the_servers_chain() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.issue("a.test");
+    let server = ServerTls::from_pem(certificate, key);
+    let client = ClientTls::new().with_ca_pem(authority.pem());
+    let (client, server) = handshake(&client, &server, "a.test").await;
+    let (mut client, mut server) = (client.unwrap(), server.unwrap());
+
+    client.write_all(b"ping").await.unwrap();
+    client.flush().await.unwrap();
+    let mut received = [0; 4];
+    server.read_exact(&mut received).await.unwrap();
+    assert_eq!(&received, b"ping");
+    assert!(client.is_tls() && server.is_tls());
+    assert!(client.is_write_vectored());
+    assert_eq!(client.tls_identity().unwrap().certificates().len(), 1);
+    assert_eq!(server.tls_identity(), None);
+}
+
+#[tokio::test]
+async fn a_client_certificate_reaches_the_server() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.issue("a.test");
+    let server = ServerTls::from_pem(certificate, key).client_ca_pem(authority.pem());
+    let (certificate, key) = authority.issue("client.test");
+    let leaf = PemSource::Memory(certificate.clone().into()).certificates("certificate").unwrap();
+    let client = ClientTls::new().with_ca_pem(authority.pem()).with_identity_pem(certificate, key);
+    let (_client, server) = handshake(&client, &server, "a.test").await;
+    assert_eq!(server.unwrap().tls_identity().unwrap().leaf(), leaf[0].as_ref());
+}
+
+#[tokio::test]
+async fn a_client_without_the_required_certificate_is_refused() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.issue("a.test");
+    let server = ServerTls::from_pem(certificate, key).client_ca_pem(authority.pem());
+    let client = ClientTls::new().with_ca_pem(authority.pem());
+    let (_, refused) = handshake(&client, &server, "a.test").await;
+    assert!(refused.unwrap_err().to_string().contains("peer sent no certificates"));
+
+    let (_, accepted) = handshake(&client, &server.require_client_auth(false), "a.test").await;
+    assert_eq!(accepted.unwrap().tls_identity(), None);
+}
+
+#[tokio::test]
+async fn a_client_certificate_of_another_authority_is_refused() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let (certificate, key) = authority.issue("a.test");
+    let server =
+        ServerTls::from_pem(certificate, key).client_ca_pem(authority.pem()).require_client_auth(false);
+    let (certificate, key) = other.issue("client.test");
+    let client = ClientTls::new().with_ca_pem(authority.pem()).with_identity_pem(certificate, key);
+    let (_, refused) = handshake(&client, &server, "a.test").await;
+    assert!(refused.unwrap_err().to_string().contains("invalid peer certificate"));
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_match_is_refused_unless_overridden() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.issue("a.test");
+    let server = ServerTls::from_pem(certificate, key);
+    let client = ClientTls::new().with_ca_pem(authority.pem());
+    let (refused, _) = handshake(&client, &server, "b.test").await;
+    let text = refused.unwrap_err().to_string();
+    assert!(text.starts_with("TLS handshake failed: ") && text.contains("b.test"), "{text}");
+
+    let (accepted, _) = handshake(&client.server_name("a.test"), &server, "b.test").await;
+    accepted.unwrap();
+}
+
+#[tokio::test]
+async fn an_unknown_authority_is_refused_with_advice() {
+    let (certificate, key) = Authority::new().issue("a.test");
+    let server = ServerTls::from_pem(certificate, key);
+    let client = ClientTls::new().with_ca_pem(Authority::new().pem());
+    let (refused, _) = handshake(&client, &server, "a.test").await;
+    let text = refused.unwrap_err().to_string();
+    assert!(text.contains("UnknownIssuer") && text.contains("was its CA given?"), "{text}");
+
+    let (accepted, _) = handshake(&client.danger_accept_any_certificate(), &server, "b.test").await;
+    accepted.unwrap();
+}
+
+#[tokio::test]
+async fn an_ip_address_is_a_valid_server_name() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.issue("::1");
+    let server = ServerTls::from_pem(certificate, key);
+    let client = ClientTls::new().with_ca_pem(authority.pem());
+    let (accepted, _) = handshake(&client, &server, "::1").await;
+    accepted.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_offers_no_alpn_is_refused() {
+    let text = handshake_with_alpn(&[]).await.unwrap_err().to_string();
+    assert_eq!(
+        text,
+        "TLS handshake failed: the client negotiated no protocol by ALPN; gRPC needs HTTP/2 (\"h2\")"
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_offers_only_http1_is_refused() {
+    let text = handshake_with_alpn(&[b"http/1.1"]).await.unwrap_err().to_string();
+    assert!(text.contains("no protocol in common"), "{text}");
+    handshake_with_alpn(&[b"http/1.1", b"h2"]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_selects_no_alpn_is_refused() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.issue("a.test");
+    let identity =
+        Identity { certificate: PemSource::Memory(certificate.into()), key: PemSource::Memory(key.into()) };
+    let (chain, key) = identity.load().unwrap();
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let client = ClientTls::new().with_ca_pem(authority.pem()).build().unwrap();
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let (refused, _) = tokio::join!(client.handshake(near.into(), "a.test"), acceptor.accept(far));
+    let text = refused.unwrap_err().to_string();
+    assert!(text.contains("the server negotiated no protocol by ALPN"), "{text}");
+}
+
+#[tokio::test]
+async fn a_peer_that_speaks_no_tls_is_named_so() {
+    let client = ClientTls::new().with_ca_pem(Authority::new().pem()).build().unwrap();
+    let (near, mut far) = tokio::io::duplex(64 * 1024);
+    far.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+    let text = client.handshake(near.into(), "a.test").await.unwrap_err().to_string();
+    assert!(text.contains("does not seem to speak TLS"), "{text}");
+}
+
+fn client_error(tls: ClientTls) -> String {
+    tls.build().unwrap_err().to_string()
+}
+
+fn server_error(certificate: &str, key: &str) -> String {
+    ServerTls::from_pem(certificate, key).build().unwrap_err().to_string()
+}
+
+#[test]
+fn unreadable_files_are_named() {
+    let text = client_error(ClientTls::new().with_ca_file("/nowhere/ca.pem"));
+    assert!(text.starts_with("CA certificate (/nowhere/ca.pem): cannot read the file: "), "{text}");
+    let text = ServerTls::from_files("/nowhere/a.pem", "/nowhere/a.key").build().unwrap_err().to_string();
+    assert!(text.starts_with("certificate (/nowhere/a.pem): cannot read the file: "), "{text}");
+}
+
+#[test]
+fn files_are_read_when_the_configuration_is_built() {
+    let folder = std::env::temp_dir().join(format!("spanwire-tls-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let (certificate_file, key_file) = (folder.join("a.pem"), folder.join("a.key"));
+    let tls = ServerTls::from_files(&certificate_file, &key_file);
+    let (certificate, key) = Authority::new().issue("a.test");
+    fs::write(&certificate_file, certificate).unwrap();
+    fs::write(&key_file, key).unwrap();
+    tls.build().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn pem_without_what_is_wanted_says_what_it_holds() {
+    let (certificate, key) = Authority::new().issue("a.test");
+    assert_eq!(server_error("hello", &key), "certificate (given in memory): no certificate found in PEM");
+    assert_eq!(
+        server_error(&key, &key),
+        "certificate (given in memory): no certificate found in PEM: it holds a private key"
+    );
+    assert_eq!(
+        server_error(&certificate, &certificate),
+        "private key (given in memory): no private key found in PEM: it holds a certificate"
+    );
+    assert_eq!(
+        client_error(ClientTls::new().with_ca_pem(b"\x30\x82\x01\x02".to_vec())),
+        "CA certificate (given in memory): no certificate found in PEM: it looks like DER, convert it to PEM"
+    );
+    let broken = certificate.replace("-----END CERTIFICATE-----", "");
+    assert!(server_error(&broken, &key).starts_with("certificate (given in memory): broken PEM: "));
+}
+
+#[test]
+fn a_key_of_another_certificate_is_refused() {
+    let authority = Authority::new();
+    let (certificate, _) = authority.issue("a.test");
+    let (_, key) = authority.issue("a.test");
+    let text = server_error(&certificate, &key);
+    assert!(text.starts_with("private key (given in memory): does not match the certificate"), "{text}");
+    let text =
+        client_error(ClientTls::new().with_ca_pem(authority.pem()).with_identity_pem(certificate, key));
+    assert!(text.contains("does not match the certificate"), "{text}");
+}
+
+#[test]
+fn an_encrypted_key_is_named_so() {
+    let (certificate, _) = Authority::new().issue("a.test");
+    for header in [
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\n",
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n",
+    ] {
+        assert_eq!(
+            server_error(&certificate, header),
+            "private key (given in memory): the private key is encrypted with a password: decrypt it first"
+        );
+    }
+}
+
+#[test]
+fn broken_der_inside_good_pem_is_refused() {
+    let (_, key) = Authority::new().issue("a.test");
+    let certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let text = server_error(certificate, &key);
+    assert!(text.starts_with("certificate (given in memory): cannot be used: "), "{text}");
+    let text = client_error(ClientTls::new().with_ca_pem(certificate));
+    assert!(text.starts_with("CA certificate (given in memory): cannot be used: "), "{text}");
+}
+
+#[test]
+fn impossible_settings_are_refused() {
+    let (certificate, key) = Authority::new().issue("a.test");
+    let tls = ServerTls::from_pem(certificate, key).require_client_auth(true);
+    assert_eq!(
+        tls.build().unwrap_err().to_string(),
+        "TLS server: client certificates are required but no client CA is given"
+    );
+    let tls = ClientTls::new().with_ca_pem(Authority::new().pem()).server_name("not a name");
+    assert!(client_error(tls).contains("\"not a name\" is neither a host name nor an IP address"));
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let (certificate, key) = Authority::new().issue("a.test");
+    let shown = format!("{:?}", ClientTls::new().with_identity_pem(certificate.clone(), key.clone()));
+    assert!(!shown.contains("PRIVATE") && shown.contains("bytes of PEM"), "{shown}");
+    assert!(!format!("{:?}", ServerTls::from_pem(certificate, key)).contains("PRIVATE"));
+}
