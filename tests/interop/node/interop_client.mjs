@@ -53,7 +53,8 @@ const options = flags({
 });
 const { TestService, UnimplementedService } = loadTesting();
 
-const clients = [];
+/** What is to be closed at the end, whatever the outcome. */
+const opened = [];
 
 /** A client on a channel of its own, to the server or to a relay before it. */
 function client({
@@ -72,7 +73,7 @@ function client({
   }
   if (options.server_host_override) all["grpc.default_authority"] = options.server_host_override;
   const made = new Service(`${host}:${port}`, credentials, all);
-  clients.push(made);
+  opened.push(made);
   return made;
 }
 
@@ -164,8 +165,14 @@ async function clientCompressedStreaming() {
   assert.equal(response.aggregated_payload_size, 73_086);
 }
 
-async function serverCompressedUnary() {
+async function meterBeforeServer() {
   const meter = await startWireMeter(options.server_host, Number(options.server_port));
+  opened.push(meter);
+  return meter;
+}
+
+async function serverCompressedUnary() {
+  const meter = await meterBeforeServer();
   const stub = client({ host: "127.0.0.1", port: meter.port });
   for (const value of [true, false]) {
     const before = meter.received;
@@ -173,11 +180,10 @@ async function serverCompressedUnary() {
     const arrived = meter.received - before;
     assert.equal(arrived < largeResponse, value, `compressed (${arrived} bytes on the wire)`);
   }
-  meter.close();
 }
 
 async function serverCompressedStreaming() {
-  const meter = await startWireMeter(options.server_host, Number(options.server_port));
+  const meter = await meterBeforeServer();
   const stub = client({ host: "127.0.0.1", port: meter.port });
   const wanted = [31_415, 92_653];
   const request = {
@@ -193,7 +199,6 @@ async function serverCompressedStreaming() {
     meter.received > wanted[1] && meter.received < wanted[0] + wanted[1],
     `${meter.received} bytes on the wire for one plain message of two`,
   );
-  meter.close();
 }
 
 async function serverStreaming() {
@@ -435,5 +440,5 @@ try {
   console.error(`${name}: FAIL: ${error.message}`);
   process.exitCode = 1;
 } finally {
-  for (const each of clients) each.close();
+  for (const each of opened) each.close();
 }

@@ -54,6 +54,9 @@ async function sendResponses(call, request) {
   }
 }
 
+/** The requests of a duplex call; plain iteration would end the answers with them. */
+const requestsOf = (call) => call.iterator({ destroyOnReturn: false });
+
 /** Makes a streaming handler of an async function; what it throws is the status. */
 function streaming(body) {
   return async (call) => {
@@ -104,7 +107,7 @@ const handlers = {
   }),
 
   FullDuplexCall: streaming(async (call) => {
-    for await (const request of call) {
+    for await (const request of requestsOf(call)) {
       failIfAsked(request.response_status);
       await sendResponses(call, request);
     }
@@ -112,7 +115,7 @@ const handlers = {
 
   HalfDuplexCall: streaming(async (call) => {
     const requests = [];
-    for await (const request of call) requests.push(request);
+    for await (const request of requestsOf(call)) requests.push(request);
     for (const request of requests) await sendResponses(call, request);
   }),
 };
