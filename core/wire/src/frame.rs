@@ -252,8 +252,10 @@ impl Deframer {
     /// Makes room for `more` bytes by doubling, but for no more than the awaited message needs.
     fn reserve(&mut self, more: usize) {
         let have = self.joined.len();
-        let missing = self.pending.map_or(0, |prefix| prefix.len.saturating_sub(have));
-        self.joined.reserve(more.max(missing.min(have)));
+        if self.joined.capacity() - have < more {
+            let missing = self.pending.map_or(0, |prefix| prefix.len.saturating_sub(have));
+            self.joined.reserve(more.max(missing.min(have)));
+        }
     }
 }
 

@@ -99,7 +99,7 @@ mod tests {
 
         #[test]
         fn decoding_never_fails(bytes in any::<Vec<u8>>()) {
-            percent_decode(&bytes);
+            let _ = percent_decode(&bytes);
         }
     }
 }

@@ -61,6 +61,8 @@ pub struct ClientCall {
     early: Option<Status>,
     end: Option<End>,
     state: State,
+    /// Headers came that were not the whole response.
+    answered: bool,
     /// The stream can bring nothing more.
     closed: bool,
     reset: Option<u32>,
@@ -101,6 +103,7 @@ impl ClientCall {
             early: None,
             end: None,
             state: State::Waiting,
+            answered: false,
             closed: false,
             reset: None,
         }
@@ -230,10 +233,11 @@ impl ClientCall {
         self.reset.filter(|_| !self.closed)
     }
 
-    /// Whether response headers (or an answer that is not gRPC) have arrived.
+    /// Whether response headers without END_STREAM have arrived. If not, the call is not committed:
+    /// it ended in a Trailers-Only response, or with no answer at all.
     #[must_use]
     pub fn has_headers(&self) -> bool {
-        self.state != State::Waiting
+        self.answered
     }
 
     /// How many bytes are held in incomplete or untaken messages.
@@ -309,6 +313,7 @@ impl ClientCall {
 
     fn on_response(&mut self, http_status: u16, mut headers: HeaderMap) {
         self.state = State::Receiving;
+        self.answered = true;
         if let Err(status) = self.limits.check(&headers) {
             return self.break_off(answered(status), reset::CANCEL);
         }
