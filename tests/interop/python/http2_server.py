@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import signal
 import struct
 import sys
@@ -222,10 +223,8 @@ class Connection(asyncio.Protocol):
                 self._window_opened.clear()
                 self._flush()
                 # The write buffer drains without an event: look again soon.
-                try:
+                with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._window_opened.wait(), 0.05)
-                except TimeoutError:
-                    pass
                 continue
             self._h2.send_data(stream, data[sent : sent + size], pad_length=padding)
             sent += size

@@ -304,17 +304,13 @@ def special_status_message(session: Session) -> None:
 
 def unimplemented_method(session: Session) -> None:
     stub = session.stub()
-    error = status_of(
-        lambda: stub.UnimplementedCall(empty_pb2.Empty(), timeout=CALL_LIMIT_SECONDS)
-    )
+    error = status_of(lambda: stub.UnimplementedCall(empty_pb2.Empty(), timeout=CALL_LIMIT_SECONDS))
     check_equal(error.code(), grpc.StatusCode.UNIMPLEMENTED, "status code")
 
 
 def unimplemented_service(session: Session) -> None:
     stub = test_pb2_grpc.UnimplementedServiceStub(session.channel())
-    error = status_of(
-        lambda: stub.UnimplementedCall(empty_pb2.Empty(), timeout=CALL_LIMIT_SECONDS)
-    )
+    error = status_of(lambda: stub.UnimplementedCall(empty_pb2.Empty(), timeout=CALL_LIMIT_SECONDS))
     check_equal(error.code(), grpc.StatusCode.UNIMPLEMENTED, "status code")
 
 
@@ -345,12 +341,8 @@ def timeout_on_sleeping_server(session: Session) -> None:
 
 def pick_first_unary(session: Session) -> None:
     stub = session.stub()
-    request = messages_pb2.SimpleRequest(
-        response_size=1, payload=payload(1), fill_server_id=True
-    )
-    servers = {
-        stub.UnaryCall(request, timeout=CALL_LIMIT_SECONDS).server_id for _ in range(100)
-    }
+    request = messages_pb2.SimpleRequest(response_size=1, payload=payload(1), fill_server_id=True)
+    servers = {stub.UnaryCall(request, timeout=CALL_LIMIT_SECONDS).server_id for _ in range(100)}
     check_equal(len(servers), 1, "servers that answered")
     check("" not in servers, "the server gave no server_id")
 

@@ -1,0 +1,182 @@
+"""Builds and installs what a runner needs, once, with visible progress.
+
+Each step leaves a stamp: a hash of the files that it was made from. A step
+whose stamp fits is not run again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from harness.paths import CERTS, INTEROP, INTEROP_OUT, PYTHON_OUT, ROOT, VENV, VENV_PYTHON, shown
+
+GO_PROGRAMS = ("client", "server", "http2")
+
+
+class SetupFailed(Exception):
+    """A step failed; the text has its command and its output."""
+
+
+def say(text: str) -> None:
+    """One line of progress, at once."""
+    print(text, flush=True)
+
+
+def command(argv: Sequence[str | Path], cwd: Path = ROOT, quiet: bool = True) -> None:
+    """Runs one set-up command; its output is shown only if it fails."""
+    words = [str(word) for word in argv]
+    if shutil.which(words[0]) is None:
+        raise SetupFailed(f"{words[0]} is not installed, or not on the PATH")
+    done = subprocess.run(
+        words,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if quiet else None,
+        stderr=subprocess.STDOUT if quiet else None,
+        check=False,
+    )
+    if done.returncode != 0:
+        output = (done.stdout or b"").decode(errors="replace")
+        raise SetupFailed(f"{' '.join(words)} (in {shown(cwd)}): exit {done.returncode}\n{output}")
+
+
+def _hash(inputs: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(inputs):
+        digest.update(shown(path).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def step(
+    title: str,
+    stamp: Path,
+    inputs: Iterable[Path],
+    products: Iterable[Path],
+    make: Callable[[], None],
+) -> None:
+    """Runs `make` unless the stamp fits the inputs and all products are there."""
+    wanted = _hash(inputs)
+    found = stamp.read_text() if stamp.is_file() else ""
+    if found == wanted and all(product.exists() for product in products):
+        return
+    say(f"setting up: {title} …")
+    began = time.monotonic()
+    make()
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(wanted)
+    say(f"setting up: {title}: done in {time.monotonic() - began:.0f} s")
+
+
+def python_packages() -> None:
+    """The virtual environment with grpcio and the helpers, in .venv."""
+    requirements = INTEROP / "python" / "requirements.txt"
+
+    def make() -> None:
+        if not VENV_PYTHON.exists():
+            command([sys.executable, "-m", "venv", VENV])
+        command([VENV_PYTHON, "-m", "pip", "install", "--quiet", "-r", requirements])
+
+    step(
+        "Python packages (grpcio)",
+        VENV / ".interop-stamp",
+        [requirements],
+        [VENV_PYTHON],
+        make,
+    )
+
+
+def python_messages() -> None:
+    """The messages and stubs of grpc.testing for grpcio.
+
+    Python code for `grpc/testing/*.proto` would land in a package `grpc`,
+    which is grpcio's own. So the files are compiled as `interop_pb/*.proto`;
+    the names on the wire come from their package statement and stay.
+    """
+    sources = list((ROOT / "proto" / "grpc" / "testing").glob("*.proto"))
+    if not sources:
+        raise SetupFailed("proto/grpc/testing has no .proto files")
+    copies = INTEROP_OUT / "proto" / "interop_pb"
+
+    def make() -> None:
+        copies.mkdir(parents=True, exist_ok=True)
+        PYTHON_OUT.mkdir(parents=True, exist_ok=True)
+        for source in sources:
+            text = re.sub(r'(import\s+")grpc/testing/', r"\1interop_pb/", source.read_text())
+            (copies / source.name).write_text(text)
+        files = [f"interop_pb/{source.name}" for source in sources]
+        out = [f"--{kind}_out={PYTHON_OUT}" for kind in ("python", "grpc_python")]
+        include = f"--proto_path={copies.parent}"
+        command([VENV_PYTHON, "-m", "grpc_tools.protoc", include, *out, *files])
+
+    step(
+        "Python messages of grpc.testing",
+        PYTHON_OUT / ".stamp",
+        [*sources, INTEROP / "python" / "requirements.txt"],
+        [PYTHON_OUT / "interop_pb" / "test_pb2_grpc.py"],
+        make,
+    )
+
+
+def certificates() -> None:
+    """A test CA and a server certificate that are made on this machine."""
+    script = INTEROP / "python" / "make_certs.py"
+    # They run out after a year, and a build folder may live longer.
+    ca = CERTS / "ca.pem"
+    if ca.exists() and time.time() - ca.stat().st_mtime > 300 * 24 * 3600:
+        shutil.rmtree(CERTS)
+    step(
+        "test certificates",
+        CERTS / ".stamp",
+        [script],
+        [CERTS / name for name in ("ca.pem", "server.pem", "server.key")],
+        lambda: command([VENV_PYTHON, script, CERTS]),
+    )
+
+
+def go_programs() -> None:
+    """grpc-go's own interop programs, from its module."""
+    folder = INTEROP / "go"
+    products = {name: INTEROP_OUT / f"go-{name}" for name in GO_PROGRAMS}
+
+    def make() -> None:
+        INTEROP_OUT.mkdir(parents=True, exist_ok=True)
+        for name, product in products.items():
+            package = f"google.golang.org/grpc/interop/{name}"
+            command(["go", "build", "-o", product, package], cwd=folder)
+
+    step(
+        "grpc-go interop programs (a minute when cold)",
+        INTEROP_OUT / ".go-stamp",
+        [folder / name for name in ("go.mod", "go.sum", "tools.go")],
+        products.values(),
+        make,
+    )
+
+
+def node_packages(folder: Path) -> None:
+    """The packages that a package-lock.json names, in its folder."""
+    modules = folder / "node_modules"
+    step(
+        f"Node packages of {shown(folder)}",
+        modules / ".spanwire-stamp",
+        [folder / "package-lock.json"],
+        [modules],
+        # No package here needs its install script; none is run.
+        lambda: command(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder),
+    )
+
+
+def cargo_build(package: str) -> None:
+    """The programs of one crate of the workspace, in target/debug."""
+    say(f"setting up: cargo build -p {package} …")
+    quiet = [] if os.isatty(2) else ["--quiet"]
+    command(["cargo", "build", "--locked", "-p", package, *quiet], quiet=False)
