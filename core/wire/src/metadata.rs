@@ -34,6 +34,18 @@ const BINARY_SUFFIX: &str = "-bin";
 /// The metadata of a request, of response headers or of trailers.
 ///
 /// A name may have several values; their order is kept. Lookups ignore the case of the name.
+///
+/// ```
+/// use spanwire_wire::Metadata;
+///
+/// let mut metadata = Metadata::new();
+/// metadata.insert("tenant", "north")?;
+/// metadata.append_bin("trace-bin", [0xab, 0xab])?;
+/// assert_eq!(metadata.get("tenant"), Some("north"));
+/// assert_eq!(metadata.get_bin("trace-bin").as_deref(), Some(&[0xab, 0xab][..]));
+/// assert!(metadata.insert("grpc-timeout", "1S").is_err(), "reserved for the protocol");
+/// # Ok::<(), spanwire_wire::MetadataError>(())
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Metadata(HeaderMap);
 

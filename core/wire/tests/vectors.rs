@@ -13,8 +13,11 @@ use spanwire_wire::frame::Deframer;
 use spanwire_wire::status::{percent_decode, percent_encode};
 use spanwire_wire::{Encoding, EncodingSet, Metadata, Status, timeout};
 
+/// Checks one case; the text names it in a failure.
+type Reader = fn(&Value, &str);
+
 /// Runs every case of a file; each key must have its reader.
-fn run(file: &str, readers: &[(&str, fn(&Value, &str))]) {
+fn run(file: &str, readers: &[(&str, Reader)]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors").join(file);
     let lists: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let lists = lists.as_object().unwrap();
