@@ -1,0 +1,328 @@
+//! The frame watcher: a byte stream between HTTP/2 and the socket (or TLS) that sees every frame header pass.
+//!
+//! The HTTP/2 layer answers PING and SETTINGS by itself, resets streams by itself, and shows none of it. What gRPC needs
+//! to know of that (ping strikes, floods, a GOAWAY's debug data, which streams really went out) is read here, from the
+//! nine bytes of each frame header. Bytes pass through untouched.
+//!
+//! ```text
+//!   h2  ── write ──►  Watched ── scan what was accepted ──►  socket
+//!   h2  ◄── read ───  Watched ◄── scan what came ──────────  socket
+//!                        │ a limit is exceeded
+//!                        ▼
+//!    boundary ─► GOAWAY ─► flush ─► shutdown ─► drain ─► reads and writes fail
+//! ```
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+pub(crate) use self::facts::{GoAway, Limit, WireFacts};
+use self::farewell::Farewell;
+pub(crate) use self::police::Policing;
+use self::police::{Moment, Police};
+use self::scan::{FrameHead, FrameScanner, FrameSink, kind};
+
+mod facts;
+mod farewell;
+mod police;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+/// Which end of the connection this is: the client's bytes begin with a preface that is no frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// We opened the connection.
+    Client,
+    /// We accepted it.
+    Server,
+}
+
+/// The error that reads and writes end in when the peer exceeded a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LimitExceeded(pub(crate) Limit);
+
+impl fmt::Display for LimitExceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the peer exceeded a limit ({}); connection closed with ENHANCE_YOUR_CALM", self.0)
+    }
+}
+
+impl std::error::Error for LimitExceeded {}
+
+impl From<LimitExceeded> for io::Error {
+    fn from(error: LimitExceeded) -> Self {
+        io::Error::other(error)
+    }
+}
+
+/// A byte stream whose HTTP/2 frames are watched.
+///
+/// To be polled by one task only, as the HTTP/2 layer does.
+#[derive(Debug)]
+pub(crate) struct Watched<T> {
+    io: T,
+    reader: FrameScanner,
+    writer: FrameScanner,
+    inspector: Inspector,
+    farewell: Option<Box<Farewell>>,
+    /// Waits for acknowledgements to be written before it reads on.
+    paused_reader: Option<Waker>,
+}
+
+impl<T> Watched<T> {
+    /// Watches `io`, on which nothing was sent yet. Without `policing` nothing is limited.
+    ///
+    /// The facts live as long as anyone holds them, also after the connection.
+    pub(crate) fn new(io: T, role: Role, policing: Option<Policing>) -> (Self, Arc<WireFacts>) {
+        let facts = Arc::new(WireFacts::default());
+        let (reader, writer) = match role {
+            Role::Client => (FrameScanner::default(), FrameScanner::after_preface()),
+            Role::Server => (FrameScanner::after_preface(), FrameScanner::default()),
+        };
+        let inspector = Inspector {
+            facts: facts.clone(),
+            police: policing.map(Police::new),
+            moment: Moment::default(),
+            go_away: Vec::new(),
+            role,
+        };
+        (Self { io, reader, writer, inspector, farewell: None, paused_reader: None }, facts)
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Watched<T> {
+    /// Begins the end of the connection if a limit is exceeded.
+    fn check_limits(&mut self) {
+        if self.farewell.is_none()
+            && let Some(limit) = self.inspector.exceeded()
+        {
+            self.inspector.facts.set_limit_exceeded(limit);
+            let last_stream = match self.inspector.role {
+                Role::Client => 0,
+                Role::Server => self.inspector.facts.max_read_stream(),
+            };
+            tracing::debug!(limit = limit.name(), "the peer exceeded a limit: closing the connection");
+            self.farewell = Some(Box::new(Farewell::new(limit, last_stream)));
+        }
+    }
+
+    /// Moves the end on. Ready with the error once it is over; pending for ever without one.
+    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<LimitExceeded> {
+        match &mut self.farewell {
+            Some(farewell) => {
+                farewell.poll(&mut self.io, cx, self.writer.bytes_to_boundary() == 0).map(LimitExceeded)
+            }
+            None => Poll::Pending,
+        }
+    }
+
+    /// Takes note of the `written` first bytes of `bufs`.
+    fn wrote(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>], mut written: usize) {
+        self.inspector.moment = Moment::default();
+        for buf in bufs {
+            let part = &buf[..buf.len().min(written)];
+            self.writer.scan(part, &mut Written(&mut self.inspector));
+            written -= part.len();
+            if written == 0 {
+                break;
+            }
+        }
+        self.check_limits();
+        if self.farewell.is_some() {
+            // It goes on with the next read, and nothing but this write can tell the reader.
+            cx.waker().wake_by_ref();
+        }
+        let stopped = self.inspector.police.as_ref().is_some_and(Police::must_stop_reading);
+        if !stopped && let Some(reader) = self.paused_reader.take() {
+            reader.wake();
+        }
+    }
+
+    /// Lets a frame that is half written be finished, and no other be begun; then says goodbye.
+    fn poll_last_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let room = self.writer.bytes_to_boundary();
+        if room == 0 {
+            return self.poll_farewell(cx).map(|error| Err(error.into()));
+        }
+        let buf = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
+        let buf = &buf[..buf.len().min(room)];
+        let result = Pin::new(&mut self.io).poll_write(cx, buf);
+        if let Poll::Ready(Ok(written)) = result {
+            self.wrote(cx, &[IoSlice::new(buf)], written);
+        }
+        result
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.farewell.is_some() {
+            return this.poll_farewell(cx).map(|error| Err(error.into()));
+        }
+        if this.inspector.police.as_ref().is_some_and(Police::must_stop_reading) {
+            this.paused_reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        let result = Pin::new(&mut this.io).poll_read(cx, buf);
+        match result {
+            Poll::Ready(Ok(())) => {
+                let new = &buf.filled()[before..];
+                this.inspector.moment = Moment::default();
+                this.inspector.facts.read_bytes.add(new.len() as u64);
+                this.reader.scan(new, &mut Read(&mut this.inspector));
+                this.check_limits();
+                if this.farewell.is_some() {
+                    buf.set_filled(before);
+                    return this.poll_farewell(cx).map(|error| Err(error.into()));
+                }
+            }
+            Poll::Pending => this.inspector.batch_ends(),
+            Poll::Ready(Err(_)) => {}
+        }
+        result
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.farewell.is_some() {
+            return this.poll_last_write(cx, &[IoSlice::new(buf)]);
+        }
+        let result = Pin::new(&mut this.io).poll_write(cx, buf);
+        if let Poll::Ready(Ok(written)) = result {
+            this.wrote(cx, &[IoSlice::new(buf)], written);
+        }
+        result
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.farewell.is_some() {
+            return this.poll_last_write(cx, bufs);
+        }
+        let result = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        if let Poll::Ready(Ok(written)) = result {
+            this.wrote(cx, bufs, written);
+        }
+        result
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
+
+/// What both directions report to.
+#[derive(Debug)]
+struct Inspector {
+    facts: Arc<WireFacts>,
+    police: Option<Police>,
+    moment: Moment,
+    /// The payload of a GOAWAY that is coming in.
+    go_away: Vec<u8>,
+    role: Role,
+}
+
+impl Inspector {
+    fn exceeded(&self) -> Option<Limit> {
+        self.police.as_ref().and_then(Police::exceeded)
+    }
+
+    fn batch_ends(&mut self) {
+        if let Some(police) = &mut self.police {
+            police.batch_ends(&self.facts);
+        }
+    }
+}
+
+/// Frames that came in.
+struct Read<'a>(&'a mut Inspector);
+
+impl FrameSink for Read<'_> {
+    fn frame(&mut self, head: FrameHead) -> bool {
+        let Inspector { facts, police, moment, .. } = &mut *self.0;
+        facts.read_frames.add(1);
+        match head.kind {
+            kind::DATA => {
+                facts.read_data_bytes.add(u64::from(head.length));
+                return false;
+            }
+            kind::HEADERS => {
+                let new = facts.raise_read_stream(head.stream);
+                if new {
+                    facts.call_begins();
+                }
+                if let Some(police) = police {
+                    police.headers_read(new.then_some(head.stream));
+                }
+                return false;
+            }
+            kind::RST_STREAM => facts.resets_read.add(1),
+            kind::PING if !head.is_ack() => facts.pings_read.add(1),
+            kind::SETTINGS if !head.is_ack() => facts.settings_read.add(1),
+            kind::PING | kind::SETTINGS | kind::PUSH_PROMISE | kind::GOAWAY | kind::CONTINUATION => {}
+            _ => facts.glitches_read.add(1),
+        }
+        if let Some(police) = police {
+            police.control_read(head, facts, moment);
+        }
+        head.kind == kind::GOAWAY
+    }
+
+    fn payload(&mut self, bytes: &[u8], last: bool) {
+        const MAX: usize = 8 + facts::MAX_GO_AWAY_DEBUG;
+        let kept = &mut self.0.go_away;
+        kept.extend_from_slice(&bytes[..bytes.len().min(MAX - kept.len())]);
+        if last {
+            if let Some(go_away) = GoAway::parse(kept) {
+                self.0.facts.add_go_away(go_away);
+            }
+            kept.clear();
+        }
+    }
+}
+
+/// Frames that went out.
+struct Written<'a>(&'a mut Inspector);
+
+impl FrameSink for Written<'_> {
+    fn frame(&mut self, head: FrameHead) -> bool {
+        let Inspector { facts, police, moment, .. } = &mut *self.0;
+        facts.written_frames.add(1);
+        match head.kind {
+            kind::DATA => facts.written_data.add(1),
+            kind::HEADERS => {
+                facts.written_headers.add(1);
+                facts.raise_written_stream(head.stream);
+            }
+            kind::RST_STREAM => facts.resets_written.add(1),
+            _ => {}
+        }
+        if let Some(police) = police {
+            police.frame_written(head, facts, moment);
+        }
+        false
+    }
+
+    fn payload(&mut self, _bytes: &[u8], _last: bool) {}
+}
