@@ -1,1 +1,36 @@
-//! Code generation.
+//! Client and server code from protobuf descriptors.
+//!
+//! # In `build.rs`
+//!
+//! ```no_run
+//! fn main() -> Result<(), spanwire_codegen::Error> {
+//!     spanwire_codegen::build().include("proto").compile(&["proto/shop/v1/orders.proto"])
+//! }
+//! ```
+//!
+//! and in the crate, `spanwire::include_proto!("shop.v1")` inside of a module, or
+//! `spanwire::include_protos!()` for the whole tree of packages. No `protoc` is needed.
+//!
+//! # The parts
+//!
+//! `.proto` files → [`compile`] → [`Descriptors`] → [`Generator`] (one module per [`Language`]) →
+//! [`GeneratedFile`]s. The build helper ([`build()`]), the compiler plugin ([`plugin`]) and the `spanwire gen`
+//! command differ only in where the descriptors come from and where the files go.
+
+mod build_script;
+mod comment;
+mod compile;
+mod descriptors;
+mod diagnostic;
+mod editions;
+mod encoded;
+mod generator;
+pub mod plugin;
+mod protoc;
+mod rust;
+
+pub use build_script::{Build, build};
+pub use compile::compile;
+pub use descriptors::{Descriptors, File};
+pub use diagnostic::{Diagnostic, Error, position};
+pub use generator::{GeneratedFile, Generator, Language};

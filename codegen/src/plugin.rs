@@ -1,0 +1,91 @@
+//! The protocol between `protoc` (or buf) and its plugins: a `CodeGeneratorRequest` on standard input, a
+//! `CodeGeneratorResponse` on standard output. Spec: `google/protobuf/compiler/plugin.proto`.
+
+use prost::Message;
+
+use crate::descriptors::File;
+use crate::{Descriptors, Error, Generator, editions, encoded};
+
+// Field numbers of CodeGeneratorRequest.
+const FILE_TO_GENERATE: u64 = 1;
+const PARAMETER: u64 = 2;
+const PROTO_FILE: u64 = 15;
+
+/// FEATURE_PROTO3_OPTIONAL and FEATURE_SUPPORTS_EDITIONS.
+const FEATURES: u64 = 1 | 2;
+
+/// `EDITION_PROTO2`: what came before editions counts as the oldest of them here.
+const EDITION_PROTO2: i32 = 998;
+
+/// `CodeGeneratorResponse` with the fields on editions, which `prost-types` does not have.
+#[derive(Clone, PartialEq, Message)]
+struct Response {
+    #[prost(string, optional, tag = "1")]
+    error: Option<String>,
+    #[prost(uint64, tag = "2")]
+    supported_features: u64,
+    #[prost(int32, tag = "3")]
+    minimum_edition: i32,
+    #[prost(int32, tag = "4")]
+    maximum_edition: i32,
+    #[prost(message, repeated, tag = "15")]
+    file: Vec<ResponseFile>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ResponseFile {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "15")]
+    content: String,
+}
+
+/// Answers one request with code of the given language: takes and returns encoded messages. What is wrong with the
+/// `.proto` files or the options is part of the answer, as the protocol wants it.
+///
+/// Code is generated for the packages of the files that are asked for; options are separated by commas.
+///
+/// # Errors
+/// When `request` is no `CodeGeneratorRequest`.
+pub fn run(language: &str, request: &[u8]) -> Result<Vec<u8>, Error> {
+    let fields = encoded::fields(request)?;
+    let text = |content: &[u8]| String::from_utf8_lossy(content).into_owned();
+    let of = |number| fields.iter().filter(move |field| field.number == number).map(|field| field.content);
+    let requested: Vec<String> = of(FILE_TO_GENERATE).map(text).collect();
+    let parameter = of(PARAMETER).map(text).next_back().unwrap_or_default();
+
+    let mut response = Response {
+        supported_features: FEATURES,
+        minimum_edition: EDITION_PROTO2,
+        maximum_edition: editions::NEWEST,
+        ..Response::default()
+    };
+    match generate(language, &parameter, of(PROTO_FILE), &requested) {
+        Ok(files) => response.file = files,
+        Err(error) => response.error = Some(error.to_string()),
+    }
+    Ok(response.encode_to_vec())
+}
+
+fn generate<'a>(
+    language: &str,
+    parameter: &str,
+    files: impl Iterator<Item = &'a [u8]>,
+    requested: &[String],
+) -> Result<Vec<ResponseFile>, Error> {
+    let mut generator = Generator::new(language)?;
+    // Plugins are called per file or per folder: a mod.rs of one call would overwrite that of another.
+    generator.set("mod_file=")?;
+    generator.set("imports=false")?;
+    for option in parameter.split(',').filter(|option| !option.trim().is_empty()) {
+        generator.set(option)?;
+    }
+    let mut list = Vec::new();
+    for descriptor in files {
+        let mut file = File::decode(descriptor, false)?;
+        file.requested = requested.iter().any(|name| name == file.descriptor.name());
+        list.push(file);
+    }
+    let files = generator.generate(&Descriptors::new(list))?;
+    Ok(files.into_iter().map(|file| ResponseFile { name: file.path, content: file.content }).collect())
+}

@@ -1,0 +1,86 @@
+//! The plugin as protoc and buf call it.
+#![allow(clippy::unwrap_used)] // Tests and their helpers: a panic is the failure.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use prost::Message;
+use prost_types::compiler::{CodeGeneratorRequest, CodeGeneratorResponse};
+
+fn request(files: &[&str], parameter: &str) -> CodeGeneratorRequest {
+    let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/protos");
+    let set = protox::compile(files, [protos]).unwrap();
+    CodeGeneratorRequest {
+        file_to_generate: files.iter().map(|&file| file.to_owned()).collect(),
+        parameter: (!parameter.is_empty()).then(|| parameter.to_owned()),
+        proto_file: set.file,
+        ..CodeGeneratorRequest::default()
+    }
+}
+
+fn run(input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_protoc-gen-spanwire-rust"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn respond(request: &CodeGeneratorRequest) -> CodeGeneratorResponse {
+    let output = run(&request.encode_to_vec());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    CodeGeneratorResponse::decode(output.stdout.as_slice()).unwrap()
+}
+
+#[test]
+fn the_answer_is_what_the_library_generates() {
+    let response = respond(&request(&["orders.proto"], ""));
+    assert_eq!(response.error, None);
+    let names: Vec<_> = response.file.iter().map(|file| file.name()).collect();
+    assert_eq!(names, ["shop.v1.rs"], "no imports, and no mod.rs that another call could overwrite");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/shop.v1.rs");
+    let golden = std::fs::read_to_string(golden).unwrap();
+    assert_eq!(response.file[0].content(), golden);
+}
+
+#[test]
+fn optional_fields_and_editions_are_announced() {
+    let output = run(&request(&["orders.proto"], "").encode_to_vec());
+    let response = CodeGeneratorResponse::decode(output.stdout.as_slice()).unwrap();
+    assert_eq!(response.supported_features(), 1 | 2);
+}
+
+#[test]
+fn options_are_separated_by_commas() {
+    let response = respond(&request(&["orders.proto"], "bytes=.,mod_file=mod.rs"));
+    let names: Vec<_> = response.file.iter().map(|file| file.name()).collect();
+    assert_eq!(names, ["mod.rs", "shop.v1.rs"]);
+    assert!(response.file[1].content().contains("bytes::Bytes"));
+}
+
+#[test]
+fn a_wrong_option_is_part_of_the_answer() {
+    let response = respond(&request(&["orders.proto"], "colour=red"));
+    assert!(response.error().starts_with("rust has no option \"colour\""));
+    assert!(response.file.is_empty());
+}
+
+#[test]
+fn input_that_is_no_request_fails() {
+    let output = run(b"\xFFnonsense");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        String::from_utf8_lossy(&output.stderr).starts_with("protoc-gen-spanwire-rust: malformed descriptor")
+    );
+}
+
+#[test]
+fn arguments_are_refused_with_an_explanation() {
+    let output = Command::new(env!("CARGO_BIN_EXE_protoc-gen-spanwire-rust")).arg("--help").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("called by protoc or buf"));
+}
