@@ -186,7 +186,8 @@ fn lower_field(field: &mut FieldDescriptorProto, features: Features) {
         }
     } else if field.oneof_index.is_none() {
         match features.field_presence {
-            Some(IMPLICIT) => {}
+            // Messages have presence whatever the features say.
+            Some(IMPLICIT) if field.r#type() != Type::Message => {}
             Some(LEGACY_REQUIRED) => field.set_label(Label::Required),
             _ => field.proto3_optional = Some(true),
         }
@@ -268,6 +269,8 @@ mod tests {
         assert_eq!(fields_out[2].label(), Label::Required);
         let file = lowered(fields, implicit, &[]);
         assert!(!file.message_type[0].field[0].proto3_optional());
+        let file = lowered(vec![field("m", Type::Message, Label::Optional)], implicit, &[]);
+        assert!(file.message_type[0].field[0].proto3_optional());
     }
 
     #[test]

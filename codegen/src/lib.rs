@@ -8,8 +8,9 @@
 //! }
 //! ```
 //!
-//! and in the crate, `spanwire::include_proto!("shop.v1")` inside of a module, or
-//! `spanwire::include_protos!()` for the whole tree of packages. No `protoc` is needed.
+//! and in the crate, inside of a module, `::spanwire::include_protos!();` for all packages as nested modules, or
+//! `::spanwire::include_proto!("shop.v1");` for one package that refers to no other. No `protoc` is needed.
+//! Files without a package are the package `"_"`.
 //!
 //! # The parts
 //!
