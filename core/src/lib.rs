@@ -1,1 +1,57 @@
-//! The engine and the Rust API.
+//! gRPC for Rust: clients and servers on one engine, the one that every Spanwire binding shares.
+//!
+//! - [`Channel`] makes calls, [`Server`] answers them; both carry all four kinds of methods.
+//! - [`middleware`] is one interceptor shape for both sides; tower layers can be mounted too.
+//! - Messages are [`prost`] messages from generated code, or plain bytes ([`Raw`]).
+//! - [`Engine`] runs connections on lanes of its own; without it everything runs in the caller's tokio runtime.
+//!
+//! Layers, each of which knows only those before it: `wire ← transport ← channel, server ← middleware`.
+
+#![forbid(unsafe_code)]
+
+mod channel;
+mod deadline;
+mod engine;
+mod message;
+mod method;
+pub mod middleware;
+pub mod server;
+mod streaming;
+mod transport;
+
+pub use channel::{
+    BidiCall, Channel, ChannelBuilder, ChannelError, ClientStream, ClientStreamingCall, Connectivity, Duplex,
+    Response, ServerStreamingCall, TargetError, UnaryCall,
+};
+pub use engine::Engine;
+pub use message::{Message, Raw};
+pub use method::{Kind, Method};
+pub use server::{BoundServer, Context, ServeError, Server, ServerBuilder, ServerHandle};
+pub use spanwire_wire::metadata::Value;
+pub use spanwire_wire::{Code, Encoding, Metadata, MetadataError, Sent, Status};
+pub use streaming::{Sending, Streaming};
+pub use transport::{ClientTls, Keepalive, Peer, PeerAddr, ServerTls, TlsError, TlsIdentity};
+
+/// What generated code refers to; not for other use.
+#[doc(hidden)]
+pub mod codegen {
+    pub use std::sync::Arc;
+
+    pub use crate::middleware::BoxFuture;
+    pub use bytes::Bytes;
+    pub use prost;
+}
+
+/// Includes the code that `spanwire_codegen` generated in `build.rs` for a package.
+///
+/// ```ignore
+/// mod orders {
+///     spanwire::include_proto!("shop.v1");
+/// }
+/// ```
+#[macro_export]
+macro_rules! include_proto {
+    ($package:literal) => {
+        include!(concat!(env!("OUT_DIR"), "/", $package, ".rs"));
+    };
+}

@@ -74,6 +74,7 @@ pub struct Deframer {
     /// The last look at `chunk` found no whole item, so that it must be joined to what follows.
     starved: bool,
     failed: bool,
+    last_compressed: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +96,7 @@ impl Deframer {
             joined: BytesMut::new(),
             starved: false,
             failed: false,
+            last_compressed: false,
         }
     }
 
@@ -134,6 +136,12 @@ impl Deframer {
             *self = Deframer { failed: true, ..Deframer::new(self.limit, self.encoding) };
         }
         result
+    }
+
+    /// Whether the message that [`next`](Self::next) gave last had come compressed.
+    #[must_use]
+    pub fn last_compressed(&self) -> bool {
+        self.last_compressed
     }
 
     /// How many bytes are held that are not part of a message taken out, prefixes read not counted.
@@ -180,6 +188,7 @@ impl Deframer {
         };
         let Some(payload) = self.take(prefix.len) else { return Ok(None) };
         self.pending = None;
+        self.last_compressed = prefix.compressed;
         if prefix.compressed { self.decompress(&payload).map(Some) } else { Ok(Some(payload)) }
     }
 

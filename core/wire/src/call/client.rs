@@ -66,6 +66,7 @@ pub struct ClientCall {
     /// The stream can bring nothing more.
     closed: bool,
     reset: Option<u32>,
+    compressed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +107,7 @@ impl ClientCall {
             answered: false,
             closed: false,
             reset: None,
+            compressed: false,
         }
     }
 
@@ -240,6 +242,12 @@ impl ClientCall {
         self.answered
     }
 
+    /// Whether the message that came out last had come compressed.
+    #[must_use]
+    pub fn last_compressed(&self) -> bool {
+        self.compressed
+    }
+
     /// How many bytes are held in incomplete or untaken messages.
     #[must_use]
     pub fn buffered(&self) -> usize {
@@ -255,7 +263,11 @@ impl ClientCall {
             return Some(ClientEvent::Headers(headers));
         }
         loop {
-            match (self.deframer.next(), self.kind) {
+            let next = self.deframer.next();
+            if matches!(next, Ok(Some(_))) {
+                self.compressed = self.deframer.last_compressed();
+            }
+            match (next, self.kind) {
                 (Err(status), _) => return Some(self.abort(answered(status))),
                 (Ok(Some(message)), ResponseKind::Many) => return Some(ClientEvent::Message(message)),
                 (Ok(Some(message)), ResponseKind::One) => {

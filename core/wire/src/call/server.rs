@@ -90,6 +90,12 @@ impl ServerCall {
         }
     }
 
+    /// Whether the message that came out last had come compressed.
+    #[must_use]
+    pub fn last_compressed(&self) -> bool {
+        self.deframer.last_compressed()
+    }
+
     /// How many bytes are held in incomplete or untaken messages.
     #[must_use]
     pub fn buffered(&self) -> usize {

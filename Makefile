@@ -1,0 +1,25 @@
+# Thin: each target calls the tool that a person would call. See README.md for what they do.
+.PHONY: demo test bench lint fmt interop build
+
+demo:
+	python3 tests/demo/run.py
+
+test:
+	./tests/run.sh
+
+interop:
+	python3 tests/interop/run.py
+
+bench:
+	./bench/run.sh
+
+lint:
+	./tests/lint.sh
+
+fmt:
+	cargo fmt --all
+	gofmt -w tests/interop/go tests/demo/go
+	.venv/bin/ruff format tests
+
+build:
+	cargo build --workspace --all-targets

@@ -1,0 +1,261 @@
+//! One call of a client: opening its stream, as often as that is safe, and reading the answer.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use spanwire_wire::call::{ClientCall, ClientEvent, RequestHead, ResponseKind};
+use spanwire_wire::encoding::{Encoding, EncodingSet};
+use tokio::time::{Instant, Sleep, timeout_at};
+
+use super::{Channel, options::CallOptions};
+use crate::message::Framing;
+use crate::transport::client::{Opened, StreamTag};
+use crate::transport::{Peer, RecvPart, SendPart, StreamEvent, StreamFailure};
+use crate::{Metadata, Method, Sent, Status};
+
+/// The HTTP/2 code of a call that its owner gave up.
+pub(crate) const CANCEL: u32 = 0x8;
+/// The HTTP/2 code of a stream that the server never looked at.
+const REFUSED_STREAM: u32 = 0x7;
+/// Requests up to this size are handed to the connection without asking for room first.
+const SEND_NOW_BYTES: usize = 16 * 1024;
+/// How often a call looks for another connection when the ones it is given close under its hands. Each
+/// round needs a new connection, which backoff spaces; the bound only guards against a fault of ours.
+const MAX_OPENS: u32 = 16;
+
+/// All that is needed to open a call's stream, also a second time.
+pub(crate) struct Prepared {
+    channel: Channel,
+    pub(crate) method: Method,
+    metadata: Metadata,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) framing: Framing,
+    max_recv_bytes: usize,
+    wait_for_ready: bool,
+}
+
+/// What happened to earlier attempts of a call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Attempts {
+    opened: u32,
+    refused: bool,
+}
+
+impl Prepared {
+    pub(crate) fn new(channel: Channel, method: Method, options: CallOptions) -> Result<Self, Status> {
+        let deadline = options.effective_deadline();
+        if let Some(mistake) = options.mistake {
+            return Err(mistake);
+        }
+        let defaults = channel.defaults();
+        Ok(Prepared {
+            framing: Framing {
+                max_send_bytes: options.max_send_bytes.unwrap_or(defaults.max_send_bytes),
+                encoding: options.encoding.or(defaults.encoding).unwrap_or(Encoding::Identity),
+            },
+            max_recv_bytes: options.max_recv_bytes.unwrap_or(defaults.max_recv_bytes),
+            wait_for_ready: options.wait_for_ready,
+            channel,
+            method,
+            metadata: options.metadata,
+            deadline,
+        })
+    }
+
+    /// Opens the stream on a usable connection, waiting for one if need be.
+    pub(crate) async fn open(&self, attempts: &mut Attempts) -> Result<(SendPart, Receive), Status> {
+        loop {
+            let connection = self.connection().await?;
+            attempts.opened += 1;
+            match connection.open(self.head()?, false) {
+                Ok(Opened { send, recv, tag }) => return Ok((send, Receive::new(self, recv, tag, *attempts))),
+                // It closed between being chosen and being used; nothing was sent.
+                Err(status) if attempts.opened >= MAX_OPENS => {
+                    return Err(status.with_attempts(attempts.opened).with_sent(Sent::NotSent));
+                }
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    async fn connection(&self) -> Result<Arc<crate::transport::client::Connection>, Status> {
+        let acquire = self.channel.subchannel().acquire(self.wait_for_ready);
+        let result = match self.deadline {
+            None => acquire.await,
+            Some(deadline) if deadline <= Instant::now() => Err(deadline_exceeded("before it was sent")),
+            Some(deadline) => match timeout_at(deadline, acquire).await {
+                Ok(result) => result,
+                Err(_) => Err(deadline_exceeded("while waiting for a connection")),
+            },
+        };
+        result.map_err(|status| status.with_sent(Sent::NotSent))
+    }
+
+    fn head(&self) -> Result<http::Request<()>, Status> {
+        let head = RequestHead {
+            method: self.method.to_http()?,
+            authority: self.channel.authority().clone(),
+            scheme: self.channel.scheme().clone(),
+            timeout: self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())),
+            encoding: self.framing.encoding,
+            accept: EncodingSet::all(),
+            user_agent: self.channel.user_agent().clone(),
+            metadata: self.metadata.clone(),
+        };
+        Ok(head.into_http())
+    }
+
+    fn response_kind(&self) -> ResponseKind {
+        if self.method.kind().one_response() { ResponseKind::One } else { ResponseKind::Many }
+    }
+}
+
+pub(crate) fn deadline_exceeded(when: &str) -> Status {
+    Status::deadline_exceeded(format!("the call's deadline passed {when}"))
+}
+
+/// What [`Receive`] yields.
+pub(crate) enum Received {
+    Headers(Metadata),
+    Message(Bytes),
+    /// The end of the call, once.
+    Done(Status),
+    /// The server's application never saw this attempt, so it may be made again. The status is the call's
+    /// if it is not.
+    Retry { status: Status, refused: bool },
+}
+
+/// The answering half of one attempt.
+pub(crate) struct Receive {
+    recv: RecvPart,
+    machine: ClientCall,
+    tag: StreamTag,
+    attempts: Attempts,
+    deadline: Deadline,
+    max_metadata_bytes: u32,
+}
+
+impl Receive {
+    fn new(prepared: &Prepared, recv: RecvPart, tag: StreamTag, attempts: Attempts) -> Self {
+        let limits = prepared.channel.limits();
+        let machine = ClientCall::new(prepared.response_kind(), prepared.max_recv_bytes, EncodingSet::all());
+        Receive {
+            recv,
+            machine: machine.with_limits(limits),
+            tag,
+            attempts,
+            deadline: Deadline::new(prepared.deadline),
+            max_metadata_bytes: u32::try_from(limits.max_metadata_bytes).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// The HTTP/2 code to reset the stream with, if the call was over before the stream was.
+    pub(crate) fn needs_reset(&self) -> Option<u32> {
+        self.machine.needs_reset()
+    }
+
+    pub(crate) fn attempts(&self) -> Attempts {
+        self.attempts
+    }
+
+    pub(crate) fn peer(&self) -> &Peer {
+        self.tag.peer()
+    }
+
+    /// The next thing that the server says. After `Done` or `Retry` there is nothing more.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
+        loop {
+            match self.machine.poll_event() {
+                Some(ClientEvent::Headers(headers)) => return Poll::Ready(Received::Headers(headers)),
+                Some(ClientEvent::Message(message)) => return Poll::Ready(Received::Message(message)),
+                Some(ClientEvent::Done(status)) => return Poll::Ready(Received::Done(self.finished(status))),
+                None => {}
+            }
+            match self.recv.poll_event(cx) {
+                Poll::Ready(StreamEvent::Headers { status, headers, end }) => {
+                    self.machine.on_headers(status, headers, end);
+                }
+                Poll::Ready(StreamEvent::Data(data)) => self.machine.on_data(data),
+                Poll::Ready(StreamEvent::Trailers(trailers)) => self.machine.on_trailers(trailers),
+                Poll::Ready(StreamEvent::End) => self.machine.on_end(),
+                Poll::Ready(StreamEvent::Failed(failure)) => {
+                    if let Some(retry) = self.may_retry(&failure) {
+                        return Poll::Ready(retry);
+                    }
+                    self.fail(&failure);
+                }
+                Poll::Pending => {
+                    ready!(self.deadline.poll(cx));
+                    self.machine.fail(deadline_exceeded("before the server answered in full"));
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, failure: &StreamFailure) {
+        match failure {
+            StreamFailure::Reset(code) => self.machine.on_reset(*code, self.deadline.passed()),
+            other => self.machine.fail(self.tag.failure_status(other, self.max_metadata_bytes)),
+        }
+    }
+
+    /// Transparent retry (gRFC A6): always while the request was not processed, once if it was refused.
+    fn may_retry(&self, failure: &StreamFailure) -> Option<Received> {
+        if self.machine.has_headers() || self.attempts.opened >= MAX_OPENS || self.deadline.passed() {
+            return None;
+        }
+        let (again, refused) = match failure {
+            StreamFailure::Reset(REFUSED_STREAM) => (!self.attempts.refused, true),
+            StreamFailure::Reset(_) | StreamFailure::LocalReset(_) => (false, false),
+            _ => (self.tag.unprocessed(), false),
+        };
+        let status = || self.finished(self.tag.failure_status(failure, self.max_metadata_bytes));
+        again.then(|| Received::Retry { status: status(), refused })
+    }
+
+    /// Adds what only this side knows.
+    fn finished(&self, status: Status) -> Status {
+        if status.is_ok() {
+            return status;
+        }
+        let sent = match status.sent() {
+            Sent::Answered => Sent::Answered,
+            _ if self.machine.has_headers() => Sent::Answered,
+            _ if self.tag.unprocessed() => Sent::NotSent,
+            _ => Sent::MaybeSent,
+        };
+        status.with_sent(sent).with_attempts(self.attempts.opened).with_peer(self.tag.peer().addr().to_string())
+    }
+}
+
+impl Attempts {
+    /// Takes note of how the last attempt was turned away: a refusal counts, the rest does not (gRFC A6).
+    pub(crate) fn turned_away(&mut self, refused: bool) {
+        self.refused |= refused;
+    }
+}
+
+/// A point in time that is only watched when something waits.
+pub(crate) struct Deadline {
+    at: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Deadline {
+    pub(crate) fn new(at: Option<Instant>) -> Self {
+        Deadline { at, timer: None }
+    }
+
+    pub(crate) fn passed(&self) -> bool {
+        self.at.is_some_and(|at| at <= Instant::now())
+    }
+
+    /// Whether it has passed; if not, wakes the task when it does.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(at) = self.at else { return Poll::Pending };
+        self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at))).as_mut().poll(cx)
+    }
+}

@@ -1,0 +1,82 @@
+//! From a target to a connection that speaks HTTP/2.
+
+use std::net::SocketAddr;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::target::{Endpoint, Target};
+use crate::Status;
+use crate::transport::client::{Connection, Driver};
+use crate::transport::io::{Io, RawIo, connect_tcp, connect_unix};
+use crate::transport::tls::ClientTlsConfig;
+use crate::transport::{Http2, Keepalive, inprocess};
+
+/// Makes connections to one target.
+pub(crate) struct Connector {
+    pub(crate) target: Target,
+    pub(crate) tls: Option<ClientTlsConfig>,
+    pub(crate) http2: Http2,
+    /// Longest that one attempt may take, if shorter than what the backoff allows.
+    pub(crate) connect_timeout: std::time::Duration,
+}
+
+impl Connector {
+    /// One attempt: all addresses in turn, then TLS, then HTTP/2 up to the server's SETTINGS.
+    pub(crate) async fn connect(
+        &self,
+        deadline: Instant,
+        keepalive: Option<&Keepalive>,
+    ) -> Result<(Connection, Driver), Status> {
+        let deadline = deadline.min(Instant::now() + self.connect_timeout);
+        match timeout_at(deadline, self.attempt(keepalive)).await {
+            Ok(result) => result.map_err(|status| {
+                Status::new(status.code(), format!("cannot connect to {}: {}", self.target, status.message()))
+            }),
+            Err(_) => Err(Status::unavailable(format!(
+                "cannot connect to {}: no answer within connect_timeout ({:?})",
+                self.target, self.connect_timeout
+            ))),
+        }
+    }
+
+    async fn attempt(&self, keepalive: Option<&Keepalive>) -> Result<(Connection, Driver), Status> {
+        let raw = self.socket().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        if let Some(keepalive) = keepalive {
+            // Without it a vanished peer is noticed by the ping alone: worth having, not worth failing for.
+            let _ = raw.set_user_timeout(keepalive.timeout);
+        }
+        let io = match &self.tls {
+            None => Io::from(raw),
+            Some(tls) => tls
+                .handshake(raw, self.target.host())
+                .await
+                .map_err(|error| Status::unavailable(format!("TLS: {error}")))?,
+        };
+        Connection::establish(io, &self.http2, keepalive).await
+    }
+
+    async fn socket(&self) -> std::io::Result<RawIo> {
+        match &self.target.endpoint {
+            Endpoint::Dns { host, port, .. } => {
+                let addresses: Vec<_> = tokio::net::lookup_host((host.as_str(), *port)).await?.collect();
+                first_of(&addresses).await
+            }
+            Endpoint::Addresses(addresses) => first_of(addresses).await,
+            Endpoint::Unix(path) => connect_unix(path).await,
+            Endpoint::UnixAbstract(name) => connect_unix(format!("\0{name}").as_ref()).await,
+            Endpoint::InProcess(name) => inprocess::connect(name).await,
+        }
+    }
+}
+
+/// The first address that accepts; else the error of the last one.
+async fn first_of(addresses: &[SocketAddr]) -> std::io::Result<RawIo> {
+    let mut failure = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match connect_tcp(*address).await {
+            Ok(io) => return Ok(io),
+            Err(error) => failure = std::io::Error::new(error.kind(), format!("{address}: {error}")),
+        }
+    }
+    Err(failure)
+}

@@ -1,0 +1,104 @@
+//! Calls as middleware sees them: plain messages in, a reply out. The slow path, taken only where there are
+//! interceptors or a proxy.
+
+use tokio::task::JoinHandle;
+
+use super::call::{Prepared, deadline_exceeded};
+use super::options::CallOptions;
+use super::{Channel, stream};
+use crate::channel::stream::ClientSend;
+use crate::message::Message;
+use crate::middleware::{BoxFuture, Call, Item, Messages, Reply, Source};
+use crate::streaming::Streaming;
+use crate::{Method, Status, deadline};
+
+/// Sends a call through the channel's interceptors.
+pub(crate) fn intercepted(
+    channel: Channel,
+    method: Method,
+    options: CallOptions,
+    messages: Messages,
+) -> BoxFuture<'static, Result<Reply, Status>> {
+    let deadline = options.effective_deadline();
+    if let Some(mistake) = options.mistake {
+        return Box::pin(async move { Err(mistake) });
+    }
+    let mut call = Call::new(method, messages);
+    call.metadata = options.metadata.clone();
+    call.deadline = deadline;
+    let interceptors = channel.interceptors().clone();
+    interceptors.run(call, move |call| Box::pin(transport(channel, call, options)))
+}
+
+/// The same for a call whose reply is not awaited at once. It runs on its own task, because the caller may
+/// only send for a while.
+pub(crate) fn streaming<T: Message>(
+    channel: Channel,
+    method: Method,
+    options: CallOptions,
+    messages: Messages,
+) -> Streaming<T> {
+    let task = AbortOnDrop(tokio::spawn(intercepted(channel, method, options, messages)));
+    Streaming::reply(Box::pin(async move {
+        let mut task = task;
+        match (&mut task.0).await {
+            Ok(reply) => reply,
+            Err(error) if error.is_panic() => Err(Status::internal("an interceptor panicked")),
+            Err(_) => Err(Status::cancelled("the runtime is shutting down")),
+        }
+    }))
+}
+
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The end of the chain: the call goes to the server.
+pub(crate) async fn transport(channel: Channel, call: Call, mut options: CallOptions) -> Result<Reply, Status> {
+    options.metadata = call.metadata;
+    options.deadline = call.deadline;
+    options.timeout = None;
+    if call.deadline.is_some_and(|at| at <= tokio::time::Instant::now()) {
+        return Err(deadline_exceeded("before it was sent"));
+    }
+    let prepared = Prepared::new(channel, call.method, options)?;
+    let framing = prepared.framing;
+    let scope = prepared.deadline;
+    let (send, mut receive) = stream::start(prepared).await?;
+    let pump = AbortOnDrop(tokio::spawn(pump(call.messages, send, framing)));
+    let first = std::future::poll_fn(|cx| deadline::scope(scope, || receive.poll_headers_or_item(cx))).await;
+    let headers = receive.take_headers().unwrap_or_default();
+    let mut first = first;
+    let messages = Messages::from_poll_fn(move |cx| {
+        let _pump = &pump;
+        match first.take() {
+            Some(item) => std::task::Poll::Ready(item),
+            None => receive.poll_item(cx),
+        }
+    });
+    Ok(Reply { headers, messages })
+}
+
+/// Carries the request messages to the server.
+async fn pump(mut messages: Messages, mut send: ClientSend, framing: crate::message::Framing) {
+    loop {
+        match messages.next().await {
+            Item::Message(bytes) => {
+                let sent = match framing.frame(bytes, true).and_then(|frame| send.put_frame(frame)) {
+                    Ok(()) => std::future::poll_fn(|cx| send.poll_flush(cx)).await,
+                    Err(error) => Err(error),
+                };
+                // The call is over, or its message is too large: it ends in either case.
+                if sent.is_err() {
+                    return send.abandon();
+                }
+            }
+            Item::End(status) if status.is_ok() => return send.half_close(),
+            Item::End(_) => return send.abandon(),
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! Channels: from a target to calls.
+
+pub(crate) mod backoff;
+pub(crate) mod call;
+mod calls;
+mod connect;
+mod generic;
+mod options;
+pub(crate) mod stream;
+mod subchannel;
+pub(crate) mod target;
+mod unary;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::uri::{Authority, Scheme};
+use spanwire_wire::call::Limits;
+use spanwire_wire::encoding::Encoding;
+
+use backoff::BackoffConfig;
+pub use calls::{
+    BidiCall, ClientStream, ClientStreamingCall, Duplex, Response, ServerStreamingCall, UnaryCall,
+};
+use connect::Connector;
+use subchannel::Subchannel;
+pub use subchannel::Connectivity;
+use target::Target;
+pub use target::TargetError;
+
+use crate::engine::Spawner;
+use crate::message::Message;
+use crate::middleware::{BoxFuture, Call, Interceptor, Interceptors, LayerInterceptor, NextService, Reply};
+use crate::transport::{ClientTls, Http2, Keepalive, TlsError};
+use crate::{Engine, Method, Status};
+
+/// A client's connection to a service, as far as the caller is concerned. Cheap to clone; clones share the
+/// connection.
+///
+/// It is lazy: the first call connects, and a lost connection is made again by the next call.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use spanwire::{Channel, Kind, Method, Raw};
+///
+/// let channel = Channel::new("dns:///localhost:50051")?;
+/// let method = Method::new("/demo.Echo/Echo", Kind::Unary);
+/// let answer: Raw = channel.unary(&method, Raw::from("hello")).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Channel {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    subchannel: Arc<Subchannel>,
+    target: Target,
+    authority: Authority,
+    scheme: Scheme,
+    user_agent: HeaderValue,
+    defaults: Defaults,
+    limits: Limits,
+    interceptors: Interceptors,
+}
+
+/// What holds for calls that do not say otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Defaults {
+    pub(crate) max_recv_bytes: usize,
+    pub(crate) max_send_bytes: usize,
+    pub(crate) encoding: Option<Encoding>,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Defaults { max_recv_bytes: 4 * 1024 * 1024, max_send_bytes: u32::MAX as usize, encoding: None }
+    }
+}
+
+/// Why a channel could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChannelError {
+    /// The target is not one.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The TLS settings do not work.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A setting has a value that cannot be sent.
+    #[error("{setting}: {value:?} cannot be used: {reason}")]
+    Setting {
+        /// The name of the setting.
+        setting: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+impl Channel {
+    /// A channel in plaintext, with default settings. See [`Channel::builder`] for the forms of `target`.
+    ///
+    /// # Errors
+    /// The target is malformed; the text says how.
+    pub fn new(target: &str) -> Result<Self, ChannelError> {
+        Channel::builder(target).build()
+    }
+
+    /// Starts a channel to `target`: `host:port`, `dns:///host:port`, `ipv4:1.2.3.4:50051`,
+    /// `ipv6:[::1]:50051`, `unix:/path`, `unix-abstract:name`, `inprocess:name`.
+    #[must_use]
+    pub fn builder(target: &str) -> ChannelBuilder {
+        ChannelBuilder {
+            target: target.to_owned(),
+            tls: None,
+            authority: None,
+            user_agent: None,
+            keepalive: None,
+            connect_timeout: Duration::from_secs(20),
+            backoff: BackoffConfig::default(),
+            defaults: Defaults::default(),
+            limits: Limits::default(),
+            http2: Http2::default(),
+            interceptors: Vec::new(),
+            spawner: Spawner::Current,
+        }
+    }
+
+    /// Calls a unary method.
+    pub fn unary<Req: Message, Resp: Message>(&self, method: &Method, request: Req) -> UnaryCall<Req, Resp> {
+        UnaryCall::new(self.clone(), method.clone(), request)
+    }
+
+    /// Calls a server-streaming method.
+    pub fn server_streaming<Req: Message, Resp: Message>(
+        &self,
+        method: &Method,
+        request: Req,
+    ) -> ServerStreamingCall<Req, Resp> {
+        ServerStreamingCall::new(self.clone(), method.clone(), request)
+    }
+
+    /// Calls a client-streaming method.
+    pub fn client_streaming<Req: Message, Resp: Message>(&self, method: &Method) -> ClientStreamingCall<Req, Resp> {
+        ClientStreamingCall::new(self.clone(), method.clone())
+    }
+
+    /// Calls a bidirectional method.
+    pub fn bidi<Req: Message, Resp: Message>(&self, method: &Method) -> BidiCall<Req, Resp> {
+        BidiCall::new(self.clone(), method.clone())
+    }
+
+    /// Makes a call in the general form: plain messages and any kind. This is what a proxy's fallback hands
+    /// its calls to.
+    pub fn call(&self, call: Call) -> BoxFuture<'static, Result<Reply, Status>> {
+        let channel = self.clone();
+        let call = Call { side: crate::middleware::Side::Client, peer: None, ..call };
+        self.inner.interceptors.run(call, move |call| {
+            Box::pin(generic::transport(channel, call, options::CallOptions::default()))
+        })
+    }
+
+    /// The state of the connection.
+    #[must_use]
+    pub fn connectivity(&self) -> Connectivity {
+        self.inner.subchannel.connectivity()
+    }
+
+    /// Connects now, instead of with the first call.
+    pub fn connect(&self) {
+        self.inner.subchannel.connect_if_idle();
+    }
+
+    pub(crate) fn subchannel(&self) -> &Arc<Subchannel> {
+        &self.inner.subchannel
+    }
+
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.inner.authority
+    }
+
+    pub(crate) fn scheme(&self) -> &Scheme {
+        &self.inner.scheme
+    }
+
+    pub(crate) fn user_agent(&self) -> &HeaderValue {
+        &self.inner.user_agent
+    }
+
+    pub(crate) fn defaults(&self) -> Defaults {
+        self.inner.defaults
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.inner.limits
+    }
+
+    pub(crate) fn interceptors(&self) -> &Interceptors {
+        &self.inner.interceptors
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("target", &self.inner.target.to_string())
+            .field("connectivity", &self.connectivity())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings of a [`Channel`].
+#[must_use = "a builder does nothing until `build`"]
+pub struct ChannelBuilder {
+    target: String,
+    tls: Option<ClientTls>,
+    authority: Option<String>,
+    user_agent: Option<String>,
+    keepalive: Option<Keepalive>,
+    connect_timeout: Duration,
+    backoff: BackoffConfig,
+    defaults: Defaults,
+    limits: Limits,
+    http2: Http2,
+    interceptors: Vec<Arc<dyn Interceptor>>,
+    spawner: Spawner,
+}
+
+impl ChannelBuilder {
+    /// Speaks TLS. Without it the channel is plaintext.
+    pub fn tls(mut self, tls: ClientTls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// What the server sees as `:authority`; by default the host and port of the target.
+    pub fn authority(mut self, authority: impl Into<String>) -> Self {
+        self.authority = Some(authority.into());
+        self
+    }
+
+    /// Put in front of the engine's own `user-agent`.
+    pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.user_agent = Some(user_agent.into());
+        self
+    }
+
+    /// Pings the server when nothing was read for a while; off by default. On Linux the same timeout also
+    /// bounds how long sent bytes may stay unacknowledged (gRFC A18).
+    pub fn keepalive(mut self, keepalive: Keepalive) -> Self {
+        self.keepalive = Some(keepalive);
+        self
+    }
+
+    /// Longest that one connection attempt may take, TLS and HTTP/2 included; 20 s by default.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// The pause after the first failed attempt and the longest one: 1 s and 120 s by default. Each pause is
+    /// 1.6 times the one before, ±20 %.
+    pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
+        self.backoff.initial = first;
+        self.backoff.max = longest;
+        self
+    }
+
+    /// Largest message to accept, in bytes after decompression; 4 MiB by default.
+    pub fn max_recv_message_bytes(mut self, bytes: usize) -> Self {
+        self.defaults.max_recv_bytes = bytes;
+        self
+    }
+
+    /// Largest message to send, in bytes before compression; no limit by default but the protocol's 4 GiB.
+    pub fn max_send_message_bytes(mut self, bytes: usize) -> Self {
+        self.defaults.max_send_bytes = bytes;
+        self
+    }
+
+    /// Largest response metadata to accept, in bytes as HTTP/2 counts them; 16 KiB by default.
+    pub fn max_metadata_bytes(mut self, bytes: u32) -> Self {
+        self.limits.max_metadata_bytes = bytes as usize;
+        self.http2.max_metadata_bytes = bytes;
+        self
+    }
+
+    /// Compresses the requests of calls that do not say otherwise.
+    pub fn compress(mut self, encoding: Encoding) -> Self {
+        self.defaults.encoding = Some(encoding);
+        self
+    }
+
+    /// Adds an interceptor; the first added is the outermost.
+    pub fn interceptor(mut self, interceptor: impl Interceptor) -> Self {
+        self.interceptors.push(Arc::new(interceptor));
+        self
+    }
+
+    /// Mounts a tower layer as an interceptor.
+    pub fn layer<L>(self, layer: L) -> Self
+    where
+        L: tower_layer::Layer<NextService>,
+        LayerInterceptor<L::Service>: Interceptor,
+    {
+        self.interceptor(LayerInterceptor::new(&layer))
+    }
+
+    /// Runs the connection on the lanes of `engine` instead of the caller's tokio runtime.
+    pub fn engine(mut self, engine: &Engine) -> Self {
+        self.spawner = Spawner::Engine(engine.clone());
+        self
+    }
+
+    /// Makes the channel. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// A malformed target or setting, or TLS settings that do not work.
+    pub fn build(self) -> Result<Channel, ChannelError> {
+        let target = Target::parse(&self.target)?;
+        let authority = self.authority.unwrap_or_else(|| target.authority().to_owned());
+        let authority = Authority::try_from(authority.as_str()).map_err(|_| ChannelError::Setting {
+            setting: "authority",
+            value: authority,
+            reason: "it is not of the form host or host:port",
+        })?;
+        let user_agent = match self.user_agent {
+            Some(prefix) => format!("{prefix} {USER_AGENT}"),
+            None => USER_AGENT.to_owned(),
+        };
+        let user_agent = HeaderValue::try_from(&user_agent).map_err(|_| ChannelError::Setting {
+            setting: "user_agent",
+            value: user_agent,
+            reason: "it has characters that a header cannot carry",
+        })?;
+        let tls = self.tls.map(|tls| tls.build()).transpose()?;
+        let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+        let connector = Connector {
+            target: target.clone(),
+            tls,
+            http2: self.http2,
+            connect_timeout: self.connect_timeout,
+        };
+        let inner = Inner {
+            subchannel: Subchannel::new(connector, self.keepalive, self.backoff, self.spawner),
+            target,
+            authority,
+            scheme,
+            user_agent,
+            defaults: self.defaults,
+            limits: self.limits,
+            interceptors: Interceptors::new(self.interceptors),
+        };
+        Ok(Channel { inner: Arc::new(inner) })
+    }
+}
+
+impl fmt::Debug for ChannelBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelBuilder").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+/// `grpc-<language>-<variant>/<version>`, as the specification recommends.
+const USER_AGENT: &str = concat!("grpc-rust-spanwire/", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,167 @@
+//! One endpoint and its connection: made on demand, replaced when lost, spaced by backoff.
+//!
+//! ```text
+//! Idle ── a call wants it ──► Connecting ── ok ──► Ready ── GOAWAY, loss ──► Idle
+//!   ▲                             │ fails
+//!   └──── backoff is over ── TransientFailure
+//! ```
+//! Name resolution and balancing will hold several of these; a channel has one today.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::backoff::{Backoff, BackoffConfig};
+use super::connect::Connector;
+use crate::engine::Spawner;
+use crate::transport::Keepalive;
+use crate::transport::client::Connection;
+use crate::Status;
+
+/// The state of a channel's connection, in gRPC's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connectivity {
+    /// No connection and no wish for one; the next call makes one.
+    Idle,
+    /// A connection is being made.
+    Connecting,
+    /// Calls are being carried.
+    Ready,
+    /// The last attempt failed; the next follows after a pause.
+    TransientFailure,
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    Idle,
+    Connecting,
+    Ready,
+    TransientFailure(Status),
+}
+
+pub(crate) struct Subchannel {
+    current: ArcSwapOption<Connection>,
+    phase: watch::Sender<Phase>,
+    backoff: Mutex<Backoff>,
+    keepalive: Mutex<Option<Keepalive>>,
+    connector: Connector,
+    spawner: Spawner,
+}
+
+impl Subchannel {
+    pub(crate) fn new(connector: Connector, keepalive: Option<Keepalive>, backoff: BackoffConfig, spawner: Spawner) -> Arc<Self> {
+        Arc::new(Subchannel {
+            current: ArcSwapOption::empty(),
+            phase: watch::Sender::new(Phase::Idle),
+            backoff: Mutex::new(Backoff::new(backoff)),
+            keepalive: Mutex::new(keepalive),
+            connector,
+            spawner,
+        })
+    }
+
+    pub(crate) fn connectivity(&self) -> Connectivity {
+        if self.usable().is_some() {
+            return Connectivity::Ready;
+        }
+        match *self.phase.borrow() {
+            Phase::Idle | Phase::Ready => Connectivity::Idle,
+            Phase::Connecting => Connectivity::Connecting,
+            Phase::TransientFailure(_) => Connectivity::TransientFailure,
+        }
+    }
+
+    fn usable(&self) -> Option<Arc<Connection>> {
+        self.current.load_full().filter(|connection| connection.is_usable())
+    }
+
+    /// A connection that takes calls.
+    ///
+    /// # Errors
+    /// UNAVAILABLE with the reason of the last attempt, unless `wait_for_ready`.
+    pub(crate) async fn acquire(self: &Arc<Self>, wait_for_ready: bool) -> Result<Arc<Connection>, Status> {
+        if let Some(connection) = self.usable() {
+            return Ok(connection);
+        }
+        let mut phase = self.phase.subscribe();
+        loop {
+            // Marked as seen before looking, so that no change after this line can be missed.
+            let failure = match &*phase.borrow_and_update() {
+                Phase::TransientFailure(status) if !wait_for_ready => Some(status.clone()),
+                _ => None,
+            };
+            if let Some(connection) = self.usable() {
+                return Ok(connection);
+            }
+            if let Some(status) = failure {
+                return Err(status);
+            }
+            self.connect_if_idle();
+            if phase.changed().await.is_err() {
+                return Err(Status::unavailable("the channel was closed"));
+            }
+        }
+    }
+
+    /// Starts an attempt when there is no usable connection and none is being made.
+    pub(crate) fn connect_if_idle(self: &Arc<Self>) {
+        let started = self.phase.send_if_modified(|phase| {
+            let idle = match phase {
+                Phase::Idle => true,
+                Phase::Ready => self.usable().is_none(),
+                Phase::Connecting | Phase::TransientFailure(_) => false,
+            };
+            if idle {
+                *phase = Phase::Connecting;
+            }
+            idle
+        });
+        if started {
+            self.retire();
+            self.spawner.spawn(attempt(Arc::downgrade(self)));
+        }
+    }
+
+    /// Forgets a connection that takes no more calls; those under way keep it alive. A server that complained
+    /// of our pings gets half as many from the next one (gRFC A8).
+    fn retire(&self) {
+        let Some(old) = self.current.swap(None) else { return };
+        if old.had_too_many_pings() {
+            let mut keepalive = self.keepalive.lock().unwrap_or_else(PoisonError::into_inner);
+            *keepalive = keepalive.as_ref().map(Keepalive::doubled);
+        }
+    }
+}
+
+/// One attempt, on its own task: it outlives the call that asked for it, because others wait for it too.
+async fn attempt(subchannel: Weak<Subchannel>) {
+    let Some(this) = subchannel.upgrade() else { return };
+    let lock = |this: &Subchannel, now| this.backoff.lock().unwrap_or_else(PoisonError::into_inner).start(now);
+    let deadline = lock(&this, Instant::now());
+    let keepalive = this.keepalive.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match this.connector.connect(deadline, keepalive.as_ref()).await {
+        Ok((connection, driver)) => {
+            this.backoff.lock().unwrap_or_else(PoisonError::into_inner).succeeded();
+            this.current.store(Some(Arc::new(connection)));
+            this.phase.send_replace(Phase::Ready);
+            drop(this);
+            driver.await;
+            // Calls that wait to be ready look again; the loss itself is in their own streams.
+            if let Some(this) = subchannel.upgrade() {
+                this.phase.send_modify(|_| {});
+            }
+        }
+        Err(status) => {
+            tracing::debug!(%status, "connection attempt failed");
+            let next = this.backoff.lock().unwrap_or_else(PoisonError::into_inner).failed(Instant::now());
+            this.phase.send_replace(Phase::TransientFailure(status));
+            drop(this);
+            tokio::time::sleep_until(next).await;
+            if let Some(this) = subchannel.upgrade() {
+                this.phase.send_replace(Phase::Idle);
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Lanes: the threads on which connections live.
+//!
+//! A lane is one OS thread with one current-thread runtime. A connection lives and dies on one lane, so its
+//! state is never shared between threads and everything that was read is handled before anything is written.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+/// A set of lanes. Cheap to clone; the threads end when the last clone is dropped.
+///
+/// Channels and servers use the tokio runtime they are made in unless they are given an engine.
+///
+/// ```
+/// let engine = spanwire::Engine::new(2)?;
+/// assert_eq!(engine.lanes(), 2);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Engine {
+    shared: Arc<Lanes>,
+}
+
+#[derive(Debug)]
+struct Lanes {
+    lanes: Vec<Lane>,
+    next: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Lane {
+    handle: Handle,
+    /// Dropping it lets the lane's thread end; nothing is ever sent.
+    _stop: oneshot::Sender<()>,
+}
+
+impl Engine {
+    /// Starts `lanes` threads (at least one), named `spanwire-0`, `spanwire-1`, ….
+    ///
+    /// # Errors
+    /// The operating system refused a thread or an I/O driver.
+    pub fn new(lanes: usize) -> std::io::Result<Self> {
+        let lanes = (0..lanes.max(1)).map(start_lane).collect::<Result<_, _>>()?;
+        Ok(Engine { shared: Arc::new(Lanes { lanes, next: AtomicUsize::new(0) }) })
+    }
+
+    /// How many lanes there are.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        self.shared.lanes.len()
+    }
+
+    /// The runtime of lane `index`, modulo the number of lanes.
+    pub(crate) fn lane(&self, index: usize) -> &Handle {
+        &self.shared.lanes[index % self.shared.lanes.len()].handle
+    }
+
+    /// The next lane in turn.
+    pub(crate) fn next_lane(&self) -> &Handle {
+        self.lane(self.shared.next.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+fn start_lane(index: usize) -> std::io::Result<Lane> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    let (stop, stopped) = oneshot::channel::<()>();
+    thread::Builder::new().name(format!("spanwire-{index}")).spawn(move || {
+        // The error means that the engine was dropped: that is the signal to end.
+        let _ = runtime.block_on(stopped);
+        runtime.shutdown_background();
+    })?;
+    Ok(Lane { handle, _stop: stop })
+}
+
+/// Where a channel or a server runs its tasks.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Spawner {
+    /// On the runtime of the caller, or on one shared lane where the caller has none.
+    #[default]
+    Current,
+    /// On the lanes of an engine.
+    Engine(Engine),
+}
+
+impl Spawner {
+    /// Starts `task` and forgets it.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        match self {
+            Spawner::Engine(engine) => drop(engine.next_lane().spawn(task)),
+            Spawner::Current => match Handle::try_current() {
+                Ok(handle) => drop(handle.spawn(task)),
+                Err(_) => match fallback_engine() {
+                    Some(engine) => drop(engine.next_lane().spawn(task)),
+                    None => tracing::error!("no tokio runtime here and no thread for a lane: the task is dropped"),
+                },
+            },
+        }
+    }
+}
+
+/// One lane for callers that have no tokio runtime of their own, started on first use.
+fn fallback_engine() -> Option<&'static Engine> {
+    static ENGINE: OnceLock<Option<Engine>> = OnceLock::new();
+    ENGINE.get_or_init(|| Engine::new(1).ok()).as_ref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_run_on_named_lane_threads() {
+        let engine = Engine::new(2).unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        for _ in 0..2 {
+            let sender = sender.clone();
+            Spawner::Engine(engine.clone()).spawn(async move {
+                sender.send(thread::current().name().map(str::to_owned)).unwrap();
+            });
+        }
+        let mut names = [receiver.recv().unwrap().unwrap(), receiver.recv().unwrap().unwrap()];
+        names.sort();
+        assert_eq!(names, ["spanwire-0", "spanwire-1"]);
+    }
+
+    #[test]
+    fn spawning_without_a_runtime_uses_the_shared_lane() {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        Spawner::Current.spawn(async move { sender.send(()).unwrap() });
+        receiver.recv().unwrap();
+    }
+}

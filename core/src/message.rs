@@ -1,0 +1,157 @@
+//! Messages as the engine sees them: something that becomes bytes and comes back.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use spanwire_wire::encoding::Encoding;
+use spanwire_wire::frame;
+
+use crate::Status;
+
+/// A message that a call can carry.
+///
+/// Every [`prost::Message`] is one. [`Raw`] carries plain bytes, for callers without generated code
+/// (proxies, other serialisation formats, language bindings).
+pub trait Message: Sized + Send + 'static {
+    /// The number of bytes that [`Message::encode`] will append.
+    fn encoded_len(&self) -> usize;
+
+    /// Appends the encoded message to `buffer`.
+    fn encode(&self, buffer: &mut BytesMut);
+
+    /// Reads a message back from exactly `bytes`.
+    ///
+    /// # Errors
+    /// A text that says what is malformed; the engine turns it into INTERNAL.
+    fn decode(bytes: Bytes) -> Result<Self, String>;
+
+    /// The encoded form, if the message already has it: spares the copy for large messages.
+    fn to_encoded(&self) -> Option<Bytes> {
+        None
+    }
+}
+
+impl<T: prost::Message + Default + 'static> Message for T {
+    fn encoded_len(&self) -> usize {
+        prost::Message::encoded_len(self)
+    }
+
+    fn encode(&self, buffer: &mut BytesMut) {
+        // `encode_raw` instead of `encode`: the buffer grows, so there is no capacity error to handle.
+        prost::Message::encode_raw(self, buffer);
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, String> {
+        <T as prost::Message>::decode(bytes).map_err(|error| error.to_string())
+    }
+}
+
+/// A message that is just bytes: sent and received as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Raw(pub Bytes);
+
+impl Message for Raw {
+    fn encoded_len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn encode(&self, buffer: &mut BytesMut) {
+        buffer.put_slice(&self.0);
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, String> {
+        Ok(Raw(bytes))
+    }
+
+    fn to_encoded(&self) -> Option<Bytes> {
+        Some(self.0.clone())
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for Raw {
+    fn from(bytes: T) -> Self {
+        Raw(bytes.into())
+    }
+}
+
+/// Above this size an already encoded message is sent beside its prefix instead of being copied behind it.
+const COPY_BELOW: usize = 8 * 1024;
+
+/// One length-prefixed message, ready for the stream: `first`, then `rest` if there is one.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    pub(crate) first: Bytes,
+    pub(crate) rest: Option<Bytes>,
+}
+
+impl Frame {
+    pub(crate) fn len(&self) -> usize {
+        self.first.len() + self.rest.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+/// How outgoing messages are framed: the limit on their size, and their compression.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Framing {
+    /// Largest message that may be sent, in bytes before compression.
+    pub(crate) max_send_bytes: usize,
+    /// What `grpc-encoding` announced; identity sends every message plain.
+    pub(crate) encoding: Encoding,
+}
+
+impl Framing {
+    /// Encodes `message` with its five-byte prefix.
+    pub(crate) fn encode<T: Message>(&self, message: &T, compress: bool) -> Result<Frame, Status> {
+        if compress && self.encoding != Encoding::Identity {
+            return self.frame(encoded(message), true);
+        }
+        if let Some(bytes) = message.to_encoded()
+            && bytes.len() >= COPY_BELOW
+        {
+            return self.frame(bytes, false);
+        }
+        let len = message.encoded_len();
+        self.check(len)?;
+        let mut buffer = BytesMut::with_capacity(frame::HEADER_LEN + len);
+        buffer.put_slice(&frame::header(false, len)?);
+        message.encode(&mut buffer);
+        Ok(Frame { first: buffer.freeze(), rest: None })
+    }
+
+    /// Frames a message that is encoded already.
+    pub(crate) fn frame(&self, message: Bytes, compress: bool) -> Result<Frame, Status> {
+        self.check(message.len())?;
+        if compress && self.encoding != Encoding::Identity {
+            return Ok(Frame { first: frame::compressed_frame(&message, self.encoding)?, rest: None });
+        }
+        if message.len() >= COPY_BELOW {
+            let header = frame::header(false, message.len())?;
+            return Ok(Frame { first: Bytes::copy_from_slice(&header), rest: Some(message) });
+        }
+        Ok(Frame { first: frame::frame(&message, false)?.freeze(), rest: None })
+    }
+
+    fn check(&self, len: usize) -> Result<(), Status> {
+        if len <= self.max_send_bytes {
+            return Ok(());
+        }
+        Err(Status::resource_exhausted(format!(
+            "message of {len} bytes is larger than max_send_message_bytes ({})",
+            self.max_send_bytes
+        )))
+    }
+}
+
+/// The bytes of a message without its prefix.
+pub(crate) fn encoded<T: Message>(message: &T) -> Bytes {
+    message.to_encoded().unwrap_or_else(|| {
+        let mut buffer = BytesMut::with_capacity(message.encoded_len());
+        message.encode(&mut buffer);
+        buffer.freeze()
+    })
+}
+
+/// Decodes a received message; a malformed one is INTERNAL, as everywhere in gRPC.
+pub(crate) fn decode<T: Message>(bytes: Bytes) -> Result<T, Status> {
+    T::decode(bytes).map_err(|error| {
+        Status::internal(format!("cannot decode {}: {error}", std::any::type_name::<T>()))
+    })
+}

@@ -1,0 +1,250 @@
+//! One call on a server: from its headers to its trailers.
+//!
+//! ```text
+//! Refused ───────────────────────────────────────────────► done     (never reaches a handler)
+//! Unary:  Receiving ─ whole request ─► Running ─ outcome ─► Flushing ─► done
+//! Stream: Running (reads and writes by itself) ─ status ─► done
+//! any:    reset by the client, deadline, panic ──────────► done
+//! ```
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, ready};
+
+use bytes::Bytes;
+use http::Extensions;
+use spanwire_wire::call::{Accepted, RequestKind, accept_request};
+use spanwire_wire::encoding::EncodingSet;
+use spanwire_wire::metadata::strip_reserved;
+use tokio::time::Instant;
+
+use super::context::Context;
+use super::handler::{Run, UnaryAnswer};
+use super::receive::ServerReceive;
+use super::responder::CallShared;
+use super::router::{Route, Router};
+use crate::channel::call::Deadline;
+use crate::message::{Frame, Framing};
+use crate::middleware::{BoxFuture, Item, Source};
+use crate::streaming::{Sending, Streaming};
+use crate::transport::Peer;
+use crate::transport::server::{Dispatch, Incoming};
+use crate::{Encoding, Metadata, Method, Status, deadline};
+
+/// Turns the requests of one connection into calls.
+#[derive(Clone)]
+pub(crate) struct Dispatcher {
+    pub(crate) router: Arc<Router>,
+    pub(crate) peer: Arc<Peer>,
+}
+
+impl Dispatch for Dispatcher {
+    type Call = ServerTask;
+
+    fn dispatch(&self, incoming: Incoming) -> ServerTask {
+        let Incoming { head, body, respond, live } = incoming;
+        let limits = &self.router.limits;
+        let framing = Framing { max_send_bytes: limits.max_send_bytes, encoding: Encoding::Identity };
+        let accepted = match accept_request(&head, EncodingSet::all(), &limits.metadata) {
+            Ok(accepted) => accepted,
+            Err(refusal) => {
+                let shared = CallShared::new(respond, live, self.peer.clone(), EncodingSet::none(), framing);
+                match refusal.reset {
+                    Some(code) => shared.lock().reset(code),
+                    None => shared.lock().refuse(refusal.response),
+                }
+                return ServerTask::done(shared);
+            }
+        };
+        let shared = CallShared::new(respond, live, self.peer.clone(), accepted.accept, framing);
+        let path = accepted.method.as_str();
+        let Some(route) = self.router.find(path) else {
+            shared.lock().finish(self.router.unknown(path));
+            return ServerTask::done(shared);
+        };
+        let Accepted { timeout, encoding, .. } = accepted;
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let kind = if route.kind.one_request() { RequestKind::One } else { RequestKind::Many };
+        let mut headers = head.headers;
+        strip_reserved(&mut headers);
+        let request = Request {
+            route: route.clone(),
+            method: route.method_for(path),
+            metadata: Metadata::from_headers(headers),
+            deadline,
+            receive: ServerReceive::new(body, kind, limits.max_recv_bytes, encoding),
+        };
+        ServerTask::start(shared, request)
+    }
+}
+
+/// A request that may be handled.
+pub(crate) struct Request {
+    pub(crate) route: Route,
+    pub(crate) method: Method,
+    pub(crate) metadata: Metadata,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) receive: ServerReceive,
+}
+
+impl Request {
+    fn context(&mut self, shared: &Arc<CallShared>) -> Context {
+        let metadata = std::mem::take(&mut self.metadata);
+        Context::new(shared.clone(), self.method.clone(), metadata, self.deadline, Extensions::new())
+    }
+}
+
+/// The work of one call. Dropping it drops the handler and resets the stream.
+pub(crate) struct ServerTask {
+    shared: Arc<CallShared>,
+    stage: Stage,
+    deadline: Deadline,
+    at: Option<Instant>,
+}
+
+enum Stage {
+    /// A unary request that is not whole yet.
+    Receiving(Box<Request>),
+    Unary(BoxFuture<'static, UnaryAnswer>),
+    Stream(BoxFuture<'static, Status>),
+    /// A large answer that the client has not taken yet.
+    Flushing(Frame, Status),
+    Done,
+}
+
+impl ServerTask {
+    fn done(shared: Arc<CallShared>) -> Self {
+        ServerTask { shared, stage: Stage::Done, deadline: Deadline::new(None), at: None }
+    }
+
+    fn start(shared: Arc<CallShared>, mut request: Request) -> Self {
+        let at = request.deadline;
+        let stage = match &request.route.run {
+            Some(Run::Unary(_)) if !request.route.intercepted => Stage::Receiving(Box::new(request)),
+            Some(Run::Stream(run)) if !request.route.intercepted => {
+                let run = run.clone();
+                let context = request.context(&shared);
+                let replies = Sending::server(shared.clone());
+                let requests = Streaming::server(request.receive);
+                match catch_unwind(AssertUnwindSafe(|| run(requests, replies, context))) {
+                    Ok(running) => Stage::Stream(running),
+                    Err(_) => Stage::Stream(Box::pin(async { panicked() })),
+                }
+            }
+            _ => Stage::Stream(super::intercept::run(shared.clone(), request)),
+        };
+        ServerTask { shared, stage, deadline: Deadline::new(at), at }
+    }
+
+    /// One step of the call; ready when it is over.
+    fn step(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        loop {
+            match &mut self.stage {
+                Stage::Done => return Poll::Ready(()),
+                Stage::Receiving(request) => match ready!(request.receive.poll_item(cx)) {
+                    Item::Message(message) => self.run_unary(message),
+                    Item::End(status) => self.finish(status),
+                },
+                Stage::Unary(running) => {
+                    match ready!(poll_handler(self.at, running, cx)) {
+                        Ok(UnaryAnswer { frame: Some(frame), status }) => self.answer(frame, status),
+                        Ok(UnaryAnswer { frame: None, status }) => self.finish(status),
+                        Err(status) => self.finish(status),
+                    }
+                }
+                Stage::Stream(running) => {
+                    let status = ready!(poll_handler(self.at, running, cx)).unwrap_or_else(|status| status);
+                    self.finish(status);
+                }
+                Stage::Flushing(frame, status) => {
+                    let sent = ready!(self.shared.lock().poll_send(cx, frame));
+                    let status = std::mem::take(status);
+                    match sent {
+                        Ok(()) => self.finish(status),
+                        Err(_) => self.stage = Stage::Done,
+                    }
+                }
+            }
+        }
+    }
+
+    fn run_unary(&mut self, message: Bytes) {
+        let Stage::Receiving(mut request) = std::mem::replace(&mut self.stage, Stage::Done) else { return };
+        let context = request.context(&self.shared);
+        let Some(Run::Unary(run)) = &request.route.run else { return };
+        match deadline::scope(self.at, || catch_unwind(AssertUnwindSafe(|| run(message, context)))) {
+            Ok(Ok(running)) => self.stage = Stage::Unary(running),
+            Ok(Err(status)) => self.finish(status),
+            Err(_) => self.finish(panicked()),
+        }
+    }
+
+    /// Small answers are complete at once; large ones wait for the client to take them.
+    fn answer(&mut self, frame: Frame, status: Status) {
+        if frame.len() > SEND_NOW_BYTES {
+            self.stage = Stage::Flushing(frame, status);
+            return;
+        }
+        let mut responder = self.shared.lock();
+        if responder.send_now(frame).is_ok() {
+            responder.finish(status);
+        }
+        drop(responder);
+        self.stage = Stage::Done;
+    }
+
+    fn finish(&mut self, status: Status) {
+        self.stage = Stage::Done;
+        self.shared.lock().finish(status);
+    }
+}
+
+/// Answers up to this size are handed to the connection without asking for room first.
+const SEND_NOW_BYTES: usize = 16 * 1024;
+
+fn panicked() -> Status {
+    Status::internal("the handler panicked")
+}
+
+/// One poll of the user's code: under the call's deadline, with its panics kept to this call.
+fn poll_handler<T>(
+    at: Option<Instant>,
+    running: &mut BoxFuture<'static, T>,
+    cx: &mut TaskContext<'_>,
+) -> Poll<Result<T, Status>> {
+    let polled = deadline::scope(at, || catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))));
+    match polled {
+        Ok(polled) => polled.map(Ok),
+        Err(_) => Poll::Ready(Err(panicked())),
+    }
+}
+
+impl Future for ServerTask {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if this.step(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if this.shared.lock().poll_reset(cx).is_ready() {
+            this.stage = Stage::Done;
+            this.shared.cancel();
+            return Poll::Ready(());
+        }
+        ready!(this.deadline.poll(cx));
+        this.shared.cancel();
+        this.finish(Status::deadline_exceeded("the call's deadline passed while the server worked on it"));
+        Poll::Ready(())
+    }
+}
+
+impl Drop for ServerTask {
+    fn drop(&mut self) {
+        if !matches!(self.stage, Stage::Done) {
+            self.shared.cancel();
+        }
+    }
+}

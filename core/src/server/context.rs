@@ -1,0 +1,149 @@
+//! What a handler knows of its call, and what it may say besides messages.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Extensions;
+use spanwire_wire::metadata::MetadataError;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::responder::CallShared;
+use crate::transport::Peer;
+use crate::{Encoding, Metadata, Method, Status, TlsIdentity};
+
+/// The circumstances of a call, given to its handler.
+///
+/// It belongs to the handler alone. When the client cancels or the deadline passes, the handler's future is
+/// dropped; work that was handed to other tasks learns of it through [`Context::cancellation`].
+#[derive(Debug)]
+pub struct Context {
+    shared: Arc<CallShared>,
+    method: Method,
+    metadata: Metadata,
+    deadline: Option<Instant>,
+    trailers: Metadata,
+    extensions: Extensions,
+}
+
+impl Context {
+    pub(crate) fn new(
+        shared: Arc<CallShared>,
+        method: Method,
+        metadata: Metadata,
+        deadline: Option<Instant>,
+        extensions: Extensions,
+    ) -> Self {
+        Context { shared, method, metadata, deadline, trailers: Metadata::new(), extensions }
+    }
+
+    /// The method that was called.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The request's metadata, without the entries that are gRPC's own.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// When the client stops waiting. Calls made inside the handler inherit it.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The time left until the deadline.
+    #[must_use]
+    pub fn time_remaining(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// The other end of the connection.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        &self.shared.peer
+    }
+
+    /// The client's certificates, if it proved to own some.
+    #[must_use]
+    pub fn tls_identity(&self) -> Option<&TlsIdentity> {
+        self.shared.peer.tls_identity()
+    }
+
+    /// Values that interceptors left for the handler.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// Appends an ASCII entry to the response's leading metadata, which go out with the first message.
+    ///
+    /// # Errors
+    /// The key or the value is not allowed in gRPC, or the metadata were sent already.
+    pub fn append_header(&mut self, key: &str, value: &str) -> Result<(), Status> {
+        self.with_headers(|headers| headers.append(key, value))
+    }
+
+    /// Appends a binary entry (its key ends in `-bin`) to the response's leading metadata.
+    ///
+    /// # Errors
+    /// As [`Context::append_header`].
+    pub fn append_header_bin(&mut self, key: &str, value: impl AsRef<[u8]>) -> Result<(), Status> {
+        self.with_headers(|headers| headers.append_bin(key, value))
+    }
+
+    fn with_headers(&self, change: impl FnOnce(&mut Metadata) -> Result<(), MetadataError>) -> Result<(), Status> {
+        let mut responder = self.shared.lock();
+        if responder.head_sent() {
+            return Err(Status::internal("the response's metadata were sent already: use trailers_mut"));
+        }
+        change(&mut responder.headers).map_err(|error| Status::internal(error.to_string()))
+    }
+
+    /// Sends the response's leading metadata now. After that a failure can no longer be retried by the client.
+    ///
+    /// # Errors
+    /// CANCELLED: the client is gone.
+    pub fn send_headers(&mut self) -> Result<(), Status> {
+        self.shared.lock().send_head().map_err(|_| Status::cancelled("the client is gone"))
+    }
+
+    /// The metadata that will follow the last message.
+    pub fn trailers_mut(&mut self) -> &mut Metadata {
+        &mut self.trailers
+    }
+
+    /// Compresses the responses with `encoding` if the client can read it. Call it before the first message.
+    pub fn set_compression(&mut self, encoding: Encoding) {
+        self.shared.set_encoding(encoding);
+    }
+
+    /// A token that fires when the client cancels, its deadline passes or the connection is lost.
+    #[must_use]
+    pub fn cancellation(&self) -> CancellationToken {
+        self.shared.cancellation()
+    }
+
+    /// Resolves when the call is cancelled; for `select!` in tasks that outlive the handler.
+    pub async fn cancelled(&self) {
+        self.shared.cancellation().cancelled_owned().await;
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<CallShared> {
+        &self.shared
+    }
+
+    /// Takes the trailers into the call's final status.
+    pub(crate) fn into_status(self, status: Status) -> Status {
+        let Context { trailers, .. } = self;
+        if trailers.is_empty() {
+            return status;
+        }
+        let mut metadata = status.metadata().clone();
+        metadata.extend(trailers);
+        status.with_metadata(metadata)
+    }
+}

@@ -1,0 +1,187 @@
+//! Services and handlers: what a server runs for a method.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::context::Context;
+use crate::message::{self, Frame, Framing, Message};
+use crate::middleware::{BoxFuture, Call, Reply};
+use crate::streaming::{Sending, Streaming};
+use crate::{Kind, Raw, Status};
+
+/// A named group of methods. Generated code implements it for `XServer<T>`; written by hand it serves
+/// messages of any serialisation.
+pub trait Service: Send + Sync + 'static {
+    /// The full name: `package.Service`.
+    fn name(&self) -> &'static str;
+
+    /// The methods by name, without the service. Asked once, when the server is built.
+    fn methods(&self) -> Vec<(&'static str, Handler)>;
+}
+
+/// The code behind one method. It is called once per call; its future is dropped when the client cancels or
+/// the deadline passes, and a panic in it fails that call alone, with INTERNAL.
+#[derive(Clone)]
+pub struct Handler {
+    kind: Kind,
+    run: Run,
+}
+
+/// What a unary handler made, ready to be sent.
+pub(crate) struct UnaryAnswer {
+    pub(crate) frame: Option<Frame>,
+    pub(crate) status: Status,
+}
+
+type RunUnary = dyn Fn(Bytes, Context) -> Result<BoxFuture<'static, UnaryAnswer>, Status> + Send + Sync;
+type RunStream = dyn Fn(Streaming<Raw>, Sending<Raw>, Context) -> BoxFuture<'static, Status> + Send + Sync;
+
+#[derive(Clone)]
+pub(crate) enum Run {
+    Unary(Arc<RunUnary>),
+    Stream(Arc<RunStream>),
+}
+
+impl Handler {
+    /// A unary method: `run(service, request, context)` gives the outcome and the context back.
+    pub fn unary<T, Req, Resp, F, Fut>(service: Arc<T>, run: F) -> Handler
+    where
+        T: Send + Sync + 'static,
+        Req: Message,
+        Resp: Message,
+        F: Fn(Arc<T>, Req, Context) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = (Result<Resp, Status>, Context)> + Send + 'static,
+    {
+        let run = move |request: Bytes, context: Context| -> Result<BoxFuture<'static, UnaryAnswer>, Status> {
+            let shared = context.shared().clone();
+            let running = run(service.clone(), message::decode(request)?, context);
+            Ok(Box::pin(async move {
+                let (result, context) = running.await;
+                let framed = result.and_then(|response| {
+                    let framing: Framing = shared.framing();
+                    framing.encode(&response, true)
+                });
+                match framed {
+                    Ok(frame) => UnaryAnswer { frame: Some(frame), status: context.into_status(Status::ok()) },
+                    Err(status) => UnaryAnswer { frame: None, status: context.into_status(status) },
+                }
+            }))
+        };
+        Handler { kind: Kind::Unary, run: Run::Unary(Arc::new(run)) }
+    }
+
+    /// A server-streaming method: `run(service, request, replies, context)`.
+    pub fn server_streaming<T, Req, Resp, F, Fut>(service: Arc<T>, run: F) -> Handler
+    where
+        T: Send + Sync + 'static,
+        Req: Message,
+        Resp: Message,
+        F: Fn(Arc<T>, Req, Sending<Resp>, Context) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = (Result<(), Status>, Context)> + Send + 'static,
+    {
+        Handler::stream(Kind::ServerStreaming, move |requests, replies, context| {
+            let (run, service) = (run.clone(), service.clone());
+            Box::pin(async move {
+                match only(requests.cast::<Req>()).await {
+                    Ok(request) => ended(run(service, request, replies.cast(), context).await),
+                    Err(status) => status,
+                }
+            })
+        })
+    }
+
+    /// A client-streaming method: `run(service, requests, context)`.
+    pub fn client_streaming<T, Req, Resp, F, Fut>(service: Arc<T>, run: F) -> Handler
+    where
+        T: Send + Sync + 'static,
+        Req: Message,
+        Resp: Message,
+        F: Fn(Arc<T>, Streaming<Req>, Context) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = (Result<Resp, Status>, Context)> + Send + 'static,
+    {
+        Handler::stream(Kind::ClientStreaming, move |requests, replies, context| {
+            let (run, service) = (run.clone(), service.clone());
+            Box::pin(async move {
+                let mut replies = replies.cast::<Resp>();
+                let (result, context) = run(service, requests.cast(), context).await;
+                match result {
+                    Ok(response) => {
+                        let sent = replies.send(response).await;
+                        ended((sent, context))
+                    }
+                    Err(status) => context.into_status(status),
+                }
+            })
+        })
+    }
+
+    /// A bidirectional method: `run(service, requests, replies, context)`.
+    pub fn bidi<T, Req, Resp, F, Fut>(service: Arc<T>, run: F) -> Handler
+    where
+        T: Send + Sync + 'static,
+        Req: Message,
+        Resp: Message,
+        F: Fn(Arc<T>, Streaming<Req>, Sending<Resp>, Context) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = (Result<(), Status>, Context)> + Send + 'static,
+    {
+        Handler::stream(Kind::Bidi, move |requests, replies, context| {
+            let (run, service) = (run.clone(), service.clone());
+            Box::pin(async move { ended(run(service, requests.cast(), replies.cast(), context).await) })
+        })
+    }
+
+    fn stream(
+        kind: Kind,
+        run: impl Fn(Streaming<Raw>, Sending<Raw>, Context) -> BoxFuture<'static, Status> + Send + Sync + 'static,
+    ) -> Handler {
+        Handler { kind, run: Run::Stream(Arc::new(run)) }
+    }
+
+    /// The kind of the method.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) fn run(&self) -> &Run {
+        &self.run
+    }
+}
+
+impl fmt::Debug for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handler").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+fn ended((result, context): (Result<(), Status>, Context)) -> Status {
+    context.into_status(result.err().unwrap_or_default())
+}
+
+/// The only message of a request that has one.
+async fn only<T: Message>(mut requests: Streaming<T>) -> Result<T, Status> {
+    match requests.next().await? {
+        Some(request) => Ok(request),
+        None => Err(Status::unimplemented("request has no message where one is due")),
+    }
+}
+
+/// Answers calls to methods that no service has: for proxies. The call's kind is unknown, so it comes as
+/// bidirectional; [`Channel::call`](crate::Channel::call) takes it as it is.
+pub trait Fallback: Send + Sync + 'static {
+    /// Answers one call.
+    fn call(&self, call: Call) -> BoxFuture<'static, Result<Reply, Status>>;
+}
+
+impl<F, Fut> Fallback for F
+where
+    F: Fn(Call) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Reply, Status>> + Send + 'static,
+{
+    fn call(&self, call: Call) -> BoxFuture<'static, Result<Reply, Status>> {
+        Box::pin(self(call))
+    }
+}

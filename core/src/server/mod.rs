@@ -1,0 +1,256 @@
+//! Servers: from a listening socket to handlers.
+
+mod call;
+mod context;
+mod handler;
+mod intercept;
+mod receive;
+mod responder;
+mod router;
+mod serve;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use spanwire_wire::call::Limits;
+
+pub use context::Context;
+pub use handler::{Fallback, Handler, Service};
+pub(crate) use receive::ServerReceive;
+pub(crate) use responder::CallShared;
+use router::{CallLimits, Router};
+pub use serve::{BoundServer, ServerHandle};
+
+use crate::engine::Spawner;
+use crate::middleware::{Interceptor, Interceptors, LayerInterceptor, NextService};
+use crate::transport::server::Lifetime;
+use crate::transport::watch::Policing;
+use crate::transport::{Http2, Keepalive, ServerTls, TlsError};
+use crate::Engine;
+
+/// A gRPC server; see [`Server::builder`].
+///
+/// ```no_run
+/// # use spanwire::{Server, server::{Handler, Service}};
+/// # struct Greeter; impl Service for Greeter {
+/// #   fn name(&self) -> &'static str { "demo.Greeter" }
+/// #   fn methods(&self) -> Vec<(&'static str, Handler)> { Vec::new() } }
+/// # async fn example() -> Result<(), spanwire::ServeError> {
+/// let server = Server::builder().service(Greeter).bind("127.0.0.1:0").await?;
+/// println!("listening on {}", server.local_addr());
+/// let handle = server.handle();
+/// let running = tokio::spawn(server.run());
+/// // Later: let running calls finish, but for no longer than ten seconds.
+/// handle.shutdown(std::time::Duration::from_secs(10)).await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Server(());
+
+/// Why a server could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The address is malformed.
+    #[error("{0}")]
+    Address(String),
+    /// The address cannot be listened on.
+    #[error("{0}")]
+    Bind(#[from] std::io::Error),
+    /// The TLS settings do not work.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+impl Server {
+    /// Starts the settings of a server.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder {
+            services: Vec::new(),
+            fallback: None,
+            interceptors: Vec::new(),
+            tls: None,
+            http2: Http2::default(),
+            limits: CallLimits {
+                metadata: Limits::default(),
+                max_recv_bytes: 4 * 1024 * 1024,
+                max_send_bytes: u32::MAX as usize,
+            },
+            lifetime: Lifetime {
+                handshake_timeout: Duration::from_secs(20),
+                keepalive: Some(Keepalive::server_default()),
+                max_age: None,
+                max_age_grace: None,
+                max_idle: None,
+                policing: Policing::server(),
+            },
+            max_connections: 10_000,
+            spawner: Spawner::Current,
+        }
+    }
+}
+
+/// Settings of a [`Server`].
+#[must_use = "a builder does nothing until `serve` or `bind`"]
+pub struct ServerBuilder {
+    services: Vec<Box<dyn Service>>,
+    fallback: Option<Arc<dyn Fallback>>,
+    interceptors: Vec<Arc<dyn Interceptor>>,
+    tls: Option<ServerTls>,
+    http2: Http2,
+    limits: CallLimits,
+    lifetime: Lifetime,
+    max_connections: usize,
+    spawner: Spawner,
+}
+
+impl ServerBuilder {
+    /// Adds a service. One with the same name replaces the methods that both have.
+    pub fn service(mut self, service: impl Service) -> Self {
+        self.services.push(Box::new(service));
+        self
+    }
+
+    /// Handles calls to methods that no service has, instead of answering UNIMPLEMENTED. For a proxy:
+    /// `.fallback(move |call| channel.call(call))`.
+    pub fn fallback(mut self, fallback: impl Fallback) -> Self {
+        self.fallback = Some(Arc::new(fallback));
+        self
+    }
+
+    /// Adds an interceptor; the first added is the outermost.
+    pub fn interceptor(mut self, interceptor: impl Interceptor) -> Self {
+        self.interceptors.push(Arc::new(interceptor));
+        self
+    }
+
+    /// Mounts a tower layer as an interceptor.
+    pub fn layer<L>(self, layer: L) -> Self
+    where
+        L: tower_layer::Layer<NextService>,
+        LayerInterceptor<L::Service>: Interceptor,
+    {
+        self.interceptor(LayerInterceptor::new(&layer))
+    }
+
+    /// Speaks TLS. Without it the server is plaintext.
+    pub fn tls(mut self, tls: ServerTls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Largest request message, in bytes after decompression; 4 MiB by default. Above it:
+    /// RESOURCE_EXHAUSTED.
+    pub fn max_recv_message_bytes(mut self, bytes: usize) -> Self {
+        self.limits.max_recv_bytes = bytes;
+        self
+    }
+
+    /// Largest response message, in bytes before compression; no limit by default but the protocol's 4 GiB.
+    pub fn max_send_message_bytes(mut self, bytes: usize) -> Self {
+        self.limits.max_send_bytes = bytes;
+        self
+    }
+
+    /// Largest request metadata, in bytes as HTTP/2 counts them (name + value + 32 each); 16 KiB by default.
+    /// Above it that call gets RESOURCE_EXHAUSTED; the connection stays.
+    pub fn max_metadata_bytes(mut self, bytes: u32) -> Self {
+        self.limits.metadata.max_metadata_bytes = bytes as usize;
+        self.http2.max_metadata_bytes = bytes;
+        self
+    }
+
+    /// Most metadata entries of a request; 128 by default.
+    pub fn max_metadata_fields(mut self, fields: usize) -> Self {
+        self.limits.metadata.max_metadata_fields = fields;
+        self
+    }
+
+    /// Calls that one connection may have open at once; 256 by default. Clients queue the rest.
+    pub fn max_concurrent_streams(mut self, streams: u32) -> Self {
+        self.http2.max_concurrent_streams = streams;
+        self
+    }
+
+    /// Connections at once; 10 000 by default. Further ones wait in the operating system's queue.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
+    /// Longest for TLS, HTTP/2 preface and SETTINGS of a new connection together; 20 s by default.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.lifetime.handshake_timeout = timeout;
+        self
+    }
+
+    /// Pings clients that were silent for a while; by default after 2 h, with 20 s to answer. `None` never
+    /// pings.
+    pub fn keepalive(mut self, keepalive: Option<Keepalive>) -> Self {
+        self.lifetime.keepalive = keepalive;
+        self
+    }
+
+    /// How often clients may ping: not below `min_interval` (5 min by default), and without calls only if
+    /// `permit_without_calls` (else not below 2 h). After two pings too many the connection is closed with
+    /// GOAWAY `too_many_pings` (gRFC A8).
+    pub fn keepalive_enforcement(mut self, min_interval: Duration, permit_without_calls: bool) -> Self {
+        if let Some(ping) = &mut self.lifetime.policing.ping {
+            ping.min_interval = min_interval;
+            ping.permit_without_calls = permit_without_calls;
+        }
+        self
+    }
+
+    /// Ends connections of this age (±10 %): they take no new calls, and running ones get `grace` (for ever
+    /// without) to finish. Off by default (gRFC A9).
+    pub fn max_connection_age(mut self, age: Duration, grace: Option<Duration>) -> Self {
+        self.lifetime.max_age = Some(age);
+        self.lifetime.max_age_grace = grace;
+        self
+    }
+
+    /// Ends connections that had no call for this long. Off by default (gRFC A9).
+    pub fn max_connection_idle(mut self, idle: Duration) -> Self {
+        self.lifetime.max_idle = Some(idle);
+        self
+    }
+
+    /// Runs on the lanes of `engine`, each with its own listening socket where the system can share a port,
+    /// instead of in the caller's tokio runtime.
+    pub fn engine(mut self, engine: &Engine) -> Self {
+        self.spawner = Spawner::Engine(engine.clone());
+        self
+    }
+
+    /// Listens on `address` (`host:port`, `[::]:port`, `unix:/path`, `inprocess:name`) without accepting yet.
+    ///
+    /// # Errors
+    /// The address is malformed or taken, or the TLS settings do not work.
+    pub async fn bind(self, address: &str) -> Result<BoundServer, ServeError> {
+        let tls = self.tls.as_ref().map(ServerTls::build).transpose()?;
+        let interceptors = Interceptors::new(self.interceptors);
+        let router = Router::new(&self.services, self.fallback, interceptors, self.limits);
+        let settings =
+            serve::Settings { router: Arc::new(router), tls, http2: self.http2, lifetime: self.lifetime, max_connections: self.max_connections };
+        BoundServer::bind(address, settings, self.spawner).await
+    }
+
+    /// Binds and runs until the process ends (or, with [`ServerBuilder::bind`], until a shutdown).
+    ///
+    /// # Errors
+    /// As [`ServerBuilder::bind`].
+    pub async fn serve(self, address: &str) -> Result<(), ServeError> {
+        self.bind(address).await?.run().await;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let services: Vec<_> = self.services.iter().map(|service| service.name()).collect();
+        f.debug_struct("ServerBuilder").field("services", &services).finish_non_exhaustive()
+    }
+}

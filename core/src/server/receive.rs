@@ -1,0 +1,55 @@
+//! The request side of a call on a server.
+
+use std::task::{Context, Poll};
+
+use spanwire_wire::call::{RequestKind, ServerCall, ServerEvent};
+use spanwire_wire::encoding::Encoding;
+
+use crate::Status;
+use crate::middleware::{Item, Source};
+use crate::transport::{RecvPart, StreamEvent, StreamFailure};
+
+/// Takes messages out of a request's body as they are asked for.
+pub(crate) struct ServerReceive {
+    recv: RecvPart,
+    machine: ServerCall,
+    over: bool,
+}
+
+impl ServerReceive {
+    pub(crate) fn new(recv: RecvPart, kind: RequestKind, max_recv_bytes: usize, encoding: Encoding) -> Self {
+        ServerReceive { recv, machine: ServerCall::new(kind, max_recv_bytes, encoding), over: false }
+    }
+}
+
+impl Source for ServerReceive {
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Item> {
+        if self.over {
+            return Poll::Ready(Item::End(Status::ok()));
+        }
+        loop {
+            match self.machine.poll_event() {
+                Some(ServerEvent::Message(message)) => return Poll::Ready(Item::Message(message)),
+                Some(ServerEvent::HalfClosed) => {
+                    self.over = true;
+                    return Poll::Ready(Item::End(Status::ok()));
+                }
+                Some(ServerEvent::Failed(status)) => {
+                    self.over = true;
+                    return Poll::Ready(Item::End(status));
+                }
+                None => {}
+            }
+            match std::task::ready!(self.recv.poll_event(cx)) {
+                StreamEvent::Data(data) => self.machine.on_data(data),
+                // Clients send no trailers; if one does, they end the request as END_STREAM would.
+                StreamEvent::End | StreamEvent::Trailers(_) | StreamEvent::Headers { .. } => self.machine.on_end(),
+                StreamEvent::Failed(StreamFailure::Reset(code)) => self.machine.on_reset(code),
+                StreamEvent::Failed(StreamFailure::LocalReset(code)) => self.machine.fail(Status::internal(
+                    format!("the client broke HTTP/2 on this stream: {}", crate::transport::code_name(code)),
+                )),
+                StreamEvent::Failed(_) => self.machine.fail(Status::cancelled("the connection to the client is lost")),
+            }
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The answering half of a call, shared by its handler, its messages and its supervisor.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use spanwire_wire::call;
+use spanwire_wire::encoding::{Encoding, EncodingSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::message::{Frame, Framing};
+use crate::transport::server::{LiveCall, Respond};
+use crate::transport::{Peer, SendPart};
+use crate::{Metadata, Status};
+
+/// What belongs to one call for as long as anything of it lives.
+#[derive(Debug)]
+pub(crate) struct CallShared {
+    responder: Mutex<Responder>,
+    cancelled: OnceLock<CancellationToken>,
+    pub(crate) peer: Arc<Peer>,
+    /// Behind interceptors: the call whose stream it really is.
+    outer: Option<Arc<CallShared>>,
+    _live: Option<LiveCall>,
+}
+
+impl CallShared {
+    pub(crate) fn new(
+        respond: Respond,
+        live: LiveCall,
+        peer: Arc<Peer>,
+        accept: EncodingSet,
+        framing: Framing,
+    ) -> Arc<Self> {
+        let responder = Responder { state: State::Head(respond), headers: Metadata::new(), accept, framing };
+        Arc::new(CallShared {
+            responder: Mutex::new(responder),
+            cancelled: OnceLock::new(),
+            peer,
+            outer: None,
+            _live: Some(live),
+        })
+    }
+
+    /// For a handler behind interceptors: its headers are kept for the reply instead of being sent, and its
+    /// messages are neither compressed nor framed here.
+    pub(crate) fn captured(outer: Arc<CallShared>) -> Arc<Self> {
+        let framing = Framing { encoding: Encoding::Identity, ..outer.framing() };
+        let responder = Responder {
+            state: State::Captured { released: false, waker: None },
+            headers: Metadata::new(),
+            accept: EncodingSet::none(),
+            framing,
+        };
+        Arc::new(CallShared {
+            responder: Mutex::new(responder),
+            cancelled: OnceLock::new(),
+            peer: outer.peer.clone(),
+            outer: Some(outer),
+            _live: None,
+        })
+    }
+
+    pub(crate) fn framing(&self) -> Framing {
+        self.lock().framing
+    }
+
+    /// Compresses the responses if the client said that it can read that.
+    pub(crate) fn set_encoding(&self, wish: Encoding) {
+        match &self.outer {
+            Some(outer) => outer.set_encoding(wish),
+            None => {
+                let mut responder = self.lock();
+                responder.framing.encoding = responder.accept.choose(wish);
+            }
+        }
+    }
+
+    /// The headers that a captured handler has set so far.
+    pub(crate) fn take_headers(&self) -> Metadata {
+        let mut responder = self.lock();
+        // From here on it is too late for more.
+        let _ = responder.send_head();
+        std::mem::take(&mut responder.headers)
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Responder> {
+        self.responder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A token that fires when the call is cancelled from outside.
+    pub(crate) fn cancellation(&self) -> CancellationToken {
+        if let Some(outer) = &self.outer {
+            return outer.cancellation();
+        }
+        self.cancelled.get_or_init(CancellationToken::new).clone()
+    }
+
+    pub(crate) fn cancel(&self) {
+        if let Some(token) = self.cancelled.get() {
+            token.cancel();
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Responder {
+    state: State,
+    pub(crate) headers: Metadata,
+    accept: EncodingSet,
+    framing: Framing,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing was sent.
+    Head(Respond),
+    /// The head was sent.
+    Body(SendPart),
+    /// Complete, or given up.
+    Closed,
+    /// Nothing is ever sent from here: see [`CallShared::captured`].
+    Captured { released: bool, waker: Option<Waker> },
+}
+
+/// The stream is closed: the client gave up, or the answer is complete.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Closed;
+
+impl Responder {
+    /// Whether the head is out, so that headers set now would be lost.
+    pub(crate) fn head_sent(&self) -> bool {
+        !matches!(self.state, State::Head(_) | State::Captured { released: false, .. })
+    }
+
+    /// Sends the response's metadata now instead of with the first message.
+    pub(crate) fn send_head(&mut self) -> Result<(), Closed> {
+        match &mut self.state {
+            State::Head(respond) => {
+                let head = call::response_head(
+                    self.framing.encoding,
+                    EncodingSet::all(),
+                    std::mem::take(&mut self.headers),
+                );
+                match respond.send(head, false) {
+                    Ok(stream) => self.state = State::Body(stream),
+                    Err(_) => self.state = State::Closed,
+                }
+            }
+            State::Captured { released, waker } => {
+                *released = true;
+                if let Some(waker) = waker.take() {
+                    waker.wake();
+                }
+            }
+            State::Body(_) | State::Closed => {}
+        }
+        if matches!(self.state, State::Closed) { Err(Closed) } else { Ok(()) }
+    }
+
+    /// Behind interceptors: ready when the handler asked for its headers to go out.
+    pub(crate) fn poll_released(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.state {
+            State::Captured { released: false, waker } => {
+                *waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// Sends as much of `frame` as there is room for; ready when all of it is.
+    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, frame: &mut Frame) -> Poll<Result<(), Closed>> {
+        self.send_head()?;
+        match &mut self.state {
+            State::Body(stream) => stream.poll_send(cx, frame, false).map_err(|_| Closed),
+            _ => Poll::Ready(Err(Closed)),
+        }
+    }
+
+    /// The whole answer of a unary call, or its last message, without waiting for room.
+    pub(crate) fn send_now(&mut self, frame: Frame) -> Result<(), Closed> {
+        self.send_head()?;
+        match &mut self.state {
+            State::Body(stream) => stream.send_now(frame, false).map_err(|_| Closed),
+            _ => Err(Closed),
+        }
+    }
+
+    /// Ends the call: Trailers-Only if nothing was sent yet, else trailers.
+    pub(crate) fn finish(&mut self, status: Status) {
+        match std::mem::replace(&mut self.state, State::Closed) {
+            State::Head(mut respond) => {
+                // Failing means that the client is gone: there is nobody to tell.
+                let _ = match status.is_ok() {
+                    // OK without a message keeps the handler's headers apart from the trailers.
+                    true => {
+                        let headers = std::mem::take(&mut self.headers);
+                        let head = call::response_head(self.framing.encoding, EncodingSet::all(), headers);
+                        respond.send(head, false).and_then(|mut stream| stream.trailers(call::trailers(&status, Metadata::new())))
+                    }
+                    false => {
+                        let mut headers = std::mem::take(&mut self.headers);
+                        headers.extend(status.metadata().clone());
+                        let status = status.with_metadata(headers);
+                        respond.send(call::trailers_only(status), true).map(drop)
+                    }
+                };
+            }
+            State::Body(mut stream) => drop(stream.trailers(call::trailers(&status, Metadata::new()))),
+            State::Closed | State::Captured { .. } => {}
+        }
+    }
+
+    /// Answers a request that no handler will see.
+    pub(crate) fn refuse(&mut self, response: http::Response<()>) {
+        if let State::Head(mut respond) = std::mem::replace(&mut self.state, State::Closed) {
+            let _ = respond.send(response, true);
+        }
+    }
+
+    pub(crate) fn reset(&mut self, code: u32) {
+        match std::mem::replace(&mut self.state, State::Closed) {
+            State::Head(mut respond) => respond.reset(code),
+            State::Body(mut stream) => stream.reset(code),
+            State::Closed | State::Captured { .. } => {}
+        }
+    }
+
+    /// Ready when the client gave the call up, or is gone.
+    pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<u32> {
+        match &mut self.state {
+            State::Head(respond) => respond.poll_reset(cx),
+            State::Body(stream) => stream.poll_reset(cx),
+            State::Closed | State::Captured { .. } => Poll::Pending,
+        }
+    }
+}
+
+impl Frame {
+    /// The message without its prefix; only for frames that were not compressed.
+    pub(crate) fn into_message(self) -> Bytes {
+        match self.rest {
+            Some(rest) => rest,
+            None => self.first.slice(spanwire_wire::frame::HEADER_LEN..),
+        }
+    }
+}

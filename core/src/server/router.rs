@@ -1,0 +1,91 @@
+//! Which handler a path leads to.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use spanwire_wire::call::Limits;
+
+use super::handler::{Fallback, Run, Service};
+use crate::middleware::Interceptors;
+use crate::{Kind, Method, Status};
+
+/// Limits of every call of a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallLimits {
+    pub(crate) metadata: Limits,
+    pub(crate) max_recv_bytes: usize,
+    pub(crate) max_send_bytes: usize,
+}
+
+pub(crate) struct Router {
+    methods: HashMap<String, Route>,
+    services: Vec<&'static str>,
+    fallback: Option<Route>,
+    pub(crate) interceptors: Interceptors,
+    pub(crate) limits: CallLimits,
+}
+
+/// What to do with a call.
+#[derive(Clone)]
+pub(crate) struct Route {
+    pub(crate) kind: Kind,
+    method: Option<Method>,
+    pub(crate) run: Option<Run>,
+    pub(crate) fallback: Option<Arc<dyn Fallback>>,
+    pub(crate) intercepted: bool,
+    pub(crate) interceptors: Interceptors,
+}
+
+impl Route {
+    pub(crate) fn method_for(&self, path: &str) -> Method {
+        self.method.clone().unwrap_or_else(|| Method::dynamic(path, self.kind))
+    }
+}
+
+impl Router {
+    pub(crate) fn new(
+        services: &[Box<dyn Service>],
+        fallback: Option<Arc<dyn Fallback>>,
+        interceptors: Interceptors,
+        limits: CallLimits,
+    ) -> Self {
+        let route = |kind, method, run, fallback| Route {
+            kind,
+            method,
+            run,
+            fallback,
+            intercepted: !interceptors.is_empty(),
+            interceptors: interceptors.clone(),
+        };
+        let mut methods = HashMap::new();
+        for service in services {
+            for (name, handler) in service.methods() {
+                let path = format!("/{}/{name}", service.name());
+                let method = Method::dynamic(path.as_str(), handler.kind());
+                methods.insert(path, route(handler.kind(), Some(method), Some(handler.run().clone()), None));
+            }
+        }
+        Router {
+            methods,
+            services: services.iter().map(|service| service.name()).collect(),
+            fallback: fallback.map(|fallback| route(Kind::Bidi, None, None, Some(fallback))),
+            interceptors,
+            limits,
+        }
+    }
+
+    pub(crate) fn find(&self, path: &str) -> Option<&Route> {
+        self.methods.get(path).or(self.fallback.as_ref())
+    }
+
+    /// Why there is no handler.
+    pub(crate) fn unknown(&self, path: &str) -> Status {
+        let method = Method::dynamic(path, Kind::Unary);
+        let (service, name) = (method.service(), method.name());
+        if self.services.contains(&service) {
+            Status::unimplemented(format!("service {service} has no method {name}"))
+        } else {
+            Status::unimplemented(format!("this server has no service {service}"))
+        }
+    }
+}

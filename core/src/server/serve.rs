@@ -1,0 +1,227 @@
+//! Accepting connections, and ending them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
+use tokio_util::task::TaskTracker;
+
+use super::ServeError;
+use super::call::Dispatcher;
+use super::router::Router;
+use crate::engine::Spawner;
+use crate::transport::io::{Io, PeerAddr, RawIo};
+use crate::transport::listen::{self, AcceptBackoff, Address, Bound};
+use crate::transport::server::{Lifetime, Shutdown, serve};
+use crate::transport::tls::ServerTlsConfig;
+use crate::transport::{Http2, Peer, inprocess};
+
+/// Everything that a connection needs to know.
+pub(crate) struct Settings {
+    pub(crate) router: Arc<Router>,
+    pub(crate) tls: Option<ServerTlsConfig>,
+    pub(crate) http2: Http2,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) max_connections: usize,
+}
+
+/// A server that listens. [`BoundServer::run`] accepts.
+#[derive(Debug)]
+pub struct BoundServer {
+    sockets: Vec<Socket>,
+    local_addr: PeerAddr,
+    acceptor: Acceptor,
+    spawner: Spawner,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Os(Bound),
+    InProcess(inprocess::Listener),
+}
+
+/// Shuts a server down, from anywhere. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ServerHandle {
+    shutdown: Shutdown,
+    tracker: TaskTracker,
+}
+
+impl ServerHandle {
+    /// Stops accepting, tells clients to go elsewhere (GOAWAY), waits for running calls, and after `grace`
+    /// ends those that still run. Resolves when everything is gone, `grace` after the call at the latest,
+    /// whatever the clients do.
+    pub async fn shutdown(&self, grace: Duration) {
+        self.shutdown.drain.cancel();
+        self.tracker.close();
+        if timeout(grace, self.tracker.wait()).await.is_err() {
+            tracing::debug!("grace is over: closing the connections that are left");
+        }
+        self.shutdown.kill.cancel();
+        // Tasks see the kill at their next poll; none of them waits for a peer.
+        let _ = timeout(KILL_TIME, self.tracker.wait()).await;
+    }
+}
+
+/// What a killed task may take to be scheduled once more.
+const KILL_TIME: Duration = Duration::from_millis(500);
+
+impl BoundServer {
+    pub(crate) async fn bind(address: &str, settings: Settings, spawner: Spawner) -> Result<Self, ServeError> {
+        let (sockets, local_addr) = match address.strip_prefix("inprocess:") {
+            Some(name) => (vec![Socket::InProcess(inprocess::listen(name)?)], PeerAddr::InProcess),
+            None => {
+                let address: Address = address.parse().map_err(|error| ServeError::Address(format!("{error}")))?;
+                let lanes = if let Spawner::Engine(engine) = &spawner { engine.lanes() } else { 1 };
+                let bound = listen::bind(&address, lanes).await?;
+                let local = bound.first().map_or(PeerAddr::InProcess, Bound::local_addr);
+                (bound.into_iter().map(Socket::Os).collect(), local)
+            }
+        };
+        let permits = settings.max_connections.min(Semaphore::MAX_PERMITS);
+        let acceptor = Acceptor {
+            settings: Arc::new(settings),
+            connections: Arc::new(Semaphore::new(permits)),
+            shutdown: Shutdown::default(),
+            tracker: TaskTracker::new(),
+        };
+        Ok(BoundServer { sockets, local_addr, acceptor, spawner })
+    }
+
+    /// The address that it listens on, with the real port where port 0 was asked for.
+    #[must_use]
+    pub fn local_addr(&self) -> &PeerAddr {
+        &self.local_addr
+    }
+
+    /// The port, if it listens on TCP.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        match self.local_addr {
+            PeerAddr::Tcp(address) => Some(address.port()),
+            _ => None,
+        }
+    }
+
+    /// The way to shut it down.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle { shutdown: self.acceptor.shutdown.clone(), tracker: self.acceptor.tracker.clone() }
+    }
+
+    /// Accepts and serves until [`ServerHandle::shutdown`]. Dropping the future stops accepting; connections
+    /// that exist go on.
+    pub async fn run(self) {
+        let BoundServer { sockets, acceptor, spawner, .. } = self;
+        let accepting = TaskTracker::new();
+        for (index, socket) in sockets.into_iter().enumerate() {
+            let task = acceptor.clone().accept_loop(socket);
+            match &spawner {
+                Spawner::Engine(engine) => drop(accepting.spawn_on(task, engine.lane(index))),
+                Spawner::Current => drop(accepting.spawn(task)),
+            }
+        }
+        accepting.close();
+        let stop = StopOnDrop(acceptor.shutdown.clone());
+        accepting.wait().await;
+        drop(stop);
+        acceptor.tracker.close();
+        acceptor.tracker.wait().await;
+    }
+}
+
+/// Dropping `run` must not leave an accept loop behind.
+struct StopOnDrop(Shutdown);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.accept.cancel();
+    }
+}
+
+#[derive(Clone)]
+struct Acceptor {
+    settings: Arc<Settings>,
+    connections: Arc<Semaphore>,
+    shutdown: Shutdown,
+    tracker: TaskTracker,
+}
+
+impl std::fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Acceptor").field("free", &self.connections.available_permits()).finish_non_exhaustive()
+    }
+}
+
+impl Acceptor {
+    /// One listening socket. Its connections stay on this runtime, so on an engine each lane serves what it
+    /// accepted.
+    async fn accept_loop(self, socket: Socket) {
+        tokio::select! {
+            () = self.accept_all(socket) => {}
+            () = self.shutdown.drain.cancelled() => {}
+            () = self.shutdown.accept.cancelled() => {}
+        }
+    }
+
+    async fn accept_all(&self, socket: Socket) {
+        match socket {
+            Socket::InProcess(mut listener) => {
+                while let Some(io) = listener.accept().await {
+                    let Some(permit) = self.permit().await else { return };
+                    self.spawn_connection(io, permit);
+                }
+            }
+            Socket::Os(bound) => {
+                let listener = match bound.into_listener() {
+                    Ok(listener) => listener,
+                    Err(error) => return tracing::error!(%error, "cannot accept connections"),
+                };
+                let mut backoff = AcceptBackoff::new();
+                loop {
+                    let Some(permit) = self.permit().await else { return };
+                    match listener.accept().await {
+                        Ok((io, _)) => {
+                            backoff.on_success();
+                            self.spawn_connection(io, permit);
+                        }
+                        // Nothing that a connection does may end the loop: out of descriptors is a pause.
+                        Err(error) => tokio::time::sleep(backoff.on_error(&error)).await,
+                    }
+                }
+            }
+        }
+    }
+
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.connections.clone().acquire_owned().await.ok()
+    }
+
+    fn spawn_connection(&self, io: RawIo, permit: OwnedSemaphorePermit) {
+        let this = self.clone();
+        self.tracker.spawn(async move {
+            let _permit = permit;
+            let peer = io.peer_addr();
+            if let Err(reason) = this.connection(io).await {
+                tracing::debug!(%peer, reason, "connection ended");
+            }
+        });
+    }
+
+    async fn connection(&self, raw: RawIo) -> Result<(), String> {
+        let settings = &*self.settings;
+        let deadline = Instant::now() + settings.lifetime.handshake_timeout;
+        let io = match &settings.tls {
+            None => Io::from(raw),
+            Some(tls) => tokio::select! {
+                io = tokio::time::timeout_at(deadline, tls.handshake(raw)) => io
+                    .map_err(|_| "TLS handshake not done within handshake_timeout".to_owned())?
+                    .map_err(|error| format!("TLS: {error}"))?,
+                () = self.shutdown.drain.cancelled() => return Ok(()),
+            },
+        };
+        let dispatcher = Dispatcher { router: settings.router.clone(), peer: Arc::new(Peer::of(&io)) };
+        serve(io, deadline, &settings.http2, &settings.lifetime, &self.shutdown, dispatcher).await
+    }
+}

@@ -1,0 +1,339 @@
+//! One connection of a client: opening streams on it, and the task that drives it.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use h2::client::{Builder, SendRequest};
+use h2::{Ping, PingPong};
+use tokio::time::{Instant, Sleep};
+
+use super::io::Io;
+use super::ping::{Action, BdpEstimator, Keepalive, KeepaliveState, Pinger};
+use super::stream::code_name;
+use super::watch::{Policing, Role, Watched, WireFacts};
+use super::{Http2, Peer, RecvPart, SendPart, StreamFailure};
+use crate::Status;
+
+type H2 = h2::client::Connection<Watched<Io>, Bytes>;
+
+/// A connection on which calls can be opened. It closes when the last clone and the last call are gone.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    send: SendRequest<Bytes>,
+    shared: Arc<Shared>,
+}
+
+/// What the handle, the streams and the driver of a connection share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    facts: Arc<WireFacts>,
+    peer: Peer,
+    live: AtomicUsize,
+    closed: AtomicBool,
+    reason: OnceLock<Status>,
+}
+
+/// A stream that was just opened.
+pub(crate) struct Opened {
+    pub(crate) send: SendPart,
+    pub(crate) recv: RecvPart,
+    pub(crate) tag: StreamTag,
+}
+
+/// Which stream of which connection a call runs on: tells afterwards what became of it.
+#[derive(Debug)]
+pub(crate) struct StreamTag {
+    id: u32,
+    shared: Arc<Shared>,
+}
+
+impl Drop for StreamTag {
+    fn drop(&mut self) {
+        self.shared.live.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl StreamTag {
+    /// Whether the request certainly never reached a server that would work on it: its HEADERS were never
+    /// written, or the server said with GOAWAY that it did not look at it.
+    pub(crate) fn unprocessed(&self) -> bool {
+        !self.written() || self.shared.facts.go_away().is_some_and(|go_away| go_away.last_stream_id < self.id)
+    }
+
+    /// Whether any of the request was written to the socket.
+    pub(crate) fn written(&self) -> bool {
+        self.shared.facts.max_written_stream() >= self.id
+    }
+
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.shared.peer
+    }
+
+    /// The status of a call whose stream failed other than by a reset of the peer.
+    pub(crate) fn failure_status(&self, failure: &StreamFailure, max_metadata_bytes: u32) -> Status {
+        match failure {
+            StreamFailure::Reset(code) => Status::from_reset(*code),
+            StreamFailure::LocalReset(code) if *code == u32::from(h2::Reason::REFUSED_STREAM) => {
+                Status::resource_exhausted(format!(
+                    "response metadata are larger than max_metadata_bytes ({max_metadata_bytes}) several times over"
+                ))
+            }
+            StreamFailure::LocalReset(code) if *code == u32::from(h2::Reason::CANCEL) => {
+                Status::cancelled("the call was given up: its sending half was dropped without half_close")
+            }
+            StreamFailure::LocalReset(code) => {
+                Status::internal(format!("the server broke HTTP/2 on this stream: {}", code_name(*code)))
+            }
+            other => self.shared.reason.get().cloned().unwrap_or_else(|| connection_status(other)),
+        }
+    }
+}
+
+/// What every call of a connection that failed this way gets.
+fn connection_status(failure: &StreamFailure) -> Status {
+    match failure {
+        StreamFailure::GoAway { code, debug } => Status::unavailable(format!(
+            "the server closed the connection: GOAWAY {}{}",
+            code_name(*code),
+            if debug.is_empty() { String::new() } else { format!(", {debug}") }
+        )),
+        StreamFailure::Violation { code, .. } if *code == u32::from(h2::Reason::ENHANCE_YOUR_CALM) => {
+            Status::resource_exhausted("the server sent headers or frames without bound; connection closed")
+        }
+        StreamFailure::Violation { code, .. } => Status::unavailable(format!(
+            "the server broke HTTP/2 ({}); connection closed",
+            code_name(*code)
+        )),
+        StreamFailure::Lost(text) => Status::unavailable(format!("connection lost: {text}")),
+        StreamFailure::Reset(code) | StreamFailure::LocalReset(code) => Status::from_reset(*code),
+    }
+}
+
+impl Connection {
+    /// Speaks HTTP/2 on `io` and waits for the server's SETTINGS, so that its limits are known before the
+    /// first call. The returned driver must be spawned.
+    pub(crate) async fn establish(
+        io: Io,
+        settings: &Http2,
+        keepalive: Option<&Keepalive>,
+    ) -> Result<(Connection, Driver), Status> {
+        let peer = Peer::of(&io);
+        let (watched, facts) = Watched::new(io, Role::Client, Some(Policing::client()));
+        let (send, mut h2) =
+            builder(settings).handshake::<_, Bytes>(watched).await.map_err(|error| handshake_status(&error))?;
+        poll_fn(|cx| match Pin::new(&mut h2).poll(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(handshake_status(&error))),
+            Poll::Ready(Ok(())) => {
+                Poll::Ready(Err(Status::unavailable("the server closed the connection before its SETTINGS")))
+            }
+            Poll::Pending if facts.settings_read() > 0 => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        })
+        .await?;
+        let ping = h2.ping_pong();
+        let shared = Arc::new(Shared {
+            facts: facts.clone(),
+            peer,
+            live: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            reason: OnceLock::new(),
+        });
+        let now = Instant::now();
+        let pinger = Pinger::new(
+            keepalive.map(|config| KeepaliveState::client(config.clone(), now)),
+            Some(BdpEstimator::new(settings.stream_window, settings.max_stream_window)),
+        );
+        let driver = Driver {
+            h2: Some(h2),
+            heart: Heart::new(facts, ping, pinger),
+            shared: shared.clone(),
+            connection_window: settings.connection_window,
+        };
+        Ok((Connection { send, shared }, driver))
+    }
+
+    /// Whether new calls may be opened here.
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.shared.closed.load(Ordering::Acquire) && !self.shared.facts.has_go_away()
+    }
+
+    /// Whether the server closed this connection because of our pings.
+    pub(crate) fn had_too_many_pings(&self) -> bool {
+        self.shared.facts.go_away().is_some_and(|go_away| go_away.is_too_many_pings())
+    }
+
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.shared.peer
+    }
+
+    /// Opens a stream. Above the server's limit of concurrent streams it waits inside, without failing.
+    ///
+    /// # Errors
+    /// The connection takes no more streams: nothing was sent.
+    pub(crate) fn open(&self, request: http::Request<()>, end: bool) -> Result<Opened, Status> {
+        let (response, send) =
+            self.send.clone().send_request(request, end).map_err(|error| connection_status(&error.into()))?;
+        let send = SendPart::new(send);
+        self.shared.live.fetch_add(1, Ordering::Relaxed);
+        let tag = StreamTag { id: send.id(), shared: self.shared.clone() };
+        Ok(Opened { send, recv: RecvPart::response(response), tag })
+    }
+}
+
+fn builder(settings: &Http2) -> Builder {
+    let mut builder = h2::client::Builder::new();
+    builder
+        .initial_window_size(settings.stream_window)
+        .initial_connection_window_size(settings.connection_window)
+        .max_header_list_size(settings.h2_header_list_limit())
+        .max_send_buffer_size(settings.send_buffer)
+        .enable_push(false)
+        // Lifetime counters in h2 that honest connections with many cancelled calls would reach.
+        .max_local_error_reset_streams(None)
+        .max_concurrent_reset_streams(1024);
+    builder
+}
+
+/// The text for a peer that does not answer as an HTTP/2 server.
+fn handshake_status(error: &h2::Error) -> Status {
+    let hint = if error.is_io() { "" } else { " (does this port speak HTTP/2? does it expect TLS?)" };
+    Status::unavailable(format!("HTTP/2 handshake failed: {error}{hint}"))
+}
+
+/// The task of a connection: reads, runs what is ready, writes once. Ends when the connection does.
+pub(crate) struct Driver {
+    h2: Option<H2>,
+    heart: Heart,
+    shared: Arc<Shared>,
+    connection_window: u32,
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        loop {
+            let Some(h2) = this.h2.as_mut() else { return Poll::Ready(()) };
+            if let Poll::Ready(result) = Pin::new(&mut *h2).poll(cx) {
+                let status = match result {
+                    Ok(()) => Status::unavailable("the connection was closed"),
+                    Err(error) => connection_status(&error.into()),
+                };
+                this.close(status);
+                return Poll::Ready(());
+            }
+            match this.heart.poll(cx, this.shared.live.load(Ordering::Relaxed) > 0) {
+                Beat::Quiet => return Poll::Pending,
+                Beat::Again => {}
+                Beat::Window(window) => {
+                    // An error means that a SETTINGS frame is still unacknowledged: the next estimate tries again.
+                    let _ = h2.set_initial_window_size(window);
+                    h2.set_target_window_size(window.max(this.connection_window));
+                }
+                Beat::Dead => {
+                    this.close(Status::unavailable(
+                        "keepalive: the server did not answer a ping within keepalive.timeout",
+                    ));
+                    return Poll::Ready(());
+                }
+            }
+        }
+    }
+}
+
+impl Driver {
+    /// The reason is set before h2 is dropped: its streams fail on that drop and look here for the cause.
+    fn close(&mut self, status: Status) {
+        let _ = self.shared.reason.set(status);
+        self.shared.closed.store(true, Ordering::Release);
+        self.h2 = None;
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if self.h2.is_some() {
+            self.close(Status::unavailable("the runtime that drove this connection was shut down"));
+        }
+    }
+}
+
+/// Pings of one connection: keepalive and the bandwidth estimate, on the single user ping that h2 has.
+pub(crate) struct Heart {
+    facts: Arc<WireFacts>,
+    ping: Option<PingPong>,
+    pinger: Pinger,
+    timer: Option<Pin<Box<Sleep>>>,
+    frames: u64,
+    data: u64,
+}
+
+/// What a driver has to do now.
+pub(crate) enum Beat {
+    /// Nothing; the task is woken when there is.
+    Quiet,
+    /// Poll the connection again: a ping waits to be written.
+    Again,
+    /// Set this stream window, then poll the connection again.
+    Window(u32),
+    /// The peer is gone.
+    Dead,
+}
+
+impl Heart {
+    pub(crate) fn new(facts: Arc<WireFacts>, ping: Option<PingPong>, pinger: Pinger) -> Self {
+        Heart { facts, ping, pinger, timer: None, frames: 0, data: 0 }
+    }
+
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, has_calls: bool) -> Beat {
+        let now = Instant::now();
+        let frames = self.facts.read_frames();
+        if frames != self.frames {
+            self.frames = frames;
+            self.pinger.on_read(now);
+            let data = self.facts.read_data_bytes();
+            if data != self.data {
+                self.pinger.on_data(data - self.data);
+                self.data = data;
+            }
+        }
+        let Some(ping) = self.ping.as_mut() else { return Beat::Quiet };
+        if let Poll::Ready(Ok(_)) = ping.poll_pong(cx)
+            && let Some(window) = self.pinger.on_pong(now)
+        {
+            return Beat::Window(window);
+        }
+        match self.pinger.poll(now, has_calls) {
+            Action::Dead => Beat::Dead,
+            Action::SendPing => {
+                if ping.send_ping(Ping::opaque()).is_err() {
+                    return Beat::Quiet;
+                }
+                self.pinger.on_ping_sent(now);
+                Beat::Again
+            }
+            Action::Nothing(None) => {
+                self.timer = None;
+                Beat::Quiet
+            }
+            Action::Nothing(Some(until)) => {
+                let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+                if timer.deadline() != until {
+                    timer.as_mut().reset(until);
+                }
+                match timer.as_mut().poll(cx) {
+                    Poll::Ready(()) => {
+                        self.timer = None;
+                        Beat::Again
+                    }
+                    Poll::Pending => Beat::Quiet,
+                }
+            }
+        }
+    }
+}

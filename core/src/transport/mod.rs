@@ -1,0 +1,86 @@
+//! Connections: sockets, TLS and HTTP/2, below everything that knows what a call is.
+//!
+//! This is the only folder that names h2. Above it a stream is [`SendPart`] and [`RecvPart`], or on the server
+//! an `Incoming` request: a handful of poll functions that speak of headers, data, trailers and resets.
+//! A connection is driven by one task, which takes in everything that was read, lets the calls run, and writes
+//! once.
+
+pub(crate) mod client;
+pub(crate) mod inprocess;
+pub(crate) mod io;
+pub(crate) mod listen;
+pub(crate) mod ping;
+pub(crate) mod server;
+pub(crate) mod stream;
+pub(crate) mod tls;
+pub(crate) mod watch;
+
+pub use io::PeerAddr;
+pub use ping::Keepalive;
+pub(crate) use stream::{code_name, RecvPart, SendPart, StreamEvent, StreamFailure};
+pub use tls::{ClientTls, ServerTls, TlsError, TlsIdentity};
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    addr: PeerAddr,
+    tls_identity: Option<TlsIdentity>,
+}
+
+impl Peer {
+    pub(crate) fn of(io: &io::Io) -> Self {
+        Peer { addr: io.peer_addr(), tls_identity: io.tls_identity() }
+    }
+
+    /// The address, as the transport sees it (a proxy's, if there is one between).
+    #[must_use]
+    pub fn addr(&self) -> &PeerAddr {
+        &self.addr
+    }
+
+    /// The certificates that the peer proved to own; `None` without TLS or without a peer certificate.
+    #[must_use]
+    pub fn tls_identity(&self) -> Option<&TlsIdentity> {
+        self.tls_identity.as_ref()
+    }
+}
+
+/// HTTP/2 settings of one side, as plain data.
+#[derive(Clone, Debug)]
+pub(crate) struct Http2 {
+    /// What a stream may have under way before its reader asks for more, at first; grows with the measured
+    /// bandwidth-delay product up to `max_stream_window`.
+    pub(crate) stream_window: u32,
+    /// Upper bound of the grown stream window.
+    pub(crate) max_stream_window: u32,
+    /// What all streams of a connection together may have under way.
+    pub(crate) connection_window: u32,
+    /// Largest metadata accepted, in bytes as HTTP/2 counts them (name + value + 32 each).
+    pub(crate) max_metadata_bytes: u32,
+    /// Bytes that one stream may have queued for sending before its sender waits.
+    pub(crate) send_buffer: usize,
+    /// Streams that a client may have open at once.
+    pub(crate) max_concurrent_streams: u32,
+}
+
+impl Default for Http2 {
+    fn default() -> Self {
+        Http2 {
+            stream_window: 65_535,
+            max_stream_window: 1 << 20,
+            connection_window: 1 << 20,
+            max_metadata_bytes: 16 * 1024,
+            send_buffer: 64 * 1024,
+            max_concurrent_streams: 256,
+        }
+    }
+}
+
+impl Http2 {
+    /// The limit given to h2. h2 answers a header list above its limit by itself and without a gRPC status
+    /// (a server with HTTP 431, a client with a local reset), so it gets four times ours: up to there the call
+    /// is refused by us, with RESOURCE_EXHAUSTED and the name of the limit.
+    pub(crate) fn h2_header_list_limit(&self) -> u32 {
+        self.max_metadata_bytes.saturating_mul(4)
+    }
+}

@@ -1,0 +1,337 @@
+//! One connection of a server: the task that takes requests in, lets them run and writes once.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::Reason;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::time::{Instant, Sleep, timeout_at};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::client::{Beat, Heart};
+use super::io::Io;
+use super::ping::{BdpEstimator, Keepalive, KeepaliveState, Pinger};
+use super::stream::SendClosed;
+use super::watch::{Policing, Role, Watched, WireFacts};
+use super::{Http2, RecvPart, SendPart};
+
+/// How long a client may take to acknowledge that the server goes away before it is left behind.
+const GO_AWAY_ACK: Duration = Duration::from_secs(5);
+
+/// A request whose headers arrived.
+pub(crate) struct Incoming {
+    pub(crate) head: http::request::Parts,
+    pub(crate) body: RecvPart,
+    pub(crate) respond: Respond,
+    /// Kept until the call is over: the connection counts its calls by these.
+    pub(crate) live: LiveCall,
+}
+
+/// The way to answer a request.
+#[derive(Debug)]
+pub(crate) struct Respond(h2::server::SendResponse<Bytes>);
+
+impl Respond {
+    /// Sends the head; with `end` the answer is complete, without it the stream for the rest is returned.
+    pub(crate) fn send(&mut self, head: http::Response<()>, end: bool) -> Result<SendPart, SendClosed> {
+        self.0.send_response(head, end).map(SendPart::new).map_err(|_| SendClosed)
+    }
+
+    pub(crate) fn reset(&mut self, code: u32) {
+        self.0.send_reset(Reason::from(code));
+    }
+
+    /// Ready when the client gave the call up, or is gone.
+    pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<u32> {
+        self.0.poll_reset(cx).map(|result| result.map_or(u32::from(Reason::CANCEL), u32::from))
+    }
+}
+
+/// Counts one running call of a connection until it is dropped.
+#[derive(Debug)]
+pub(crate) struct LiveCall(Arc<AtomicUsize>);
+
+impl Drop for LiveCall {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a server does with the requests of a connection.
+pub(crate) trait Dispatch: Send + Unpin + 'static {
+    /// The work of one call, until its answer is handed to the connection.
+    type Call: Future<Output = ()> + Send + Unpin + 'static;
+
+    fn dispatch(&self, incoming: Incoming) -> Self::Call;
+}
+
+/// How a server's connections live and end, as plain data.
+#[derive(Clone, Debug)]
+pub(crate) struct Lifetime {
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) keepalive: Option<Keepalive>,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) max_age_grace: Option<Duration>,
+    pub(crate) max_idle: Option<Duration>,
+    pub(crate) policing: Policing,
+}
+
+/// Ends a server: `accept` stops new connections, `drain` also lets those that exist finish their calls,
+/// `kill` ends them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shutdown {
+    pub(crate) accept: CancellationToken,
+    pub(crate) drain: CancellationToken,
+    pub(crate) kill: CancellationToken,
+}
+
+/// Serves `io` until it ends. `deadline` bounds TLS, preface and the client's SETTINGS together.
+pub(crate) async fn serve<D: Dispatch>(
+    io: Io,
+    deadline: Instant,
+    http2: &Http2,
+    lifetime: &Lifetime,
+    shutdown: &Shutdown,
+    dispatch: D,
+) -> Result<(), String> {
+    let (watched, facts) = Watched::new(io, Role::Server, Some(lifetime.policing.clone()));
+    let handshake = builder(http2).handshake::<_, Bytes>(watched);
+    let mut h2 = tokio::select! {
+        result = timeout_at(deadline, handshake) => result
+            .map_err(|_| "no HTTP/2 preface within handshake_timeout".to_owned())?
+            .map_err(|error| format!("HTTP/2 handshake failed: {error}"))?,
+        () = shutdown.drain.cancelled() => return Ok(()),
+    };
+    let ping = h2.ping_pong();
+    let now = Instant::now();
+    let pinger = Pinger::new(
+        lifetime.keepalive.clone().map(|config| KeepaliveState::server(config, now)),
+        Some(BdpEstimator::new(http2.stream_window, http2.max_stream_window)),
+    );
+    let age = lifetime.max_age.map(|age| now + with_jitter(age));
+    Driver {
+        h2,
+        heart: Heart::new(facts.clone(), ping, pinger),
+        facts,
+        dispatch,
+        batch: Vec::new(),
+        live: Arc::default(),
+        // On one thread the first poll of a handler runs here, so that all answers of a wake-up are written
+        // at once. With more threads, each call goes to whichever is free.
+        eager: Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread,
+        connection_window: http2.connection_window,
+        drain: Some(Box::pin(shutdown.drain.clone().cancelled_owned())),
+        kill: Box::pin(shutdown.kill.clone().cancelled_owned()),
+        limits: Limits {
+            handshake: Some(deadline),
+            age,
+            grace: lifetime.max_age_grace,
+            idle: lifetime.max_idle,
+            idle_since: now,
+            go_away_ack: None,
+            hard_end: None,
+        },
+        timer: Timer::default(),
+    }
+    .await
+}
+
+fn builder(settings: &Http2) -> h2::server::Builder {
+    let mut builder = h2::server::Builder::new();
+    builder
+        .initial_window_size(settings.stream_window)
+        .initial_connection_window_size(settings.connection_window)
+        .max_header_list_size(settings.h2_header_list_limit())
+        .max_concurrent_streams(settings.max_concurrent_streams)
+        .max_send_buffer_size(settings.send_buffer)
+        // h2's own guards count over the life of a connection and never forget, so honest clients that cancel
+        // much would trip them. The watcher below h2 counts with buckets that drain instead.
+        .max_pending_accept_reset_streams(10_000)
+        .max_local_error_reset_streams(None)
+        .max_concurrent_reset_streams(1024);
+    builder
+}
+
+/// ±10 %, so that connections made together do not end together (gRFC A9).
+fn with_jitter(age: Duration) -> Duration {
+    use std::hash::{BuildHasher, RandomState};
+    let random = RandomState::new().hash_one(0_u8) % 1000;
+    age.mul_f64(0.9 + 0.2 * (random as f64 / 1000.0))
+}
+
+/// The moments at which a connection has to act by itself.
+struct Limits {
+    handshake: Option<Instant>,
+    age: Option<Instant>,
+    grace: Option<Duration>,
+    idle: Option<Duration>,
+    idle_since: Instant,
+    go_away_ack: Option<Instant>,
+    hard_end: Option<Instant>,
+}
+
+/// One timer for all of them, moved only when the next moment changes.
+#[derive(Default)]
+struct Timer(Option<Pin<Box<Sleep>>>);
+
+impl Timer {
+    /// Ready when `at` has come.
+    fn poll(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(at) = at else {
+            self.0 = None;
+            return Poll::Pending;
+        };
+        let timer = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        if timer.deadline() != at {
+            timer.as_mut().reset(at);
+        }
+        timer.as_mut().poll(cx)
+    }
+}
+
+struct Driver<D> {
+    h2: h2::server::Connection<Watched<Io>, Bytes>,
+    heart: Heart,
+    facts: Arc<WireFacts>,
+    dispatch: D,
+    batch: Vec<Incoming>,
+    live: Arc<AtomicUsize>,
+    eager: bool,
+    connection_window: u32,
+    drain: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    kill: Pin<Box<WaitForCancellationFutureOwned>>,
+    limits: Limits,
+    timer: Timer,
+}
+
+impl<D: Dispatch> Future for Driver<D> {
+    type Output = Result<(), String>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if this.kill.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        if this.drain.as_mut().is_some_and(|drain| drain.as_mut().poll(cx).is_ready()) {
+            this.go_away();
+        }
+        loop {
+            if let Some(end) = this.take_in(cx) {
+                return Poll::Ready(end);
+            }
+            // What ran may have answered: another round writes it, and takes in what came meanwhile.
+            if this.run_batch(cx) {
+                continue;
+            }
+            let live = this.live.load(Ordering::Relaxed);
+            this.facts.set_live_calls(live);
+            match this.heart.poll(cx, live > 0) {
+                Beat::Quiet => {}
+                Beat::Again => continue,
+                Beat::Window(window) => {
+                    // An error means that a SETTINGS frame is still unacknowledged: the next estimate tries again.
+                    let _ = this.h2.set_initial_window_size(window);
+                    this.h2.set_target_window_size(window.max(this.connection_window));
+                    continue;
+                }
+                Beat::Dead => return Poll::Ready(Err("keepalive: the client did not answer a ping".to_owned())),
+            }
+            match this.check_limits(cx, live) {
+                Check::Wait => return Poll::Pending,
+                Check::Again => {}
+                Check::End(end) => return Poll::Ready(end),
+            }
+        }
+    }
+}
+
+enum Check {
+    Wait,
+    Again,
+    End(Result<(), String>),
+}
+
+impl<D: Dispatch> Driver<D> {
+    /// Reads all there is. `Some` when the connection is over.
+    fn take_in(&mut self, cx: &mut Context<'_>) -> Option<Result<(), String>> {
+        loop {
+            match self.h2.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => {
+                    self.live.fetch_add(1, Ordering::Relaxed);
+                    let (head, body) = request.into_parts();
+                    self.batch.push(Incoming {
+                        head,
+                        body: RecvPart::request(body),
+                        respond: Respond(respond),
+                        live: LiveCall(self.live.clone()),
+                    });
+                }
+                Poll::Ready(Some(Err(error))) => return Some(Err(error.to_string())),
+                Poll::Ready(None) => return Some(Ok(())),
+                Poll::Pending => return None,
+            }
+        }
+    }
+
+    /// Starts the calls that were taken in. Whether there were any.
+    fn run_batch(&mut self, cx: &mut Context<'_>) -> bool {
+        let any = !self.batch.is_empty();
+        for incoming in self.batch.drain(..) {
+            let mut call = self.dispatch.dispatch(incoming);
+            if self.eager && Pin::new(&mut call).poll(cx).is_ready() {
+                continue;
+            }
+            tokio::spawn(call);
+        }
+        any
+    }
+
+    /// Tells the client to open no more streams, in the two steps of gRFC A9; running calls go on.
+    fn go_away(&mut self) {
+        self.drain = None;
+        self.limits.age = None;
+        self.limits.go_away_ack.get_or_insert_with(|| Instant::now() + GO_AWAY_ACK);
+        self.h2.graceful_shutdown();
+    }
+
+    fn check_limits(&mut self, cx: &mut Context<'_>, live: usize) -> Check {
+        let now = Instant::now();
+        let limits = &mut self.limits;
+        if limits.handshake.is_some() && self.facts.settings_read() > 0 {
+            limits.handshake = None;
+        }
+        if live > 0 {
+            limits.idle_since = now;
+        }
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if due(limits.handshake) {
+            return Check::End(Err("no SETTINGS from the client within handshake_timeout".to_owned()));
+        }
+        if due(limits.hard_end) {
+            return Check::End(Err("max_connection_age_grace is over".to_owned()));
+        }
+        if due(limits.go_away_ack) {
+            // The client never confirmed. Whoever still has calls may finish them; an idle one is left.
+            if live == 0 {
+                return Check::End(Ok(()));
+            }
+            limits.go_away_ack = Some(now + Duration::from_secs(1));
+        }
+        let idle_end = limits.idle.filter(|_| self.drain.is_some()).map(|idle| limits.idle_since + idle);
+        if due(limits.age) || (live == 0 && due(idle_end)) {
+            limits.hard_end = limits.grace.map(|grace| now + grace);
+            self.go_away();
+            return Check::Again;
+        }
+        let next = [limits.handshake, limits.hard_end, limits.go_away_ack, limits.age, idle_end.filter(|_| live == 0)];
+        match self.timer.poll(next.into_iter().flatten().min(), cx) {
+            Poll::Ready(()) => Check::Again,
+            Poll::Pending => Check::Wait,
+        }
+    }
+}

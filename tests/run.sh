@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Every suite, one after the other; stops at the first that fails.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() {
+  printf '\n=== %s (%ss)\n' "$*" "$SECONDS"
+}
+
+step "setup"
+./tests/setup.sh
+step "Rust: build"
+cargo build --workspace --all-targets
+step "Rust: tests"
+cargo test --workspace
+step "interop: official clients and servers, both directions"
+.venv/bin/python tests/interop/run.py
+step "demo"
+.venv/bin/python tests/demo/run.py
+step "all suites passed"
