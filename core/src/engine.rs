@@ -97,7 +97,9 @@ impl Spawner {
                 Ok(handle) => drop(handle.spawn(task)),
                 Err(_) => match fallback_engine() {
                     Some(engine) => drop(engine.next_lane().spawn(task)),
-                    None => tracing::error!("no tokio runtime here and no thread for a lane: the task is dropped"),
+                    None => {
+                        tracing::error!("no tokio runtime here and no thread for a lane: the task is dropped")
+                    }
                 },
             },
         }

@@ -151,7 +151,6 @@ pub(crate) fn encoded<T: Message>(message: &T) -> Bytes {
 
 /// Decodes a received message; a malformed one is INTERNAL, as everywhere in gRPC.
 pub(crate) fn decode<T: Message>(bytes: Bytes) -> Result<T, Status> {
-    T::decode(bytes).map_err(|error| {
-        Status::internal(format!("cannot decode {}: {error}", std::any::type_name::<T>()))
-    })
+    T::decode(bytes)
+        .map_err(|error| Status::internal(format!("cannot decode {}: {error}", std::any::type_name::<T>())))
 }

@@ -164,6 +164,17 @@ impl<T: Message> Streaming<T> {
         self.end.as_ref()
     }
 
+    /// Whether the message that came last had come compressed; `false` behind interceptors, which see
+    /// messages decompressed.
+    #[must_use]
+    pub fn last_compressed(&self) -> bool {
+        match &self.source {
+            From::Client(receive) => receive.last_compressed(),
+            From::Server(receive) => receive.last_compressed(),
+            From::Messages(_) | From::Reply(_) => false,
+        }
+    }
+
     /// The server that answers, on a client without interceptors and while the call runs.
     #[must_use]
     pub fn peer(&self) -> Option<&Peer> {
@@ -201,11 +212,17 @@ pub struct Sending<T> {
 
 enum To {
     Client(ClientSend),
-    Server { shared: Arc<CallShared>, unsent: Option<Frame> },
+    Server {
+        shared: Arc<CallShared>,
+        unsent: Option<Frame>,
+    },
     /// Moved out by `cast`.
     Gone,
     /// Towards interceptors; on a server `shared` collects the headers.
-    Slot { slot: SlotSender, shared: Option<Arc<CallShared>> },
+    Slot {
+        slot: SlotSender,
+        shared: Option<Arc<CallShared>>,
+    },
 }
 
 impl<T: Message> Sending<T> {

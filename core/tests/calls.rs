@@ -193,7 +193,8 @@ async fn too_large_messages_are_resource_exhausted_on_either_side() {
     assert_eq!(exact.0.len(), 1000);
     let received = channel.unary::<_, Raw>(&ECHO, Raw::from(vec![0; 1001])).await.unwrap_err();
     let sent = channel.unary::<_, Raw>(&ECHO, Raw::from("123")).max_send_message_bytes(2).await.unwrap_err();
-    let answer = channel.unary::<_, Raw>(&ECHO, Raw::from("123")).max_recv_message_bytes(2).await.unwrap_err();
+    let answer =
+        channel.unary::<_, Raw>(&ECHO, Raw::from("123")).max_recv_message_bytes(2).await.unwrap_err();
     for status in [received, sent, answer] {
         assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
     }
@@ -214,10 +215,14 @@ async fn wait_for_ready_outlasts_a_server_that_starts_late() {
     drop(listener);
     let backoff = (Duration::from_millis(20), Duration::from_millis(50));
     let channel = spanwire::Channel::builder(&address).backoff(backoff.0, backoff.1).build().unwrap();
-    let call = channel.unary::<_, Raw>(&ECHO, Raw::from("late")).wait_for_ready(true).timeout(Duration::from_secs(10));
+    let call = channel
+        .unary::<_, Raw>(&ECHO, Raw::from("late"))
+        .wait_for_ready(true)
+        .timeout(Duration::from_secs(10));
     let call = tokio::spawn(call.into_future());
     // The first attempt has failed when the channel says so.
-    eventually("first attempt failed", || channel.connectivity() == spanwire::Connectivity::TransientFailure).await;
+    eventually("first attempt failed", || channel.connectivity() == spanwire::Connectivity::TransientFailure)
+        .await;
     let server = Server::builder().service(Echo::default()).bind(&address).await.unwrap();
     tokio::spawn(server.run());
     assert_eq!(call.await.unwrap().unwrap(), Raw::from("late"));
@@ -226,7 +231,8 @@ async fn wait_for_ready_outlasts_a_server_that_starts_late() {
 #[tokio::test]
 async fn channel_recovers_after_a_server_restart() {
     let (first, _) = echo().await;
-    let channel = first.builder().backoff(Duration::from_millis(10), Duration::from_millis(20)).build().unwrap();
+    let channel =
+        first.builder().backoff(Duration::from_millis(10), Duration::from_millis(20)).build().unwrap();
     channel.unary::<_, Raw>(&ECHO, Raw::default()).await.unwrap();
     first.handle.shutdown(Duration::from_secs(1)).await;
     let second = Server::builder().service(Echo::default()).bind(&first.target()).await.unwrap();

@@ -20,8 +20,6 @@ use crate::{Metadata, Method, Sent, Status};
 pub(crate) const CANCEL: u32 = 0x8;
 /// The HTTP/2 code of a stream that the server never looked at.
 const REFUSED_STREAM: u32 = 0x7;
-/// Requests up to this size are handed to the connection without asking for room first.
-const SEND_NOW_BYTES: usize = 16 * 1024;
 /// How often a call looks for another connection when the ones it is given close under its hands. Each
 /// round needs a new connection, which backoff spaces; the bound only guards against a fault of ours.
 const MAX_OPENS: u32 = 16;
@@ -71,7 +69,9 @@ impl Prepared {
             let connection = self.connection().await?;
             attempts.opened += 1;
             match connection.open(self.head()?, false) {
-                Ok(Opened { send, recv, tag }) => return Ok((send, Receive::new(self, recv, tag, *attempts))),
+                Ok(Opened { send, recv, tag }) => {
+                    return Ok((send, Receive::new(self, recv, tag, *attempts)));
+                }
                 // It closed between being chosen and being used; nothing was sent.
                 Err(status) if attempts.opened >= MAX_OPENS => {
                     return Err(status.with_attempts(attempts.opened).with_sent(Sent::NotSent));
@@ -125,7 +125,10 @@ pub(crate) enum Received {
     Done(Status),
     /// The server's application never saw this attempt, so it may be made again. The status is the call's
     /// if it is not.
-    Retry { status: Status, refused: bool },
+    Retry {
+        status: Status,
+        refused: bool,
+    },
 }
 
 /// The answering half of one attempt.
@@ -155,6 +158,11 @@ impl Receive {
     /// The HTTP/2 code to reset the stream with, if the call was over before the stream was.
     pub(crate) fn needs_reset(&self) -> Option<u32> {
         self.machine.needs_reset()
+    }
+
+    /// Whether the message that came last had come compressed.
+    pub(crate) fn last_compressed(&self) -> bool {
+        self.machine.last_compressed()
     }
 
     pub(crate) fn attempts(&self) -> Attempts {
@@ -227,7 +235,10 @@ impl Receive {
             _ if self.tag.unprocessed() => Sent::NotSent,
             _ => Sent::MaybeSent,
         };
-        status.with_sent(sent).with_attempts(self.attempts.opened).with_peer(self.tag.peer().addr().to_string())
+        status
+            .with_sent(sent)
+            .with_attempts(self.attempts.opened)
+            .with_peer(self.tag.peer().addr().to_string())
     }
 }
 

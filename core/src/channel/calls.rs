@@ -22,6 +22,8 @@ pub struct Response<T> {
     pub trailers: Metadata,
     /// The server that answered; `None` when an interceptor answered by itself.
     pub peer: Option<PeerAddr>,
+    /// Whether the message came compressed; `false` behind interceptors, which see it decompressed.
+    pub compressed: bool,
 }
 
 /// A unary call, to be awaited.
@@ -93,6 +95,7 @@ impl<Req: Message, Resp: Message> UnaryCall<Req, Resp> {
             headers: answer.headers,
             trailers: answer.status.metadata().clone(),
             peer: Some(answer.peer),
+            compressed: answer.compressed,
         })
     }
 }
@@ -108,7 +111,13 @@ impl<Req: Message, Resp: Message> IntoFuture for UnaryCall<Req, Resp> {
 
 impl<Req, Resp> ServerStreamingCall<Req, Resp> {
     pub(crate) fn new(channel: Channel, method: Method, request: Req) -> Self {
-        ServerStreamingCall { channel, method, request, options: CallOptions::default(), _response: PhantomData }
+        ServerStreamingCall {
+            channel,
+            method,
+            request,
+            options: CallOptions::default(),
+            _response: PhantomData,
+        }
     }
 
     call_options!();
@@ -129,7 +138,11 @@ impl<Req: Message, Resp: Message> IntoFuture for ServerStreamingCall<Req, Resp> 
             let (send, receive) = stream::start(prepared).await?;
             let mut receive = receive.with_request(send, frame);
             // Most requests are gone after this; the rest of a large one follows as the answer is read.
-            std::future::poll_fn(|cx| std::task::Poll::Ready(receive.poll_request(cx))).await;
+            std::future::poll_fn(|cx| {
+                receive.poll_request(cx);
+                std::task::Poll::Ready(())
+            })
+            .await;
             Ok(Streaming::client(receive))
         })
     }
@@ -236,11 +249,12 @@ impl<Req: Message, Resp: Message> ClientStream<Req, Resp> {
         let Some(message) = message else {
             return Err(Status::unimplemented("response has no message where one is due"));
         };
+        let compressed = self.streaming.last_compressed();
         // The end carries the trailers.
         self.streaming.next().await?;
         let trailers = self.streaming.trailers().cloned().unwrap_or_default();
         let headers = self.streaming.headers().await.cloned().unwrap_or_default();
-        Ok(Response { message, headers, trailers, peer })
+        Ok(Response { message, headers, trailers, peer, compressed })
     }
 }
 
@@ -310,7 +324,13 @@ async fn collect_one<T: Message>(mut reply: crate::middleware::Reply) -> Result<
                     return Err(Status::unimplemented("response has no message where one is due"));
                 };
                 let trailers = status.metadata().clone();
-                return Ok(Response { message: message::decode(bytes)?, headers: reply.headers, trailers, peer: None });
+                return Ok(Response {
+                    message: message::decode(bytes)?,
+                    headers: reply.headers,
+                    trailers,
+                    peer: None,
+                    compressed: false,
+                });
             }
             Item::End(status) => return Err(status),
         }

@@ -58,7 +58,11 @@ impl<T> Drop for AbortOnDrop<T> {
 }
 
 /// The end of the chain: the call goes to the server.
-pub(crate) async fn transport(channel: Channel, call: Call, mut options: CallOptions) -> Result<Reply, Status> {
+pub(crate) async fn transport(
+    channel: Channel,
+    call: Call,
+    mut options: CallOptions,
+) -> Result<Reply, Status> {
     options.metadata = call.metadata;
     options.deadline = call.deadline;
     options.timeout = None;

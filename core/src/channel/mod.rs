@@ -25,8 +25,8 @@ pub use calls::{
     BidiCall, ClientStream, ClientStreamingCall, Duplex, Response, ServerStreamingCall, UnaryCall,
 };
 use connect::Connector;
-use subchannel::Subchannel;
 pub use subchannel::Connectivity;
+use subchannel::Subchannel;
 use target::Target;
 pub use target::TargetError;
 
@@ -114,7 +114,6 @@ impl Channel {
 
     /// Starts a channel to `target`: `host:port`, `dns:///host:port`, `ipv4:1.2.3.4:50051`,
     /// `ipv6:[::1]:50051`, `unix:/path`, `unix-abstract:name`, `inprocess:name`.
-    #[must_use]
     pub fn builder(target: &str) -> ChannelBuilder {
         ChannelBuilder {
             target: target.to_owned(),
@@ -147,7 +146,10 @@ impl Channel {
     }
 
     /// Calls a client-streaming method.
-    pub fn client_streaming<Req: Message, Resp: Message>(&self, method: &Method) -> ClientStreamingCall<Req, Resp> {
+    pub fn client_streaming<Req: Message, Resp: Message>(
+        &self,
+        method: &Method,
+    ) -> ClientStreamingCall<Req, Resp> {
         ClientStreamingCall::new(self.clone(), method.clone())
     }
 

@@ -42,14 +42,12 @@ macro_rules! call_options {
         /// Ends the call with DEADLINE_EXCEEDED this long after it is awaited, whatever the peer does. The
         /// server learns the time that is left. A call made inside a handler never outlives the deadline of
         /// the call that is handled.
-        #[must_use]
         pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
             self.options.timeout = Some(timeout);
             self
         }
 
         /// Like [`timeout`](Self::timeout), as a point in time.
-        #[must_use]
         pub fn deadline(mut self, deadline: tokio::time::Instant) -> Self {
             self.options.deadline = Some(deadline);
             self
@@ -57,7 +55,6 @@ macro_rules! call_options {
 
         /// Adds an ASCII entry to the request's metadata. A key or value that gRPC does not allow makes the
         /// call fail with INVALID_ARGUMENT when it is awaited.
-        #[must_use]
         pub fn metadata(mut self, key: &str, value: &str) -> Self {
             let result = self.options.metadata.append(key, value);
             self.options.note(result);
@@ -65,7 +62,6 @@ macro_rules! call_options {
         }
 
         /// Adds a binary entry to the request's metadata; its key ends in `-bin`.
-        #[must_use]
         pub fn metadata_bin(mut self, key: &str, value: impl AsRef<[u8]>) -> Self {
             let result = self.options.metadata.append_bin(key, value);
             self.options.note(result);
@@ -73,7 +69,6 @@ macro_rules! call_options {
         }
 
         /// Adds all of `metadata` to the request's metadata.
-        #[must_use]
         pub fn with_metadata(mut self, metadata: $crate::Metadata) -> Self {
             self.options.metadata.extend(metadata);
             self
@@ -81,21 +76,18 @@ macro_rules! call_options {
 
         /// Compresses the request messages. The server refuses an encoding that it does not know with
         /// UNIMPLEMENTED.
-        #[must_use]
         pub fn compress(mut self, encoding: $crate::Encoding) -> Self {
             self.options.encoding = Some(encoding);
             self
         }
 
         /// Largest message to accept, in bytes after decompression; RESOURCE_EXHAUSTED above it.
-        #[must_use]
         pub fn max_recv_message_bytes(mut self, bytes: usize) -> Self {
             self.options.max_recv_bytes = Some(bytes);
             self
         }
 
         /// Largest message to send, in bytes before compression; RESOURCE_EXHAUSTED above it.
-        #[must_use]
         pub fn max_send_message_bytes(mut self, bytes: usize) -> Self {
             self.options.max_send_bytes = Some(bytes);
             self
@@ -103,7 +95,6 @@ macro_rules! call_options {
 
         /// Whether the call waits while no connection can be made, instead of failing with UNAVAILABLE. Give
         /// it a timeout too.
-        #[must_use]
         pub fn wait_for_ready(mut self, wait: bool) -> Self {
             self.options.wait_for_ready = wait;
             self

@@ -229,6 +229,11 @@ impl ClientReceive {
         self.headers.take()
     }
 
+    /// Whether the message that came last had come compressed.
+    pub(crate) fn last_compressed(&self) -> bool {
+        self.receive.as_ref().is_some_and(Receive::last_compressed)
+    }
+
     pub(crate) fn peer(&self) -> Option<&crate::Peer> {
         self.receive.as_ref().map(Receive::peer)
     }

@@ -15,10 +15,10 @@ use tokio::time::Instant;
 
 use super::backoff::{Backoff, BackoffConfig};
 use super::connect::Connector;
+use crate::Status;
 use crate::engine::Spawner;
 use crate::transport::Keepalive;
 use crate::transport::client::Connection;
-use crate::Status;
 
 /// The state of a channel's connection, in gRPC's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,12 @@ pub(crate) struct Subchannel {
 }
 
 impl Subchannel {
-    pub(crate) fn new(connector: Connector, keepalive: Option<Keepalive>, backoff: BackoffConfig, spawner: Spawner) -> Arc<Self> {
+    pub(crate) fn new(
+        connector: Connector,
+        keepalive: Option<Keepalive>,
+        backoff: BackoffConfig,
+        spawner: Spawner,
+    ) -> Arc<Self> {
         Arc::new(Subchannel {
             current: ArcSwapOption::empty(),
             phase: watch::Sender::new(Phase::Idle),
@@ -138,7 +143,8 @@ impl Subchannel {
 /// One attempt, on its own task: it outlives the call that asked for it, because others wait for it too.
 async fn attempt(subchannel: Weak<Subchannel>) {
     let Some(this) = subchannel.upgrade() else { return };
-    let lock = |this: &Subchannel, now| this.backoff.lock().unwrap_or_else(PoisonError::into_inner).start(now);
+    let lock =
+        |this: &Subchannel, now| this.backoff.lock().unwrap_or_else(PoisonError::into_inner).start(now);
     let deadline = lock(&this, Instant::now());
     let keepalive = this.keepalive.lock().unwrap_or_else(PoisonError::into_inner).clone();
     match this.connector.connect(deadline, keepalive.as_ref()).await {

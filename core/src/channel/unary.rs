@@ -7,11 +7,8 @@ use bytes::Bytes;
 
 use super::call::{Attempts, CANCEL, Prepared, Receive, Received};
 use crate::message::Frame;
-use crate::transport::SendPart;
+use crate::transport::{SEND_NOW_BYTES, SendPart};
 use crate::{Metadata, PeerAddr, Status};
-
-/// Requests up to this size are handed to the connection without asking for room first.
-const SEND_NOW_BYTES: usize = 16 * 1024;
 
 /// What came back from a call with one response.
 pub(crate) struct Answer {
@@ -19,6 +16,7 @@ pub(crate) struct Answer {
     pub(crate) headers: Metadata,
     pub(crate) status: Status,
     pub(crate) peer: PeerAddr,
+    pub(crate) compressed: bool,
 }
 
 /// A stream that is reset when it is dropped before its end.
@@ -80,9 +78,10 @@ pub(crate) async fn call(prepared: &Prepared, request: Frame) -> Result<Answer, 
             Received::Retry { refused, .. } => attempts.turned_away(refused),
             Received::Done(status) if status.is_ok() => {
                 let peer = stream.receive.peer().addr().clone();
+                let compressed = stream.receive.last_compressed();
                 // The wire state machine gives OK only after a message.
                 return match message {
-                    Some(message) => Ok(Answer { message, headers, status, peer }),
+                    Some(message) => Ok(Answer { message, headers, status, peer, compressed }),
                     None => Err(Status::unimplemented("response has no message where one is due")),
                 };
             }

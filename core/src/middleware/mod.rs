@@ -31,8 +31,8 @@ use std::time::Duration;
 use http::Extensions;
 use tokio::time::Instant;
 
-pub use messages::{Item, Messages};
 pub(crate) use messages::Source;
+pub use messages::{Item, Messages};
 pub(crate) use slot::{SlotSender, slot};
 pub use tower::{LayerInterceptor, NextService};
 

@@ -29,8 +29,8 @@ use crate::channel::call::Deadline;
 use crate::message::{Frame, Framing};
 use crate::middleware::{BoxFuture, Item, Source};
 use crate::streaming::{Sending, Streaming};
-use crate::transport::Peer;
 use crate::transport::server::{Dispatch, Incoming};
+use crate::transport::{Peer, SEND_NOW_BYTES};
 use crate::{Encoding, Metadata, Method, Status, deadline};
 
 /// Turns the requests of one connection into calls.
@@ -147,13 +147,11 @@ impl ServerTask {
                     Item::Message(message) => self.run_unary(message),
                     Item::End(status) => self.finish(status),
                 },
-                Stage::Unary(running) => {
-                    match ready!(poll_handler(self.at, running, cx)) {
-                        Ok(UnaryAnswer { frame: Some(frame), status }) => self.answer(frame, status),
-                        Ok(UnaryAnswer { frame: None, status }) => self.finish(status),
-                        Err(status) => self.finish(status),
-                    }
-                }
+                Stage::Unary(running) => match ready!(poll_handler(self.at, running, cx)) {
+                    Ok(UnaryAnswer { frame: Some(frame), status }) => self.answer(frame, status),
+                    Ok(UnaryAnswer { frame: None, status }) => self.finish(status),
+                    Err(status) => self.finish(status),
+                },
                 Stage::Stream(running) => {
                     let status = ready!(poll_handler(self.at, running, cx)).unwrap_or_else(|status| status);
                     self.finish(status);
@@ -172,7 +170,8 @@ impl ServerTask {
 
     fn run_unary(&mut self, message: Bytes) {
         let Stage::Receiving(mut request) = std::mem::replace(&mut self.stage, Stage::Done) else { return };
-        let context = request.context(&self.shared);
+        let mut context = request.context(&self.shared);
+        context.set_request_compressed(request.receive.last_compressed());
         let Some(Run::Unary(run)) = &request.route.run else { return };
         match deadline::scope(self.at, || catch_unwind(AssertUnwindSafe(|| run(message, context)))) {
             Ok(Ok(running)) => self.stage = Stage::Unary(running),
@@ -200,9 +199,6 @@ impl ServerTask {
         self.shared.lock().finish(status);
     }
 }
-
-/// Answers up to this size are handed to the connection without asking for room first.
-const SEND_NOW_BYTES: usize = 16 * 1024;
 
 fn panicked() -> Status {
     Status::internal("the handler panicked")

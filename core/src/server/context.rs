@@ -24,6 +24,7 @@ pub struct Context {
     deadline: Option<Instant>,
     trailers: Metadata,
     extensions: Extensions,
+    request_compressed: bool,
 }
 
 impl Context {
@@ -34,7 +35,15 @@ impl Context {
         deadline: Option<Instant>,
         extensions: Extensions,
     ) -> Self {
-        Context { shared, method, metadata, deadline, trailers: Metadata::new(), extensions }
+        Context {
+            shared,
+            method,
+            metadata,
+            deadline,
+            trailers: Metadata::new(),
+            extensions,
+            request_compressed: false,
+        }
     }
 
     /// The method that was called.
@@ -73,6 +82,18 @@ impl Context {
         self.shared.peer.tls_identity()
     }
 
+    /// Whether the request message came compressed, for methods with one request. With many, ask
+    /// [`Streaming::last_compressed`](crate::Streaming::last_compressed). `false` behind interceptors, which
+    /// see messages decompressed.
+    #[must_use]
+    pub fn request_compressed(&self) -> bool {
+        self.request_compressed
+    }
+
+    pub(crate) fn set_request_compressed(&mut self, compressed: bool) {
+        self.request_compressed = compressed;
+    }
+
     /// Values that interceptors left for the handler.
     #[must_use]
     pub fn extensions(&self) -> &Extensions {
@@ -95,7 +116,10 @@ impl Context {
         self.with_headers(|headers| headers.append_bin(key, value))
     }
 
-    fn with_headers(&self, change: impl FnOnce(&mut Metadata) -> Result<(), MetadataError>) -> Result<(), Status> {
+    fn with_headers(
+        &self,
+        change: impl FnOnce(&mut Metadata) -> Result<(), MetadataError>,
+    ) -> Result<(), Status> {
         let mut responder = self.shared.lock();
         if responder.head_sent() {
             return Err(Status::internal("the response's metadata were sent already: use trailers_mut"));

@@ -55,21 +55,24 @@ impl Handler {
         F: Fn(Arc<T>, Req, Context) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = (Result<Resp, Status>, Context)> + Send + 'static,
     {
-        let run = move |request: Bytes, context: Context| -> Result<BoxFuture<'static, UnaryAnswer>, Status> {
-            let shared = context.shared().clone();
-            let running = run(service.clone(), message::decode(request)?, context);
-            Ok(Box::pin(async move {
-                let (result, context) = running.await;
-                let framed = result.and_then(|response| {
-                    let framing: Framing = shared.framing();
-                    framing.encode(&response, true)
-                });
-                match framed {
-                    Ok(frame) => UnaryAnswer { frame: Some(frame), status: context.into_status(Status::ok()) },
-                    Err(status) => UnaryAnswer { frame: None, status: context.into_status(status) },
-                }
-            }))
-        };
+        let run =
+            move |request: Bytes, context: Context| -> Result<BoxFuture<'static, UnaryAnswer>, Status> {
+                let shared = context.shared().clone();
+                let running = run(service.clone(), message::decode(request)?, context);
+                Ok(Box::pin(async move {
+                    let (result, context) = running.await;
+                    let framed = result.and_then(|response| {
+                        let framing: Framing = shared.framing();
+                        framing.encode(&response, true)
+                    });
+                    match framed {
+                        Ok(frame) => {
+                            UnaryAnswer { frame: Some(frame), status: context.into_status(Status::ok()) }
+                        }
+                        Err(status) => UnaryAnswer { frame: None, status: context.into_status(status) },
+                    }
+                }))
+            };
         Handler { kind: Kind::Unary, run: Run::Unary(Arc::new(run)) }
     }
 
@@ -82,11 +85,15 @@ impl Handler {
         F: Fn(Arc<T>, Req, Sending<Resp>, Context) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = (Result<(), Status>, Context)> + Send + 'static,
     {
-        Handler::stream(Kind::ServerStreaming, move |requests, replies, context| {
+        Handler::stream(Kind::ServerStreaming, move |requests, replies, mut context| {
             let (run, service) = (run.clone(), service.clone());
             Box::pin(async move {
-                match only(requests.cast::<Req>()).await {
-                    Ok(request) => ended(run(service, request, replies.cast(), context).await),
+                let mut requests = requests.cast::<Req>();
+                match only(&mut requests).await {
+                    Ok(request) => {
+                        context.set_request_compressed(requests.last_compressed());
+                        ended(run(service, request, replies.cast(), context).await)
+                    }
                     Err(status) => status,
                 }
             })
@@ -162,7 +169,7 @@ fn ended((result, context): (Result<(), Status>, Context)) -> Status {
 }
 
 /// The only message of a request that has one.
-async fn only<T: Message>(mut requests: Streaming<T>) -> Result<T, Status> {
+async fn only<T: Message>(requests: &mut Streaming<T>) -> Result<T, Status> {
     match requests.next().await? {
         Some(request) => Ok(request),
         None => Err(Status::unimplemented("request has no message where one is due")),

@@ -10,9 +10,9 @@ use super::call::Request;
 use super::context::Context;
 use super::handler::{Run, UnaryAnswer};
 use super::responder::CallShared;
+use crate::Status;
 use crate::middleware::{BoxFuture, Call, Item, Messages, Reply, Side, Source, slot};
 use crate::streaming::{Sending, Streaming};
-use crate::Status;
 
 /// The whole call, up to its final status.
 pub(crate) fn run(shared: Arc<CallShared>, request: Request) -> BoxFuture<'static, Status> {
@@ -94,7 +94,9 @@ async fn handle(run: Run, mut call: Call, outer: Arc<CallShared>) -> Result<Repl
             let UnaryAnswer { frame, status } = run(message, context(&mut call))?.await;
             let headers = shared.take_headers();
             match frame {
-                Some(frame) => Ok(Reply { headers, messages: Messages::one_with_status(frame.into_message(), status) }),
+                Some(frame) => {
+                    Ok(Reply { headers, messages: Messages::one_with_status(frame.into_message(), status) })
+                }
                 None => Ok(Reply { headers, messages: Messages::empty(status) }),
             }
         }

@@ -22,12 +22,12 @@ pub(crate) use responder::CallShared;
 use router::{CallLimits, Router};
 pub use serve::{BoundServer, ServerHandle};
 
+use crate::Engine;
 use crate::engine::Spawner;
 use crate::middleware::{Interceptor, Interceptors, LayerInterceptor, NextService};
 use crate::transport::server::Lifetime;
 use crate::transport::watch::Policing;
 use crate::transport::{Http2, Keepalive, ServerTls, TlsError};
-use crate::Engine;
 
 /// A gRPC server; see [`Server::builder`].
 ///
@@ -233,8 +233,13 @@ impl ServerBuilder {
         let tls = self.tls.as_ref().map(ServerTls::build).transpose()?;
         let interceptors = Interceptors::new(self.interceptors);
         let router = Router::new(&self.services, self.fallback, interceptors, self.limits);
-        let settings =
-            serve::Settings { router: Arc::new(router), tls, http2: self.http2, lifetime: self.lifetime, max_connections: self.max_connections };
+        let settings = serve::Settings {
+            router: Arc::new(router),
+            tls,
+            http2: self.http2,
+            lifetime: self.lifetime,
+            max_connections: self.max_connections,
+        };
         BoundServer::bind(address, settings, self.spawner).await
     }
 

@@ -20,6 +20,11 @@ impl ServerReceive {
     pub(crate) fn new(recv: RecvPart, kind: RequestKind, max_recv_bytes: usize, encoding: Encoding) -> Self {
         ServerReceive { recv, machine: ServerCall::new(kind, max_recv_bytes, encoding), over: false }
     }
+
+    /// Whether the message that came last had come compressed.
+    pub(crate) fn last_compressed(&self) -> bool {
+        self.machine.last_compressed()
+    }
 }
 
 impl Source for ServerReceive {
@@ -43,12 +48,16 @@ impl Source for ServerReceive {
             match std::task::ready!(self.recv.poll_event(cx)) {
                 StreamEvent::Data(data) => self.machine.on_data(data),
                 // Clients send no trailers; if one does, they end the request as END_STREAM would.
-                StreamEvent::End | StreamEvent::Trailers(_) | StreamEvent::Headers { .. } => self.machine.on_end(),
+                StreamEvent::End | StreamEvent::Trailers(_) | StreamEvent::Headers { .. } => {
+                    self.machine.on_end()
+                }
                 StreamEvent::Failed(StreamFailure::Reset(code)) => self.machine.on_reset(code),
                 StreamEvent::Failed(StreamFailure::LocalReset(code)) => self.machine.fail(Status::internal(
                     format!("the client broke HTTP/2 on this stream: {}", crate::transport::code_name(code)),
                 )),
-                StreamEvent::Failed(_) => self.machine.fail(Status::cancelled("the connection to the client is lost")),
+                StreamEvent::Failed(_) => {
+                    self.machine.fail(Status::cancelled("the connection to the client is lost"))
+                }
             }
         }
     }

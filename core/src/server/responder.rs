@@ -197,7 +197,9 @@ impl Responder {
                     true => {
                         let headers = std::mem::take(&mut self.headers);
                         let head = call::response_head(self.framing.encoding, EncodingSet::all(), headers);
-                        respond.send(head, false).and_then(|mut stream| stream.trailers(call::trailers(&status, Metadata::new())))
+                        respond
+                            .send(head, false)
+                            .and_then(|mut stream| stream.trailers(call::trailers(&status, Metadata::new())))
                     }
                     false => {
                         let mut headers = std::mem::take(&mut self.headers);

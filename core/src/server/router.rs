@@ -21,7 +21,6 @@ pub(crate) struct Router {
     methods: HashMap<String, Route>,
     services: Vec<&'static str>,
     fallback: Option<Route>,
-    pub(crate) interceptors: Interceptors,
     pub(crate) limits: CallLimits,
 }
 
@@ -69,7 +68,6 @@ impl Router {
             methods,
             services: services.iter().map(|service| service.name()).collect(),
             fallback: fallback.map(|fallback| route(Kind::Bidi, None, None, Some(fallback))),
-            interceptors,
             limits,
         }
     }

@@ -68,11 +68,16 @@ impl ServerHandle {
 const KILL_TIME: Duration = Duration::from_millis(500);
 
 impl BoundServer {
-    pub(crate) async fn bind(address: &str, settings: Settings, spawner: Spawner) -> Result<Self, ServeError> {
+    pub(crate) async fn bind(
+        address: &str,
+        settings: Settings,
+        spawner: Spawner,
+    ) -> Result<Self, ServeError> {
         let (sockets, local_addr) = match address.strip_prefix("inprocess:") {
             Some(name) => (vec![Socket::InProcess(inprocess::listen(name)?)], PeerAddr::InProcess),
             None => {
-                let address: Address = address.parse().map_err(|error| ServeError::Address(format!("{error}")))?;
+                let address: Address =
+                    address.parse().map_err(|error| ServeError::Address(error.to_string()))?;
                 let lanes = if let Spawner::Engine(engine) = &spawner { engine.lanes() } else { 1 };
                 let bound = listen::bind(&address, lanes).await?;
                 let local = bound.first().map_or(PeerAddr::InProcess, Bound::local_addr);
@@ -150,7 +155,9 @@ struct Acceptor {
 
 impl std::fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Acceptor").field("free", &self.connections.available_permits()).finish_non_exhaustive()
+        f.debug_struct("Acceptor")
+            .field("free", &self.connections.available_permits())
+            .finish_non_exhaustive()
     }
 }
 

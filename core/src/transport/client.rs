@@ -101,13 +101,12 @@ fn connection_status(failure: &StreamFailure) -> Status {
             code_name(*code),
             if debug.is_empty() { String::new() } else { format!(", {debug}") }
         )),
-        StreamFailure::Violation { code, .. } if *code == u32::from(h2::Reason::ENHANCE_YOUR_CALM) => {
+        StreamFailure::Violation { code } if *code == u32::from(h2::Reason::ENHANCE_YOUR_CALM) => {
             Status::resource_exhausted("the server sent headers or frames without bound; connection closed")
         }
-        StreamFailure::Violation { code, .. } => Status::unavailable(format!(
-            "the server broke HTTP/2 ({}); connection closed",
-            code_name(*code)
-        )),
+        StreamFailure::Violation { code } => {
+            Status::unavailable(format!("the server broke HTTP/2 ({}); connection closed", code_name(*code)))
+        }
         StreamFailure::Lost(text) => Status::unavailable(format!("connection lost: {text}")),
         StreamFailure::Reset(code) | StreamFailure::LocalReset(code) => Status::from_reset(*code),
     }
@@ -123,8 +122,10 @@ impl Connection {
     ) -> Result<(Connection, Driver), Status> {
         let peer = Peer::of(&io);
         let (watched, facts) = Watched::new(io, Role::Client, Some(Policing::client()));
-        let (send, mut h2) =
-            builder(settings).handshake::<_, Bytes>(watched).await.map_err(|error| handshake_status(&error))?;
+        let (send, mut h2) = builder(settings)
+            .handshake::<_, Bytes>(watched)
+            .await
+            .map_err(|error| handshake_status(&error))?;
         poll_fn(|cx| match Pin::new(&mut h2).poll(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(handshake_status(&error))),
             Poll::Ready(Ok(())) => {
@@ -164,10 +165,6 @@ impl Connection {
     /// Whether the server closed this connection because of our pings.
     pub(crate) fn had_too_many_pings(&self) -> bool {
         self.shared.facts.go_away().is_some_and(|go_away| go_away.is_too_many_pings())
-    }
-
-    pub(crate) fn peer(&self) -> &Peer {
-        &self.shared.peer
     }
 
     /// Opens a stream. Above the server's limit of concurrent streams it waits inside, without failing.

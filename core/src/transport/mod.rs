@@ -17,7 +17,7 @@ pub(crate) mod watch;
 
 pub use io::PeerAddr;
 pub use ping::Keepalive;
-pub(crate) use stream::{code_name, RecvPart, SendPart, StreamEvent, StreamFailure};
+pub(crate) use stream::{RecvPart, SendPart, StreamEvent, StreamFailure, code_name};
 pub use tls::{ClientTls, ServerTls, TlsError, TlsIdentity};
 
 /// Who is at the other end of a connection.
@@ -44,6 +44,10 @@ impl Peer {
         self.tls_identity.as_ref()
     }
 }
+
+/// Messages up to this size are handed to the connection without asking for room first, when they are the
+/// only one of their call: that costs less than waiting would, and is bounded by the number of calls.
+pub(crate) const SEND_NOW_BYTES: usize = 16 * 1024;
 
 /// HTTP/2 settings of one side, as plain data.
 #[derive(Clone, Debug)]

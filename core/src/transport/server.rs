@@ -239,7 +239,9 @@ impl<D: Dispatch> Future for Driver<D> {
                     this.h2.set_target_window_size(window.max(this.connection_window));
                     continue;
                 }
-                Beat::Dead => return Poll::Ready(Err("keepalive: the client did not answer a ping".to_owned())),
+                Beat::Dead => {
+                    return Poll::Ready(Err("keepalive: the client did not answer a ping".to_owned()));
+                }
             }
             match this.check_limits(cx, live) {
                 Check::Wait => return Poll::Pending,
@@ -328,7 +330,13 @@ impl<D: Dispatch> Driver<D> {
             self.go_away();
             return Check::Again;
         }
-        let next = [limits.handshake, limits.hard_end, limits.go_away_ack, limits.age, idle_end.filter(|_| live == 0)];
+        let next = [
+            limits.handshake,
+            limits.hard_end,
+            limits.go_away_ack,
+            limits.age,
+            idle_end.filter(|_| live == 0),
+        ];
         match self.timer.poll(next.into_iter().flatten().min(), cx) {
             Poll::Ready(()) => Check::Again,
             Poll::Pending => Check::Wait,

@@ -30,7 +30,7 @@ pub(crate) enum StreamFailure {
     /// The peer closed the connection with GOAWAY.
     GoAway { code: u32, debug: String },
     /// We closed the connection, because the peer broke HTTP/2.
-    Violation { code: u32, debug: String },
+    Violation { code: u32 },
     /// The connection is gone without a word.
     Lost(String),
 }
@@ -39,14 +39,17 @@ impl From<h2::Error> for StreamFailure {
     fn from(error: h2::Error) -> Self {
         let code = error.reason().map_or(0, u32::from);
         if error.is_reset() {
-            return if error.is_remote() { StreamFailure::Reset(code) } else { StreamFailure::LocalReset(code) };
+            return if error.is_remote() {
+                StreamFailure::Reset(code)
+            } else {
+                StreamFailure::LocalReset(code)
+            };
         }
         if error.is_go_away() {
-            let debug = debug_text(&error);
             return if error.is_remote() {
-                StreamFailure::GoAway { code, debug }
+                StreamFailure::GoAway { code, debug: debug_text(&error) }
             } else {
-                StreamFailure::Violation { code, debug }
+                StreamFailure::Violation { code }
             };
         }
         StreamFailure::Lost(error.to_string())

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use spanwire::server::{Handler, Service};
-use spanwire::{Channel, ChannelBuilder, Context, Kind, Method, Raw, Server, ServerBuilder, ServerHandle, Status};
+use spanwire::{
+    Channel, ChannelBuilder, Context, Kind, Method, Raw, Server, ServerBuilder, ServerHandle, Status,
+};
 
 pub const ECHO: Method = Method::new("/test.Echo/Echo", Kind::Unary);
 pub const REPEAT: Method = Method::new("/test.Echo/Repeat", Kind::ServerStreaming);
@@ -51,7 +53,10 @@ impl Service for Echo {
     fn methods(&self) -> Vec<(&'static str, Handler)> {
         let seen = self.seen.clone();
         vec![
-            ("Echo", Handler::unary(seen.clone(), |_, request: Raw, context| async { (Ok(request), context) })),
+            (
+                "Echo",
+                Handler::unary(seen.clone(), |_, request: Raw, context| async { (Ok(request), context) }),
+            ),
             (
                 "Repeat",
                 Handler::server_streaming(seen.clone(), |_, request: Raw, mut replies, context| async move {
@@ -65,33 +70,39 @@ impl Service for Echo {
             ),
             (
                 "Join",
-                Handler::client_streaming(seen.clone(), |_, mut requests: spanwire::Streaming<Raw>, context| async move {
-                    let mut all = Vec::new();
-                    loop {
-                        match requests.next().await {
-                            Ok(Some(message)) => all.extend_from_slice(&message.0),
-                            Ok(None) => return (Ok(Raw::from(all)), context),
-                            Err(status) => return (Err(status), context),
+                Handler::client_streaming(
+                    seen.clone(),
+                    |_, mut requests: spanwire::Streaming<Raw>, context| async move {
+                        let mut all = Vec::new();
+                        loop {
+                            match requests.next().await {
+                                Ok(Some(message)) => all.extend_from_slice(&message.0),
+                                Ok(None) => return (Ok(Raw::from(all)), context),
+                                Err(status) => return (Err(status), context),
+                            }
                         }
-                    }
-                }),
+                    },
+                ),
             ),
             (
                 "Chat",
-                Handler::bidi(seen.clone(), |_, mut requests: spanwire::Streaming<Raw>, mut replies, mut context| async move {
-                    let _ = context.append_header("chat-header", "first");
-                    context.trailers_mut().append("chat-trailer", "last").unwrap();
-                    loop {
-                        let result = match requests.next().await {
-                            Ok(Some(message)) => replies.send(message).await,
-                            Ok(None) => return (Ok(()), context),
-                            Err(status) => Err(status),
-                        };
-                        if result.is_err() {
-                            return (result, context);
+                Handler::bidi(
+                    seen.clone(),
+                    |_, mut requests: spanwire::Streaming<Raw>, mut replies, mut context| async move {
+                        let _ = context.append_header("chat-header", "first");
+                        context.trailers_mut().append("chat-trailer", "last").unwrap();
+                        loop {
+                            let result = match requests.next().await {
+                                Ok(Some(message)) => replies.send(message).await,
+                                Ok(None) => return (Ok(()), context),
+                                Err(status) => Err(status),
+                            };
+                            if result.is_err() {
+                                return (result, context);
+                            }
                         }
-                    }
-                }),
+                    },
+                ),
             ),
             (
                 "Fail",
@@ -101,12 +112,15 @@ impl Service for Echo {
                     (Err::<Raw, _>(status), context)
                 }),
             ),
-            ("Panic", Handler::unary(seen.clone(), |_, request: Raw, context: Context| async move {
-                if request.0.is_empty() {
-                    panic!("on purpose");
-                }
-                (Ok(request), context)
-            })),
+            (
+                "Panic",
+                Handler::unary(seen.clone(), |_, request: Raw, context: Context| async move {
+                    if request.0.is_empty() {
+                        panic!("on purpose");
+                    }
+                    (Ok(request), context)
+                }),
+            ),
             (
                 "Sleep",
                 Handler::unary(seen.clone(), |seen, request: Raw, context| async move {
