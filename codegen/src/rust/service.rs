@@ -145,7 +145,7 @@ impl<'a> ServiceCode<'a> {
         )
     }
 
-    /// The server: a newtype that finds the handler of a method.
+    /// The server: a newtype that knows the handlers of the methods.
     fn server(&self) -> String {
         let ServiceCode {
             names: ServiceNames { interface, server, .. },
@@ -154,19 +154,21 @@ impl<'a> ServiceCode<'a> {
             parameter: t,
             ..
         } = self;
-        let mut arms = String::new();
+        let mut handlers = String::new();
         for MethodCode { method, kind, in_interface, .. } in &self.methods {
-            let arguments = match (method.client_streaming, method.server_streaming) {
-                (false, false) => "request, context",
-                (false, true) => "request, replies, context",
-                (true, false) => "requests, context",
-                (true, true) => "requests, replies, context",
+            // What the handler owns, and how the implementation borrows it.
+            let (owned, lent) = match (method.client_streaming, method.server_streaming) {
+                (false, false) => ("request", "request"),
+                (false, true) => ("request, mut replies", "request, &mut replies"),
+                (true, false) => ("mut requests", "&mut requests"),
+                (true, true) => ("mut requests, mut replies", "&mut requests, &mut replies"),
             };
             let _ = writeln!(
-                arms,
-                "\"{}\" => ::core::option::Option::Some({runtime}::server::Handler::{}(\
-                 ::std::sync::Arc::clone(&self.0), |service, {arguments}| ::std::boxed::Box::pin(async move {{ \
-                 <{t} as {interface}>::{in_interface}(service, {arguments}).await }}))),",
+                handlers,
+                "(\"{}\", {runtime}::server::Handler::{}(::std::sync::Arc::clone(&self.0), \
+                 |service, {owned}, mut context| async move {{\n\
+                 let result = <{t} as {interface}>::{in_interface}(&service, {lent}, &mut context).await;\n\
+                 (result, context)\n}})),",
                 method.proto_name, kind.function,
             );
         }
@@ -197,11 +199,10 @@ impl<{t}: {interface}> {runtime}::server::Service for {server}<{t}> {{
     fn name(&self) -> &'static str {{
         \"{full_name}\"
     }}
-    fn method(&self, name: &str) -> ::core::option::Option<{runtime}::server::Handler> {{
-        match name {{
-            {arms}
-            _ => ::core::option::Option::None,
-        }}
+    fn methods(&self) -> ::std::vec::Vec<(&'static str, {runtime}::server::Handler)> {{
+        ::std::vec::Vec::from([
+            {handlers}
+        ])
     }}
 }}
 "

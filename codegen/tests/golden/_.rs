@@ -51,20 +51,20 @@ impl<T: Pinger> ::spanwire::server::Service for PingerServer<T> {
     fn name(&self) -> &'static str {
         "Pinger"
     }
-    fn method(&self, name: &str) -> ::core::option::Option<::spanwire::server::Handler> {
-        match name {
-            "Ping" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::unary(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, context| ::std::boxed::Box::pin(async move {
-                            <T as Pinger>::ping(service, request, context).await
-                        }),
-                    ),
-                )
-            }
-            _ => ::core::option::Option::None,
-        }
+    fn methods(&self) -> ::std::vec::Vec<(&'static str, ::spanwire::server::Handler)> {
+        ::std::vec::Vec::from([
+            (
+                "Ping",
+                ::spanwire::server::Handler::unary(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut context| async move {
+                        let result = <T as Pinger>::ping(&service, request, &mut context)
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+        ])
     }
 }
 /// Calls the service `Pinger`. Cheap to clone; clones share the channel.

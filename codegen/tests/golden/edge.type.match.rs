@@ -75,20 +75,24 @@ impl<T: ClashService> ::spanwire::server::Service for ClashServiceServer<T> {
     fn name(&self) -> &'static str {
         "edge.type.match.Clash"
     }
-    fn method(&self, name: &str) -> ::core::option::Option<::spanwire::server::Handler> {
-        match name {
-            "Get" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::unary(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, context| ::std::boxed::Box::pin(async move {
-                            <T as ClashService>::get(service, request, context).await
-                        }),
-                    ),
-                )
-            }
-            _ => ::core::option::Option::None,
-        }
+    fn methods(&self) -> ::std::vec::Vec<(&'static str, ::spanwire::server::Handler)> {
+        ::std::vec::Vec::from([
+            (
+                "Get",
+                ::spanwire::server::Handler::unary(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut context| async move {
+                        let result = <T as ClashService>::get(
+                                &service,
+                                request,
+                                &mut context,
+                            )
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+        ])
     }
 }
 /// Calls the service `edge.type.match.Clash`. Cheap to clone; clones share the channel.
@@ -166,20 +170,24 @@ impl<T: TService> ::spanwire::server::Service for TServiceServer<T> {
     fn name(&self) -> &'static str {
         "edge.type.match.T_"
     }
-    fn method(&self, name: &str) -> ::core::option::Option<::spanwire::server::Handler> {
-        match name {
-            "Get" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::unary(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, context| ::std::boxed::Box::pin(async move {
-                            <T as TService>::get(service, request, context).await
-                        }),
-                    ),
-                )
-            }
-            _ => ::core::option::Option::None,
-        }
+    fn methods(&self) -> ::std::vec::Vec<(&'static str, ::spanwire::server::Handler)> {
+        ::std::vec::Vec::from([
+            (
+                "Get",
+                ::spanwire::server::Handler::unary(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut context| async move {
+                        let result = <T as TService>::get(
+                                &service,
+                                request,
+                                &mut context,
+                            )
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+        ])
     }
 }
 /// Calls the service `edge.type.match.T_`. Cheap to clone; clones share the channel.
@@ -514,172 +522,227 @@ impl<T: Self_> ::spanwire::server::Service for SelfServer<T> {
     fn name(&self) -> &'static str {
         "edge.type.match.Self"
     }
-    fn method(&self, name: &str) -> ::core::option::Option<::spanwire::server::Handler> {
-        match name {
-            "New" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::unary(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, context| ::std::boxed::Box::pin(async move {
-                            <T as Self_>::new(service, request, context).await
-                        }),
-                    ),
-                )
-            }
-            "Clone" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::unary(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, context| ::std::boxed::Box::pin(async move {
-                            <T as Self_>::clone(service, request, context).await
-                        }),
-                    ),
-                )
-            }
-            "Type" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::server_streaming(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, replies, context| ::std::boxed::Box::pin(async move {
-                            <T as Self_>::r#type(service, request, replies, context)
-                                .await
-                        }),
-                    ),
-                )
-            }
-            "Self" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::client_streaming(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, requests, context| ::std::boxed::Box::pin(async move {
-                            <T as Self_>::self_(service, requests, context).await
-                        }),
-                    ),
-                )
-            }
-            "Async" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::bidi(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, requests, replies, context| ::std::boxed::Box::pin(async move {
-                            <T as Self_>::r#async(service, requests, replies, context)
-                                .await
-                        }),
-                    ),
-                )
-            }
-            "Call" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::unary(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, context| ::std::boxed::Box::pin(async move {
-                            <T as Self_>::call(service, request, context).await
-                        }),
-                    ),
-                )
-            }
-            "Name" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::unary(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, context| ::std::boxed::Box::pin(async move {
-                            <T as Self_>::name(service, request, context).await
-                        }),
-                    ),
-                )
-            }
-            "Method" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::unary(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, context| ::std::boxed::Box::pin(async move {
-                            <T as Self_>::method(service, request, context).await
-                        }),
-                    ),
-                )
-            }
-            "Fmt" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::unary(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, context| ::std::boxed::Box::pin(async move {
-                            <T as Self_>::fmt(service, request, context).await
-                        }),
-                    ),
-                )
-            }
-            "Into" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::unary(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, context| ::std::boxed::Box::pin(async move {
-                            <T as Self_>::into(service, request, context).await
-                        }),
-                    ),
-                )
-            }
-            "GetThing" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::unary(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, context| ::std::boxed::Box::pin(async move {
-                            <T as Self_>::get_thing(service, request, context).await
-                        }),
-                    ),
-                )
-            }
-            "getThing" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::unary(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, context| ::std::boxed::Box::pin(async move {
-                            <T as Self_>::get_thing_2(service, request, context).await
-                        }),
-                    ),
-                )
-            }
-            "get_thing" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::unary(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, context| ::std::boxed::Box::pin(async move {
-                            <T as Self_>::get_thing_3(service, request, context).await
-                        }),
-                    ),
-                )
-            }
-            "ServiceName" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::unary(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, context| ::std::boxed::Box::pin(async move {
-                            <T as Self_>::service_name(service, request, context).await
-                        }),
-                    ),
-                )
-            }
-            "HTTPGet" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::unary(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, context| ::std::boxed::Box::pin(async move {
-                            <T as Self_>::http_get(service, request, context).await
-                        }),
-                    ),
-                )
-            }
-            "_" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::unary(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, context| ::std::boxed::Box::pin(async move {
-                            <T as Self_>::method_2(service, request, context).await
-                        }),
-                    ),
-                )
-            }
-            _ => ::core::option::Option::None,
-        }
+    fn methods(&self) -> ::std::vec::Vec<(&'static str, ::spanwire::server::Handler)> {
+        ::std::vec::Vec::from([
+            (
+                "New",
+                ::spanwire::server::Handler::unary(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut context| async move {
+                        let result = <T as Self_>::new(&service, request, &mut context)
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+            (
+                "Clone",
+                ::spanwire::server::Handler::unary(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut context| async move {
+                        let result = <T as Self_>::clone(&service, request, &mut context)
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+            (
+                "Type",
+                ::spanwire::server::Handler::server_streaming(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut replies, mut context| async move {
+                        let result = <T as Self_>::r#type(
+                                &service,
+                                request,
+                                &mut replies,
+                                &mut context,
+                            )
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+            (
+                "Self",
+                ::spanwire::server::Handler::client_streaming(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, mut requests, mut context| async move {
+                        let result = <T as Self_>::self_(
+                                &service,
+                                &mut requests,
+                                &mut context,
+                            )
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+            (
+                "Async",
+                ::spanwire::server::Handler::bidi(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, mut requests, mut replies, mut context| async move {
+                        let result = <T as Self_>::r#async(
+                                &service,
+                                &mut requests,
+                                &mut replies,
+                                &mut context,
+                            )
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+            (
+                "Call",
+                ::spanwire::server::Handler::unary(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut context| async move {
+                        let result = <T as Self_>::call(&service, request, &mut context)
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+            (
+                "Name",
+                ::spanwire::server::Handler::unary(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut context| async move {
+                        let result = <T as Self_>::name(&service, request, &mut context)
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+            (
+                "Method",
+                ::spanwire::server::Handler::unary(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut context| async move {
+                        let result = <T as Self_>::method(
+                                &service,
+                                request,
+                                &mut context,
+                            )
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+            (
+                "Fmt",
+                ::spanwire::server::Handler::unary(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut context| async move {
+                        let result = <T as Self_>::fmt(&service, request, &mut context)
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+            (
+                "Into",
+                ::spanwire::server::Handler::unary(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut context| async move {
+                        let result = <T as Self_>::into(&service, request, &mut context)
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+            (
+                "GetThing",
+                ::spanwire::server::Handler::unary(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut context| async move {
+                        let result = <T as Self_>::get_thing(
+                                &service,
+                                request,
+                                &mut context,
+                            )
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+            (
+                "getThing",
+                ::spanwire::server::Handler::unary(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut context| async move {
+                        let result = <T as Self_>::get_thing_2(
+                                &service,
+                                request,
+                                &mut context,
+                            )
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+            (
+                "get_thing",
+                ::spanwire::server::Handler::unary(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut context| async move {
+                        let result = <T as Self_>::get_thing_3(
+                                &service,
+                                request,
+                                &mut context,
+                            )
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+            (
+                "ServiceName",
+                ::spanwire::server::Handler::unary(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut context| async move {
+                        let result = <T as Self_>::service_name(
+                                &service,
+                                request,
+                                &mut context,
+                            )
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+            (
+                "HTTPGet",
+                ::spanwire::server::Handler::unary(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut context| async move {
+                        let result = <T as Self_>::http_get(
+                                &service,
+                                request,
+                                &mut context,
+                            )
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+            (
+                "_",
+                ::spanwire::server::Handler::unary(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut context| async move {
+                        let result = <T as Self_>::method_2(
+                                &service,
+                                request,
+                                &mut context,
+                            )
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+        ])
     }
 }
 /// Calls the service `edge.type.match.Self`. Cheap to clone; clones share the channel.
@@ -895,20 +958,20 @@ impl<T: Send> ::spanwire::server::Service for SendServer<T> {
     fn name(&self) -> &'static str {
         "edge.type.match.Send"
     }
-    fn method(&self, name: &str) -> ::core::option::Option<::spanwire::server::Handler> {
-        match name {
-            "Send" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::unary(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, context| ::std::boxed::Box::pin(async move {
-                            <T as Send>::send(service, request, context).await
-                        }),
-                    ),
-                )
-            }
-            _ => ::core::option::Option::None,
-        }
+    fn methods(&self) -> ::std::vec::Vec<(&'static str, ::spanwire::server::Handler)> {
+        ::std::vec::Vec::from([
+            (
+                "Send",
+                ::spanwire::server::Handler::unary(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut context| async move {
+                        let result = <T as Send>::send(&service, request, &mut context)
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+        ])
     }
 }
 /// Calls the service `edge.type.match.Send`. Cheap to clone; clones share the channel.
@@ -968,10 +1031,8 @@ impl<T: Empty> ::spanwire::server::Service for EmptyServer<T> {
     fn name(&self) -> &'static str {
         "edge.type.match.Empty"
     }
-    fn method(&self, name: &str) -> ::core::option::Option<::spanwire::server::Handler> {
-        match name {
-            _ => ::core::option::Option::None,
-        }
+    fn methods(&self) -> ::std::vec::Vec<(&'static str, ::spanwire::server::Handler)> {
+        ::std::vec::Vec::from([])
     }
 }
 /// Calls the service `edge.type.match.Empty`. Cheap to clone; clones share the channel.

@@ -229,72 +229,97 @@ impl<T: Orders> ::spanwire::server::Service for OrdersServer<T> {
     fn name(&self) -> &'static str {
         "shop.v1.Orders"
     }
-    fn method(&self, name: &str) -> ::core::option::Option<::spanwire::server::Handler> {
-        match name {
-            "Get" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::unary(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, context| ::std::boxed::Box::pin(async move {
-                            <T as Orders>::get(service, request, context).await
-                        }),
-                    ),
-                )
-            }
-            "Watch" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::server_streaming(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, replies, context| ::std::boxed::Box::pin(async move {
-                            <T as Orders>::watch(service, request, replies, context)
-                                .await
-                        }),
-                    ),
-                )
-            }
-            "Upload" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::client_streaming(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, requests, context| ::std::boxed::Box::pin(async move {
-                            <T as Orders>::upload(service, requests, context).await
-                        }),
-                    ),
-                )
-            }
-            "Chat" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::bidi(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, requests, replies, context| ::std::boxed::Box::pin(async move {
-                            <T as Orders>::chat(service, requests, replies, context)
-                                .await
-                        }),
-                    ),
-                )
-            }
-            "Fetch" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::unary(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, context| ::std::boxed::Box::pin(async move {
-                            <T as Orders>::fetch(service, request, context).await
-                        }),
-                    ),
-                )
-            }
-            "Clear" => {
-                ::core::option::Option::Some(
-                    ::spanwire::server::Handler::unary(
-                        ::std::sync::Arc::clone(&self.0),
-                        |service, request, context| ::std::boxed::Box::pin(async move {
-                            <T as Orders>::clear(service, request, context).await
-                        }),
-                    ),
-                )
-            }
-            _ => ::core::option::Option::None,
-        }
+    fn methods(&self) -> ::std::vec::Vec<(&'static str, ::spanwire::server::Handler)> {
+        ::std::vec::Vec::from([
+            (
+                "Get",
+                ::spanwire::server::Handler::unary(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut context| async move {
+                        let result = <T as Orders>::get(&service, request, &mut context)
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+            (
+                "Watch",
+                ::spanwire::server::Handler::server_streaming(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut replies, mut context| async move {
+                        let result = <T as Orders>::watch(
+                                &service,
+                                request,
+                                &mut replies,
+                                &mut context,
+                            )
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+            (
+                "Upload",
+                ::spanwire::server::Handler::client_streaming(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, mut requests, mut context| async move {
+                        let result = <T as Orders>::upload(
+                                &service,
+                                &mut requests,
+                                &mut context,
+                            )
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+            (
+                "Chat",
+                ::spanwire::server::Handler::bidi(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, mut requests, mut replies, mut context| async move {
+                        let result = <T as Orders>::chat(
+                                &service,
+                                &mut requests,
+                                &mut replies,
+                                &mut context,
+                            )
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+            (
+                "Fetch",
+                ::spanwire::server::Handler::unary(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut context| async move {
+                        let result = <T as Orders>::fetch(
+                                &service,
+                                request,
+                                &mut context,
+                            )
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+            (
+                "Clear",
+                ::spanwire::server::Handler::unary(
+                    ::std::sync::Arc::clone(&self.0),
+                    |service, request, mut context| async move {
+                        let result = <T as Orders>::clear(
+                                &service,
+                                request,
+                                &mut context,
+                            )
+                            .await;
+                        (result, context)
+                    },
+                ),
+            ),
+        ])
     }
 }
 /// Calls the service `shop.v1.Orders`. Cheap to clone; clones share the channel.
