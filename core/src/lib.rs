@@ -40,13 +40,30 @@ pub mod codegen {
     pub use crate::middleware::BoxFuture;
     pub use bytes::Bytes;
     pub use prost;
+    pub use prost_types;
 }
 
-/// Includes the code that `spanwire_codegen` generated in `build.rs` for a package.
+/// Includes everything that `spanwire_codegen` generated in `build.rs`, as modules named like the packages:
+/// needed as soon as one package refers to another. Write it with the leading `::`.
+///
+/// ```ignore
+/// mod proto {
+///     ::spanwire::include_protos!();
+/// }
+/// use proto::shop::v1::OrdersClient;
+/// ```
+#[macro_export]
+macro_rules! include_protos {
+    () => {
+        include!(concat!(env!("OUT_DIR"), "/mod.rs"));
+    };
+}
+
+/// Includes the code that `spanwire_codegen` generated in `build.rs` for one package that refers to no other.
 ///
 /// ```ignore
 /// mod orders {
-///     spanwire::include_proto!("shop.v1");
+///     ::spanwire::include_proto!("shop.v1");
 /// }
 /// ```
 #[macro_export]

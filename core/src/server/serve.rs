@@ -1,5 +1,6 @@
 //! Accepting connections, and ending them.
 
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,8 +77,8 @@ impl BoundServer {
         let (sockets, local_addr) = match address.strip_prefix("inprocess:") {
             Some(name) => (vec![Socket::InProcess(inprocess::listen(name)?)], PeerAddr::InProcess),
             None => {
-                let address: Address =
-                    address.parse().map_err(|error| ServeError::Address(error.to_string()))?;
+                let address =
+                    Address::from_str(address).map_err(|error| ServeError::Address(error.to_string()))?;
                 let lanes = if let Spawner::Engine(engine) = &spawner { engine.lanes() } else { 1 };
                 let bound = listen::bind(&address, lanes).await?;
                 let local = bound.first().map_or(PeerAddr::InProcess, Bound::local_addr);
