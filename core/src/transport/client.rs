@@ -188,6 +188,7 @@ fn builder(settings: &Http2) -> Builder {
         .initial_connection_window_size(settings.connection_window)
         .max_header_list_size(settings.h2_header_list_limit())
         .max_send_buffer_size(settings.send_buffer)
+        .data_frame_budget(super::SMALL_DATA_BUDGET)
         .enable_push(false)
         // Lifetime counters in h2 that honest connections with many cancelled calls would reach.
         .max_local_error_reset_streams(None)

@@ -343,11 +343,6 @@ impl Io {
         self.raw().peer_addr()
     }
 
-    /// See [`RawIo::set_user_timeout`].
-    pub(crate) fn set_user_timeout(&self, timeout: Duration) -> io::Result<()> {
-        self.raw().set_user_timeout(timeout)
-    }
-
     /// Whether bytes are encrypted on the way: the scheme of the calls is `https`.
     pub(crate) fn is_tls(&self) -> bool {
         !matches!(self, Self::Plain(_))

@@ -49,6 +49,11 @@ impl Peer {
 /// only one of their call: that costs less than waiting would, and is bounded by the number of calls.
 pub(crate) const SEND_NOW_BYTES: usize = 16 * 1024;
 
+/// What unread small DATA frames may add up to, in h2's units: 256 less the frame's length, each. It bounds
+/// the memory that a flood of tiny frames can take (some 10 MB a connection) and leaves room for the
+/// 62 832 five-byte frames of the official interop case, which arrive faster than a reader is scheduled.
+pub(crate) const SMALL_DATA_BUDGET: usize = 16 << 20;
+
 /// HTTP/2 settings of one side, as plain data.
 #[derive(Clone, Debug)]
 pub(crate) struct Http2 {

@@ -149,6 +149,7 @@ fn builder(settings: &Http2) -> h2::server::Builder {
         .max_header_list_size(settings.h2_header_list_limit())
         .max_concurrent_streams(settings.max_concurrent_streams)
         .max_send_buffer_size(settings.send_buffer)
+        .data_frame_budget(super::SMALL_DATA_BUDGET)
         // h2's own guards count over the life of a connection and never forget, so honest clients that cancel
         // much would trip them. The watcher below h2 counts with buckets that drain instead.
         .max_pending_accept_reset_streams(10_000)

@@ -255,6 +255,28 @@ impl Inspector {
     }
 }
 
+impl Drop for Inspector {
+    fn drop(&mut self) {
+        let facts = &*self.facts;
+        tracing::trace!(
+            role = ?self.role,
+            read_bytes = facts.read_bytes(),
+            read_frames = facts.read_frames(),
+            read_data_bytes = facts.read_data_bytes(),
+            written_frames = facts.written_frames(),
+            written_headers = facts.written_headers(),
+            written_data = facts.written_data(),
+            resets_read = facts.resets_read(),
+            resets_written = facts.resets_written(),
+            pings_read = facts.pings_read(),
+            settings_read = facts.settings_read(),
+            glitches_read = facts.glitches_read(),
+            limit = facts.limit_exceeded().map(Limit::name),
+            "HTTP/2 connection closed"
+        );
+    }
+}
+
 /// Frames that came in.
 struct Read<'a>(&'a mut Inspector);
 
