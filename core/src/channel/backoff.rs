@@ -104,11 +104,6 @@ impl Backoff {
         self.next_start = None;
     }
 
-    /// When the next attempt may start; `None` means at once.
-    pub(crate) fn next_start(&self) -> Option<Instant> {
-        self.next_start
-    }
-
     fn jittered(&mut self) -> Duration {
         let jitter = self.config.jitter.clamp(0.0, 1.0);
         scale(self.pause, 1.0 + jitter * (2.0 * (self.random)() - 1.0))
@@ -194,9 +189,9 @@ mod tests {
     fn success_begins_anew() {
         let mut backoff = constant(0.5);
         pauses(&mut backoff, 5);
-        assert!(backoff.next_start().is_some());
+        assert!(backoff.next_start.is_some());
         backoff.succeeded();
-        assert_eq!(backoff.next_start(), None);
+        assert_eq!(backoff.next_start, None);
         assert_eq!(pauses(&mut backoff, 2), [1000, 1600]);
     }
 

@@ -343,11 +343,6 @@ impl Io {
         self.raw().peer_addr()
     }
 
-    /// Whether bytes are encrypted on the way: the scheme of the calls is `https`.
-    pub(crate) fn is_tls(&self) -> bool {
-        !matches!(self, Self::Plain(_))
-    }
-
     /// The peer's certificates. `None` without TLS and for a client that showed none.
     pub(crate) fn tls_identity(&self) -> Option<TlsIdentity> {
         let certificates = match self {
