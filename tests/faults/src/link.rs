@@ -1,9 +1,9 @@
 //! One connection as a script sees it: frames out, events in, and a transcript of both.
 
-use crate::frame::{flag, kind};
+use crate::frame::{flag, kind, setting};
 use crate::{Event, Fields, Frame, Headers, grpc, reason};
 use bytes::{Bytes, BytesMut};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -29,6 +29,15 @@ pub struct Link {
     transcript: Vec<String>,
     data_bytes: usize,
     closed: Option<bool>,
+    windows: Windows,
+}
+
+/// What the other side allows us to send. A script may send more: that is its business.
+struct Windows {
+    connection: i64,
+    initial: i64,
+    /// Streams whose window differs from `initial`, and by how much.
+    streams: HashMap<u32, i64>,
 }
 
 impl Link {
@@ -45,6 +54,7 @@ impl Link {
             transcript: Vec::new(),
             data_bytes: 0,
             closed: None,
+            windows: Windows { connection: 65_535, initial: 65_535, streams: HashMap::new() },
         }
     }
 
@@ -214,6 +224,31 @@ impl Link {
         self.passed.iter()
     }
 
+    /// How many bytes of DATA the other side would take on a stream now: the smaller of both windows, as far as
+    /// its frames have been read.
+    pub fn room(&self, stream: u32) -> i64 {
+        let own = self.windows.initial + self.windows.streams.get(&stream).copied().unwrap_or(0);
+        own.min(self.windows.connection)
+    }
+
+    /// How many bytes of DATA the other side would take on the connection now.
+    pub fn connection_room(&self) -> i64 {
+        self.windows.connection
+    }
+
+    /// Reads until there is room for `bytes` of DATA on a stream.
+    ///
+    /// # Panics
+    /// When no window is given back within [`Link::patience`].
+    pub async fn wait_room(&mut self, stream: u32, bytes: usize) {
+        while self.room(stream) < bytes as i64 {
+            let event = self.read("WINDOW_UPDATE").await;
+            let over = matches!(event, Event::Closed { .. });
+            self.passed.push_back(event);
+            assert!(!over, "the connection ended while waiting for room\n{}", self.transcript());
+        }
+    }
+
     /// Payload bytes of all DATA frames read, padding included: what counts against the window.
     pub fn data_bytes(&self) -> usize {
         self.data_bytes
@@ -320,6 +355,19 @@ impl Link {
             }
             _ => None,
         };
+        match &event {
+            Some(Event::WindowUpdate { stream: 0, increment }) => {
+                self.windows.connection += i64::from(*increment)
+            }
+            Some(Event::WindowUpdate { stream, increment }) => {
+                *self.windows.streams.entry(*stream).or_default() += i64::from(*increment);
+            }
+            Some(Event::Settings(entries)) => {
+                let initial = entries.iter().rfind(|entry| entry.0 == setting::INITIAL_WINDOW_SIZE);
+                self.windows.initial = initial.map_or(self.windows.initial, |entry| i64::from(entry.1));
+            }
+            _ => {}
+        }
         Some(event.unwrap_or(Event::Other(frame)))
     }
 
@@ -378,6 +426,10 @@ impl Link {
 
     fn note(&mut self, frame: &Frame) {
         let Frame { kind, flags, stream, payload, claimed_length } = frame;
+        if *kind == kind::DATA {
+            self.windows.connection -= payload.len() as i64;
+            *self.windows.streams.entry(*stream).or_default() -= payload.len() as i64;
+        }
         let shown = payload.slice(..payload.len().min(48));
         let mut line = match *kind {
             kind::DATA => format!("> DATA {stream}"),

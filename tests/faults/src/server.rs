@@ -74,13 +74,20 @@ impl RawServer {
     /// # Panics
     /// When nobody connects within 5 s.
     pub async fn accept_bare(&self) -> RawConnection {
-        match tokio::time::timeout(self.patience, self.listener.accept()).await {
-            Ok(Ok((stream, _))) => {
+        match tokio::time::timeout(self.patience, self.accept_quietly()).await {
+            Ok(connection) => connection,
+            Err(_) => panic!("nobody connected within {:?}", self.patience),
+        }
+    }
+
+    /// Accepts the next connection, however long that takes, and reads and sends nothing.
+    pub async fn accept_quietly(&self) -> RawConnection {
+        match self.listener.accept().await {
+            Ok((stream, _)) => {
                 stream.set_nodelay(true).ok();
                 RawConnection::over(stream)
             }
-            Ok(Err(error)) => panic!("cannot accept: {error}"),
-            Err(_) => panic!("nobody connected within {:?}", self.patience),
+            Err(error) => panic!("cannot accept: {error}"),
         }
     }
 }
