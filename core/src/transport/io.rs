@@ -92,6 +92,7 @@ impl RawIo {
 
 impl From<TcpStream> for RawIo {
     fn from(stream: TcpStream) -> Self {
+        no_sigpipe(socket2::SockRef::from(&stream));
         Self::Tcp(stream)
     }
 }
@@ -99,8 +100,18 @@ impl From<TcpStream> for RawIo {
 #[cfg(unix)]
 impl From<UnixStream> for RawIo {
     fn from(stream: UnixStream) -> Self {
+        no_sigpipe(socket2::SockRef::from(&stream));
         Self::Unix(stream)
     }
+}
+
+/// Apple's systems have no flag for one write, but an option of the socket, which accepted ones do not inherit.
+fn no_sigpipe(socket: socket2::SockRef<'_>) {
+    // Like the option to send without delay, it fails only on a connection that is already dead.
+    #[cfg(target_vendor = "apple")]
+    let _ = socket.set_nosigpipe(true);
+    #[cfg(not(target_vendor = "apple"))]
+    let _ = socket;
 }
 
 impl From<DuplexStream> for RawIo {
@@ -120,13 +131,13 @@ pub(crate) async fn connect_tcp(address: SocketAddr) -> io::Result<RawIo> {
 pub(crate) fn accepted_tcp(stream: TcpStream) -> RawIo {
     // It fails only on a connection that is already dead; the first read or write will say so better.
     let _ = stream.set_nodelay(true);
-    RawIo::Tcp(stream)
+    stream.into()
 }
 
 /// Connects to a Unix socket. On Linux a path that starts with a NUL byte is a name in the abstract namespace.
 #[cfg(unix)]
 pub(crate) async fn connect_unix(path: &Path) -> io::Result<RawIo> {
-    UnixStream::connect(path).await.map(RawIo::Unix)
+    UnixStream::connect(path).await.map(RawIo::from)
 }
 
 /// Unix sockets are not supported on this system.
@@ -293,7 +304,7 @@ fn unix_write_vectored(
     quiet::write_vectored(stream, cx, bufs)
 }
 
-// Apple's sockets carry SO_NOSIGPIPE (the standard library sets it), and Windows has no such signal.
+// Apple's sockets carry an option instead, see `no_sigpipe`, and Windows has no such signal.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn tcp_write_vectored(
     stream: &mut TcpStream,

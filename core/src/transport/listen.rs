@@ -256,7 +256,7 @@ impl Listener {
             }
             #[cfg(unix)]
             Self::Unix(listener) => {
-                let stream = RawIo::Unix(ready!(listener.poll_accept(cx))?);
+                let stream = RawIo::from(ready!(listener.poll_accept(cx))?);
                 let address = stream.peer_addr();
                 Poll::Ready(Ok((stream, address)))
             }
