@@ -1,5 +1,7 @@
 //! The four kinds of calls over real sockets, through the public API.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::sync::atomic::Ordering;

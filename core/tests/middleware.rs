@@ -1,5 +1,7 @@
 //! Interceptors and tower layers, on both sides and for all kinds; proxies; deadlines that pass on.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::sync::{Arc, Mutex};

@@ -23,6 +23,8 @@ struct Outgoing {
     half_closed: bool,
     over: bool,
     sender: Option<Waker>,
+    /// How often the call was started again; each start has sent what was in line by then.
+    restarts: u32,
 }
 
 type Shared = Arc<Mutex<Outgoing>>;
@@ -39,6 +41,8 @@ pub(crate) struct ClientSend {
     compress: bool,
     /// The rest of a message that there was no room for yet.
     unsent: Option<Frame>,
+    /// `Outgoing::restarts` when it was put in line.
+    restarts: u32,
     /// The message in line is the only one: its last byte closes our half.
     end_with_message: bool,
 }
@@ -69,6 +73,7 @@ pub(crate) async fn start(prepared: Prepared) -> Result<(ClientSend, ClientRecei
         half_closed: false,
         over: false,
         sender: None,
+        restarts: 0,
     }));
     let send = ClientSend {
         shared: shared.clone(),
@@ -76,6 +81,7 @@ pub(crate) async fn start(prepared: Prepared) -> Result<(ClientSend, ClientRecei
         prepared: prepared.clone(),
         compress: true,
         unsent: None,
+        restarts: 0,
         end_with_message: false,
     };
     let receive = ClientReceive {
@@ -112,6 +118,7 @@ impl ClientSend {
             return Err(Status::failed_precondition("send after half_close"));
         }
         outgoing.remember(&frame);
+        self.restarts = outgoing.restarts;
         drop(outgoing);
         self.unsent = Some(frame);
         Ok(())
@@ -124,6 +131,10 @@ impl ClientSend {
         if outgoing.over {
             self.unsent = None;
             return Poll::Ready(Err(over()));
+        }
+        if outgoing.restarts != self.restarts {
+            self.unsent = None;
+            return Poll::Ready(Ok(()));
         }
         let sent = match &mut outgoing.stream {
             Some(stream) => stream.poll_send(cx, frame, self.end_with_message),
@@ -196,6 +207,7 @@ impl Outgoing {
             let _ = stream.end();
         }
         self.stream = Some(stream);
+        self.restarts += 1;
         self.wake_sender();
     }
 

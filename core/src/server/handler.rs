@@ -61,7 +61,7 @@ impl Handler {
                 let running = run(service.clone(), message::decode(request)?, context);
                 Ok(Box::pin(async move {
                     let (result, context) = running.await;
-                    let framed = result.and_then(|response| {
+                    let framed = result.map_err(not_ok).and_then(|response| {
                         let framing: Framing = shared.framing();
                         framing.encode(&response, true)
                     });
@@ -119,7 +119,7 @@ impl Handler {
                         let sent = replies.send(response).await;
                         ended((sent, context))
                     }
-                    Err(status) => context.into_status(status),
+                    Err(status) => context.into_status(not_ok(status)),
                 }
             })
         })
@@ -165,7 +165,12 @@ impl fmt::Debug for Handler {
 }
 
 fn ended((result, context): (Result<(), Status>, Context)) -> Status {
-    context.into_status(result.err().unwrap_or_default())
+    context.into_status(result.map_err(not_ok).err().unwrap_or_default())
+}
+
+/// A handler that fails with OK would make a call succeed without its answer.
+fn not_ok(status: Status) -> Status {
+    if status.is_ok() { Status::internal("the handler failed with the status OK") } else { status }
 }
 
 /// The only message of a request that has one.

@@ -1,6 +1,6 @@
 //! A service with all four kinds over plain bytes, and a channel to it, for the tests of the public API.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses what it needs")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test file uses what it needs")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
