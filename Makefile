@@ -18,7 +18,7 @@ lint:
 
 fmt:
 	cargo fmt --all
-	gofmt -w tests/interop/go tests/demo/go
+	git ls-files "*.go" | xargs -r gofmt -w
 	.venv/bin/ruff format tests
 
 build:

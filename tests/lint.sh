@@ -3,13 +3,28 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ./tests/setup.sh
+
+step() {
+  printf '\n=== lint: %s (%ss)\n' "$*" "$SECONDS"
+}
+
+step "Rust"
 cargo fmt --all --check
 cargo clippy --workspace --all-targets -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+
+step "Python"
 .venv/bin/ruff check tests
 .venv/bin/ruff format --check tests
-.venv/bin/mypy --strict tests/interop/run.py tests/demo/run.py
-unformatted=$(gofmt -l tests)
+.venv/bin/mypy --config-file tests/mypy.ini tests/interop/run.py
+.venv/bin/mypy --config-file tests/mypy.ini tests/demo/run.py
+
+step "Go"
+unformatted=$(git ls-files '*.go' | xargs -r gofmt -l)
 if [ -n "$unformatted" ]; then
   echo "gofmt: $unformatted" >&2
   exit 1
 fi
+
+step "shell"
+git ls-files '*.sh' .ci/run | xargs -n1 bash -n

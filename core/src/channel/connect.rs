@@ -50,7 +50,7 @@ impl Connector {
             Some(tls) => tls
                 .handshake(raw, self.target.host())
                 .await
-                .map_err(|error| Status::unavailable(format!("TLS: {error}")))?,
+                .map_err(|error| Status::unavailable(error.to_string()))?,
         };
         Connection::establish(io, &self.http2, keepalive).await
     }

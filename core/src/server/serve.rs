@@ -225,7 +225,7 @@ impl Acceptor {
             Some(tls) => tokio::select! {
                 io = tokio::time::timeout_at(deadline, tls.handshake(raw)) => io
                     .map_err(|_| "TLS handshake not done within handshake_timeout".to_owned())?
-                    .map_err(|error| format!("TLS: {error}"))?,
+                    .map_err(|error| error.to_string())?,
                 () = self.shutdown.drain.cancelled() => return Ok(()),
             },
         };

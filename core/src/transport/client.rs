@@ -88,7 +88,12 @@ impl StreamTag {
             StreamFailure::LocalReset(code) => {
                 Status::internal(format!("the server broke HTTP/2 on this stream: {}", code_name(*code)))
             }
-            other => self.shared.reason.get().cloned().unwrap_or_else(|| connection_status(other)),
+            other => match self.shared.facts.limit_exceeded() {
+                Some(limit) => Status::resource_exhausted(format!(
+                    "the server exceeded the limit {limit} of this client; connection closed"
+                )),
+                None => self.shared.reason.get().cloned().unwrap_or_else(|| connection_status(other)),
+            },
         }
     }
 }
