@@ -146,11 +146,14 @@ def main() -> int:
 
 
 def _stop(number: int, _frame: object) -> None:
+    # First, so that nobody waits for a command that is still running.
+    process.end_all()
     raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _stop)
+    for stopping in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stopping, _stop)
     try:
         sys.exit(main())
     except (setup.SetupFailed, process.StartFailed, DemoFailed) as failure:

@@ -114,8 +114,7 @@ impl Atlas {
     /// All zones with their distances from `place`, nearest first; equally near ones by name.
     #[must_use]
     pub fn around(&self, place: Place) -> Vec<(&ZoneRecord, f64)> {
-        let mut found: Vec<_> =
-            self.zones.iter().map(|zone| (zone, place.distance_km(zone.place))).collect();
+        let mut found: Vec<_> = self.zones.iter().map(|zone| (zone, place.distance_km(zone.place))).collect();
         // The sort is stable, and the zones are in the order of their names.
         found.sort_by(|(_, a), (_, b)| a.total_cmp(b));
         found

@@ -39,7 +39,11 @@ impl TestService for InteropService {
         Ok(Empty {})
     }
 
-    async fn unary_call(&self, request: SimpleRequest, context: &mut Context) -> Result<SimpleResponse, Status> {
+    async fn unary_call(
+        &self,
+        request: SimpleRequest,
+        context: &mut Context,
+    ) -> Result<SimpleResponse, Status> {
         check_claim(request.expect_compressed.map(|claim| claim.value), context.request_compressed())?;
         echo_metadata(context)?;
         fail_if_asked(request.response_status)?;

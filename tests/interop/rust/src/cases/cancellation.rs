@@ -41,8 +41,10 @@ pub(super) async fn timeout_on_sleeping_server(session: &Session) -> Outcome {
         // The millisecond may be over before there is a connection.
         early => return check_code(early, Code::DeadlineExceeded),
     };
-    let request =
-        StreamingOutputCallRequest { payload: zeros(REQUEST_SIZES[0]), ..StreamingOutputCallRequest::default() };
+    let request = StreamingOutputCallRequest {
+        payload: zeros(REQUEST_SIZES[0]),
+        ..StreamingOutputCallRequest::default()
+    };
     // Also this may come too late; the receiving side has the status.
     let _ = call.send(request).await;
     check_code(call.next().await, Code::DeadlineExceeded)

@@ -56,7 +56,9 @@ pub async fn run(name: &str, session: &Session) -> Outcome {
         "goaway" => http2::goaway(session).await,
         "rst_after_header" | "rst_during_data" | "rst_after_data" => http2::reset(session).await,
         "max_streams" => http2::max_streams(session).await,
-        "cacheable_unary" => Err(Failure::NotOffered("calls never go as GET, so no HTTP cache can answer them")),
+        "cacheable_unary" => {
+            Err(Failure::NotOffered("calls never go as GET, so no HTTP cache can answer them"))
+        }
         "max_concurrent_streams_connection_scaling" => {
             Err(Failure::NotOffered("a channel opens one connection per address"))
         }
@@ -80,7 +82,10 @@ fn check_large(response: SimpleResponse) -> Outcome {
 
 fn ping(request_size: usize, response_size: i32) -> StreamingOutputCallRequest {
     StreamingOutputCallRequest {
-        response_parameters: vec![ResponseParameters { size: response_size, ..ResponseParameters::default() }],
+        response_parameters: vec![ResponseParameters {
+            size: response_size,
+            ..ResponseParameters::default()
+        }],
         payload: zeros(request_size),
         ..StreamingOutputCallRequest::default()
     }

@@ -22,8 +22,12 @@ pub(super) async fn large_unary(session: &Session) -> Outcome {
 pub(super) async fn pick_first_unary(session: &Session) -> Outcome {
     const CALLS: usize = 100;
     let client = session.client()?;
-    let request =
-        SimpleRequest { response_size: 1, payload: zeros(1), fill_server_id: true, ..SimpleRequest::default() };
+    let request = SimpleRequest {
+        response_size: 1,
+        payload: zeros(1),
+        fill_server_id: true,
+        ..SimpleRequest::default()
+    };
     let mut servers = BTreeSet::new();
     for _ in 0..CALLS {
         servers.insert(client.unary_call(request.clone()).timeout(CALL_LIMIT).await?.server_id);
