@@ -13,6 +13,10 @@ cargo fmt --all --check
 cargo clippy --workspace --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
+step "generated code"
+cargo run --quiet -p spanwire-cli -- gen --check -I proto --out core/src/rpc/generated --opt runtime=crate \
+  proto/google/rpc/error_details.proto proto/google/rpc/status.proto
+
 step "Python"
 .venv/bin/ruff check tests
 .venv/bin/ruff format --check tests

@@ -15,6 +15,7 @@ mod engine;
 mod message;
 mod method;
 pub mod middleware;
+pub mod rpc;
 pub mod server;
 mod streaming;
 mod transport;

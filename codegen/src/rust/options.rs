@@ -61,6 +61,9 @@ impl Options {
 
     pub(crate) fn prost_config(&self) -> Config {
         let mut config = Config::new();
+        // The full names let a message travel inside an `Any`, as rich error details do.
+        config.enable_type_names();
+        config.type_name_domain(["."], "type.googleapis.com");
         config
             .prost_path(format!("{}::codegen::prost", self.runtime))
             .prost_types_path(format!("{}::codegen::prost_types", self.runtime))

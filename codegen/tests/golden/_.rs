@@ -4,6 +4,16 @@
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::spanwire::codegen::prost::Message)]
 #[prost(prost_path = "::spanwire::codegen::prost")]
 pub struct Ping {}
+impl ::spanwire::codegen::prost::Name for Ping {
+    const NAME: &'static str = "Ping";
+    const PACKAGE: &'static str = "";
+    fn full_name() -> ::spanwire::codegen::prost::alloc::string::String {
+        "Ping".into()
+    }
+    fn type_url() -> ::spanwire::codegen::prost::alloc::string::String {
+        "type.googleapis.com/Ping".into()
+    }
+}
 /// The service `Pinger`.
 ///
 /// A server implements it with `async fn`s; a method that it leaves out answers UNIMPLEMENTED.

@@ -19,6 +19,26 @@ pub mod inner {
             ::spanwire::codegen::prost::alloc::boxed::Box<super::Inner>,
         >,
     }
+    impl ::spanwire::codegen::prost::Name for Deep {
+        const NAME: &'static str = "Deep";
+        const PACKAGE: &'static str = "edge.type.match.nested";
+        fn full_name() -> ::spanwire::codegen::prost::alloc::string::String {
+            "edge.type.match.nested.Inner.Deep".into()
+        }
+        fn type_url() -> ::spanwire::codegen::prost::alloc::string::String {
+            "type.googleapis.com/edge.type.match.nested.Inner.Deep".into()
+        }
+    }
+}
+impl ::spanwire::codegen::prost::Name for Inner {
+    const NAME: &'static str = "Inner";
+    const PACKAGE: &'static str = "edge.type.match.nested";
+    fn full_name() -> ::spanwire::codegen::prost::alloc::string::String {
+        "edge.type.match.nested.Inner".into()
+    }
+    fn type_url() -> ::spanwire::codegen::prost::alloc::string::String {
+        "type.googleapis.com/edge.type.match.nested.Inner".into()
+    }
 }
 /// The descriptors of this package and of all that it imports, as an encoded
 /// `google.protobuf.FileDescriptorSet`; server reflection is built on it.

@@ -8,23 +8,83 @@ pub struct ClashServer {
     #[prost(string, tag = "1")]
     pub r#type: ::spanwire::codegen::prost::alloc::string::String,
 }
+impl ::spanwire::codegen::prost::Name for ClashServer {
+    const NAME: &'static str = "ClashServer";
+    const PACKAGE: &'static str = "edge.type.match";
+    fn full_name() -> ::spanwire::codegen::prost::alloc::string::String {
+        "edge.type.match.ClashServer".into()
+    }
+    fn type_url() -> ::spanwire::codegen::prost::alloc::string::String {
+        "type.googleapis.com/edge.type.match.ClashServer".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::spanwire::codegen::prost::Message)]
 #[prost(prost_path = "::spanwire::codegen::prost")]
 pub struct T {}
+impl ::spanwire::codegen::prost::Name for T {
+    const NAME: &'static str = "T";
+    const PACKAGE: &'static str = "edge.type.match";
+    fn full_name() -> ::spanwire::codegen::prost::alloc::string::String {
+        "edge.type.match.T".into()
+    }
+    fn type_url() -> ::spanwire::codegen::prost::alloc::string::String {
+        "type.googleapis.com/edge.type.match.T".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::spanwire::codegen::prost::Message)]
 #[prost(prost_path = "::spanwire::codegen::prost")]
 pub struct Option {}
+impl ::spanwire::codegen::prost::Name for Option {
+    const NAME: &'static str = "Option";
+    const PACKAGE: &'static str = "edge.type.match";
+    fn full_name() -> ::spanwire::codegen::prost::alloc::string::String {
+        "edge.type.match.Option".into()
+    }
+    fn type_url() -> ::spanwire::codegen::prost::alloc::string::String {
+        "type.googleapis.com/edge.type.match.Option".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::spanwire::codegen::prost::Message)]
 #[prost(prost_path = "::spanwire::codegen::prost")]
 pub struct Result {}
+impl ::spanwire::codegen::prost::Name for Result {
+    const NAME: &'static str = "Result";
+    const PACKAGE: &'static str = "edge.type.match";
+    fn full_name() -> ::spanwire::codegen::prost::alloc::string::String {
+        "edge.type.match.Result".into()
+    }
+    fn type_url() -> ::spanwire::codegen::prost::alloc::string::String {
+        "type.googleapis.com/edge.type.match.Result".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::spanwire::codegen::prost::Message)]
 #[prost(prost_path = "::spanwire::codegen::prost")]
 pub struct Box {}
+impl ::spanwire::codegen::prost::Name for Box {
+    const NAME: &'static str = "Box";
+    const PACKAGE: &'static str = "edge.type.match";
+    fn full_name() -> ::spanwire::codegen::prost::alloc::string::String {
+        "edge.type.match.Box".into()
+    }
+    fn type_url() -> ::spanwire::codegen::prost::alloc::string::String {
+        "type.googleapis.com/edge.type.match.Box".into()
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::spanwire::codegen::prost::Message)]
 #[prost(prost_path = "::spanwire::codegen::prost")]
 pub struct String {
     #[prost(string, tag = "1")]
     pub self_: ::spanwire::codegen::prost::alloc::string::String,
+}
+impl ::spanwire::codegen::prost::Name for String {
+    const NAME: &'static str = "String";
+    const PACKAGE: &'static str = "edge.type.match";
+    fn full_name() -> ::spanwire::codegen::prost::alloc::string::String {
+        "edge.type.match.String".into()
+    }
+    fn type_url() -> ::spanwire::codegen::prost::alloc::string::String {
+        "type.googleapis.com/edge.type.match.String".into()
+    }
 }
 /// The service `edge.type.match.Clash`.
 ///

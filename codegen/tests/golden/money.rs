@@ -8,6 +8,16 @@ pub struct Amount {
     #[prost(int64, tag = "1")]
     pub cents: i64,
 }
+impl ::spanwire::codegen::prost::Name for Amount {
+    const NAME: &'static str = "Amount";
+    const PACKAGE: &'static str = "money";
+    fn full_name() -> ::spanwire::codegen::prost::alloc::string::String {
+        "money.Amount".into()
+    }
+    fn type_url() -> ::spanwire::codegen::prost::alloc::string::String {
+        "type.googleapis.com/money.Amount".into()
+    }
+}
 /// The descriptors of this package and of all that it imports, as an encoded
 /// `google.protobuf.FileDescriptorSet`; server reflection is built on it.
 pub const FILE_DESCRIPTOR_SET: &[u8] = b"\

@@ -79,11 +79,31 @@ pub mod order {
         Cash(bool),
     }
 }
+impl ::spanwire::codegen::prost::Name for Order {
+    const NAME: &'static str = "Order";
+    const PACKAGE: &'static str = "shop.v1";
+    fn full_name() -> ::spanwire::codegen::prost::alloc::string::String {
+        "shop.v1.Order".into()
+    }
+    fn type_url() -> ::spanwire::codegen::prost::alloc::string::String {
+        "type.googleapis.com/shop.v1.Order".into()
+    }
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::spanwire::codegen::prost::Message)]
 #[prost(prost_path = "::spanwire::codegen::prost")]
 pub struct GetOrder {
     #[prost(uint64, tag = "1")]
     pub id: u64,
+}
+impl ::spanwire::codegen::prost::Name for GetOrder {
+    const NAME: &'static str = "GetOrder";
+    const PACKAGE: &'static str = "shop.v1";
+    fn full_name() -> ::spanwire::codegen::prost::alloc::string::String {
+        "shop.v1.GetOrder".into()
+    }
+    fn type_url() -> ::spanwire::codegen::prost::alloc::string::String {
+        "type.googleapis.com/shop.v1.GetOrder".into()
+    }
 }
 /// Orders of the shop,
 /// from \[the catalogue\] at <https://shop.example/.>
