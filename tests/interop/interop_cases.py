@@ -11,9 +11,11 @@ CASES: tuple[str, ...] = (
     "cacheable_unary",
     "large_unary",
     "client_compressed_unary",
+    "client_compressed_unary_noprobe",
     "server_compressed_unary",
     "client_streaming",
     "client_compressed_streaming",
+    "client_compressed_streaming_noprobe",
     "server_streaming",
     "server_compressed_streaming",
     "ping_pong",
@@ -33,7 +35,11 @@ CASES: tuple[str, ...] = (
     "orca_oob",
     "max_concurrent_streams_connection_scaling",
 )
-"""Run between a client and a server, plaintext and TLS."""
+"""Run between a client and a server, plaintext and TLS.
+
+The two `_noprobe` cases are extras of grpc-java: as their namesakes, without
+asking first whether the server looks at the flag of compressed messages.
+"""
 
 HTTP2_CASES: tuple[str, ...] = (
     "goaway",
@@ -56,3 +62,11 @@ CLOUD_CASES: tuple[str, ...] = (
     "compute_engine_channel_credentials",
 )
 """Need a cloud account, so they are run by nobody here."""
+
+SOAK_FLAGS: tuple[str, ...] = (
+    "--soak_iterations=20",
+    # A machine that is busy with other things must not fail a case about gRPC.
+    "--soak_per_iteration_max_acceptable_latency_ms=5000",
+    "--soak_overall_timeout_seconds=30",
+)
+"""Added to the flags of rpc_soak and channel_soak, for every client."""

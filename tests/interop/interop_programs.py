@@ -14,15 +14,17 @@ from dataclasses import dataclass, field
 
 from harness import setup
 from harness.paths import CERTS, INTEROP, INTEROP_OUT, PYTHON_OUT, ROOT, VENV_PYTHON, shown
-from interop_cases import HTTP2_CASES
+from interop_cases import HTTP2_CASES, SOAK_FLAGS
 
 SERVER_NAME = "foo.test.google.fr"
 """The name that the test certificate is for and that clients ask for."""
 
 COMPRESSION_CASES = (
     "client_compressed_unary",
+    "client_compressed_unary_noprobe",
     "server_compressed_unary",
     "client_compressed_streaming",
+    "client_compressed_streaming_noprobe",
     "server_compressed_streaming",
 )
 
@@ -53,7 +55,8 @@ class Program:
 
     def client_argv(self, case: str, port: int, use_tls: bool) -> list[str]:
         """The command that runs one case."""
-        return _fill(self.client_by_case.get(case, self.client), case, port, use_tls)
+        argv = _fill(self.client_by_case.get(case, self.client), case, port, use_tls)
+        return [*argv, *SOAK_FLAGS] if case.endswith("_soak") else argv
 
     def server_argv(self, port: int, use_tls: bool) -> list[str]:
         """The command that serves."""

@@ -11,13 +11,15 @@ use spanwire_interop::server::InteropService;
 use spanwire_interop::session::Session;
 use spanwire_interop::testing::TestServiceServer;
 
-const CASES: [&str; 23] = [
+const CASES: [&str; 25] = [
     "empty_unary",
     "large_unary",
     "client_compressed_unary",
+    "client_compressed_unary_noprobe",
     "server_compressed_unary",
     "client_streaming",
     "client_compressed_streaming",
+    "client_compressed_streaming_noprobe",
     "server_streaming",
     "server_compressed_streaming",
     "ping_pong",

@@ -14,35 +14,45 @@ fn claim(value: bool) -> Option<BoolValue> {
     Some(BoolValue { value })
 }
 
+fn unary_request(compressed: bool) -> SimpleRequest {
+    SimpleRequest { expect_compressed: claim(compressed), ..large_request() }
+}
+
+fn streaming_request(compressed: bool, size: usize) -> StreamingInputCallRequest {
+    StreamingInputCallRequest { expect_compressed: claim(compressed), payload: zeros(size) }
+}
+
+// A server that does not look would accept the false claim of a probe, and the rest would prove only that it
+// can decompress; the `_noprobe` cases ask for no more than that.
+
 pub(super) async fn client_compressed_unary(session: &Session) -> Outcome {
-    let client = session.client()?;
-    let request = |compressed| SimpleRequest { expect_compressed: claim(compressed), ..large_request() };
-    // A server that does not look would accept this false claim, and the rest would prove nothing.
-    let probe = client.unary_call(request(true)).timeout(CALL_LIMIT).await;
+    let probe = session.client()?.unary_call(unary_request(true)).timeout(CALL_LIMIT).await;
     check_code(probe, Code::InvalidArgument)?;
-    check_large(client.unary_call(request(true)).compress(Encoding::Gzip).timeout(CALL_LIMIT).await?)?;
-    check_large(client.unary_call(request(false)).timeout(CALL_LIMIT).await?)
+    client_compressed_unary_noprobe(session).await
+}
+
+pub(super) async fn client_compressed_unary_noprobe(session: &Session) -> Outcome {
+    let client = session.client()?;
+    check_large(client.unary_call(unary_request(true)).compress(Encoding::Gzip).timeout(CALL_LIMIT).await?)?;
+    check_large(client.unary_call(unary_request(false)).timeout(CALL_LIMIT).await?)
 }
 
 pub(super) async fn client_compressed_streaming(session: &Session) -> Outcome {
-    let client = session.client()?;
-    let request = |compressed, size| StreamingInputCallRequest {
-        expect_compressed: claim(compressed),
-        payload: zeros(size),
-    };
-
-    let mut probe = client.streaming_input_call().timeout(CALL_LIMIT).await?;
-    let sent = probe.send(request(true, 27_182)).await;
-    let result = match sent {
+    let mut probe = session.client()?.streaming_input_call().timeout(CALL_LIMIT).await?;
+    let result = match probe.send(streaming_request(true, 27_182)).await {
         Ok(()) => probe.finish().await,
         Err(status) => Err(status),
     };
     check_code(result, Code::InvalidArgument)?;
+    client_compressed_streaming_noprobe(session).await
+}
 
-    let mut call = client.streaming_input_call().compress(Encoding::Gzip).timeout(CALL_LIMIT).await?;
-    call.send(request(true, 27_182)).await?;
+pub(super) async fn client_compressed_streaming_noprobe(session: &Session) -> Outcome {
+    let call = session.client()?.streaming_input_call();
+    let mut call = call.compress(Encoding::Gzip).timeout(CALL_LIMIT).await?;
+    call.send(streaming_request(true, 27_182)).await?;
     call.compress_next(false);
-    call.send(request(false, 45_904)).await?;
+    call.send(streaming_request(false, 45_904)).await?;
     check_equal(call.finish().await?.aggregated_payload_size, 73_086, "aggregated_payload_size")
 }
 

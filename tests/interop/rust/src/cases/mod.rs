@@ -36,6 +36,10 @@ pub async fn run(name: &str, session: &Session) -> Outcome {
         "client_compressed_unary" => compression::client_compressed_unary(session).await,
         "server_compressed_unary" => compression::server_compressed_unary(session).await,
         "client_compressed_streaming" => compression::client_compressed_streaming(session).await,
+        "client_compressed_unary_noprobe" => compression::client_compressed_unary_noprobe(session).await,
+        "client_compressed_streaming_noprobe" => {
+            compression::client_compressed_streaming_noprobe(session).await
+        }
         "server_compressed_streaming" => compression::server_compressed_streaming(session).await,
         "client_streaming" => streaming::client_streaming(session).await,
         "server_streaming" => streaming::server_streaming(session).await,
