@@ -22,6 +22,8 @@ pub struct Streaming<T> {
     source: From,
     headers: Option<Metadata>,
     end: Option<Status>,
+    /// Taken from the source, but not by the reader yet; see [`Streaming::poll_peek`].
+    peeked: Option<Item>,
     _message: PhantomData<fn() -> T>,
 }
 
@@ -35,7 +37,7 @@ enum From {
 
 impl<T: Message> Streaming<T> {
     fn new(source: From) -> Self {
-        Streaming { source, headers: None, end: None, _message: PhantomData }
+        Streaming { source, headers: None, end: None, peeked: None, _message: PhantomData }
     }
 
     pub(crate) fn client(receive: ClientReceive) -> Self {
@@ -56,7 +58,13 @@ impl<T: Message> Streaming<T> {
 
     /// The same source for messages of another type.
     pub(crate) fn cast<U: Message>(self) -> Streaming<U> {
-        Streaming { source: self.source, headers: self.headers, end: self.end, _message: PhantomData }
+        Streaming {
+            source: self.source,
+            headers: self.headers,
+            end: self.end,
+            peeked: self.peeked,
+            _message: PhantomData,
+        }
     }
 
     /// The next message; `None` after the last one.
@@ -92,7 +100,20 @@ impl<T: Message> Streaming<T> {
         })
     }
 
+    /// Looks one item ahead, so that a caller that only sends notices the end of the call.
+    pub(crate) fn poll_peek(&mut self, cx: &mut Context<'_>) {
+        if self.peeked.is_none()
+            && self.end.is_none()
+            && let Poll::Ready(item) = self.poll_item(cx)
+        {
+            self.peeked = Some(item);
+        }
+    }
+
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Item> {
+        if let Some(item) = self.peeked.take() {
+            return Poll::Ready(item);
+        }
         loop {
             match &mut self.source {
                 From::Client(receive) => {
@@ -128,6 +149,10 @@ impl<T: Message> Streaming<T> {
 
     fn poll_headers(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         while self.headers.is_none() {
+            // What was peeked has passed the headers: there were none.
+            if self.peeked.is_some() {
+                return Poll::Ready(Ok(()));
+            }
             if let Some(status) = &self.end {
                 return Poll::Ready(if status.is_ok() { Ok(()) } else { Err(status.clone()) });
             }
@@ -135,8 +160,9 @@ impl<T: Message> Streaming<T> {
                 From::Client(receive) => {
                     let item = ready!(receive.poll_headers_or_item(cx));
                     self.headers = receive.take_headers();
-                    if let Some(Item::End(status)) = item {
-                        self.end = Some(status);
+                    match item {
+                        Some(Item::End(status)) => self.end = Some(status),
+                        message => self.peeked = message,
                     }
                 }
                 From::Reply(reply) => match ready!(reply.as_mut().poll(cx)) {

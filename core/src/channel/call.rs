@@ -46,7 +46,7 @@ impl Prepared {
     pub(crate) fn new(channel: Channel, method: Method, options: CallOptions) -> Result<Self, Status> {
         let deadline = options.effective_deadline();
         if let Some(mistake) = options.mistake {
-            return Err(mistake);
+            return Err(mistake.with_sent(Sent::NotSent));
         }
         let defaults = channel.defaults();
         Ok(Prepared {

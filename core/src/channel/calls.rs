@@ -1,7 +1,11 @@
 //! The call builders: what the methods of a generated client return.
 
-use std::future::IntoFuture;
+use std::future::{Future, IntoFuture, poll_fn};
 use std::marker::PhantomData;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
 
 use super::options::{CallOptions, call_options};
 use super::{Channel, generic, stream, unary};
@@ -138,9 +142,9 @@ impl<Req: Message, Resp: Message> IntoFuture for ServerStreamingCall<Req, Resp> 
             let (send, receive) = stream::start(prepared).await?;
             let mut receive = receive.with_request(send, frame);
             // Most requests are gone after this; the rest of a large one follows as the answer is read.
-            std::future::poll_fn(|cx| {
+            poll_fn(|cx| {
                 receive.poll_request(cx);
-                std::task::Poll::Ready(())
+                Poll::Ready(())
             })
             .await;
             Ok(Streaming::client(receive))
@@ -163,7 +167,7 @@ impl<Req: Message, Resp: Message> IntoFuture for ClientStreamingCall<Req, Resp> 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let (sending, streaming) = open(self.channel, self.method, self.options).await?;
-            Ok(ClientStream { sending, streaming })
+            Ok(ClientStream { sending, streaming, ahead: LookAhead::default() })
         })
     }
 }
@@ -183,7 +187,7 @@ impl<Req: Message, Resp: Message> IntoFuture for BidiCall<Req, Resp> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let (sending, streaming) = open(self.channel, self.method, self.options).await?;
-            Ok(Duplex { sending, streaming })
+            Ok(Duplex { sending, streaming, ahead: LookAhead::default() })
         })
     }
 }
@@ -206,6 +210,7 @@ async fn open<Req: Message, Resp: Message>(
 pub struct ClientStream<Req, Resp> {
     streaming: Streaming<Resp>,
     sending: Sending<Req>,
+    ahead: LookAhead,
 }
 
 impl<Req: Message, Resp: Message> ClientStream<Req, Resp> {
@@ -214,7 +219,8 @@ impl<Req: Message, Resp: Message> ClientStream<Req, Resp> {
     /// # Errors
     /// If the call is over, its status. RESOURCE_EXHAUSTED for a message that is too large.
     pub async fn send(&mut self, message: Req) -> Result<(), Status> {
-        let Err(error) = self.sending.send(message).await else { return Ok(()) };
+        let sent = self.ahead.send(&mut self.sending, &mut self.streaming, message).await;
+        let Err(error) = sent else { return Ok(()) };
         if error.code() != crate::Code::Cancelled {
             return Err(error);
         }
@@ -263,6 +269,7 @@ impl<Req: Message, Resp: Message> ClientStream<Req, Resp> {
 pub struct Duplex<Req, Resp> {
     streaming: Streaming<Resp>,
     sending: Sending<Req>,
+    ahead: LookAhead,
 }
 
 impl<Req: Message, Resp: Message> Duplex<Req, Resp> {
@@ -271,7 +278,7 @@ impl<Req: Message, Resp: Message> Duplex<Req, Resp> {
     /// # Errors
     /// As [`Sending::send`].
     pub async fn send(&mut self, message: Req) -> Result<(), Status> {
-        self.sending.send(message).await
+        self.ahead.send(&mut self.sending, &mut self.streaming, message).await
     }
 
     /// See [`Sending::compress_next`].
@@ -289,6 +296,7 @@ impl<Req: Message, Resp: Message> Duplex<Req, Resp> {
     /// # Errors
     /// The call's status, if it is not OK.
     pub async fn next(&mut self) -> Result<Option<Resp>, Status> {
+        self.ahead.reader_polls();
         self.streaming.next().await
     }
 
@@ -297,6 +305,7 @@ impl<Req: Message, Resp: Message> Duplex<Req, Resp> {
     /// # Errors
     /// The call's status, if it ended before the metadata came.
     pub async fn headers(&mut self) -> Result<&Metadata, Status> {
+        self.ahead.reader_polls();
         self.streaming.headers().await
     }
 
@@ -310,6 +319,59 @@ impl<Req: Message, Resp: Message> Duplex<Req, Resp> {
     #[must_use]
     pub fn split(self) -> (Sending<Req>, Streaming<Resp>) {
         (self.sending, self.streaming)
+    }
+}
+
+/// Watches the answer while the caller only sends, so that a call that the server has ended takes no more.
+///
+/// The answer is polled when it has something new, not with every message: its waker leaves a note here.
+#[derive(Debug, Default)]
+struct LookAhead(Arc<Note>);
+
+#[derive(Debug, Default)]
+struct Note {
+    /// The answer was polled, and has not woken us since.
+    quiet: AtomicBool,
+    task: Mutex<Option<Waker>>,
+}
+
+impl Wake for Note {
+    fn wake(self: Arc<Self>) {
+        self.quiet.store(false, Ordering::Release);
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+}
+
+impl LookAhead {
+    /// Somebody else polls the answer: its waker is not the note any more.
+    fn reader_polls(&self) {
+        self.0.quiet.store(false, Ordering::Release);
+    }
+
+    async fn send<Req: Message, Resp: Message>(
+        &self,
+        sending: &mut Sending<Req>,
+        streaming: &mut Streaming<Resp>,
+        message: Req,
+    ) -> Result<(), Status> {
+        let mut send = pin!(sending.send(message));
+        poll_fn(|cx| {
+            if !self.0.quiet.swap(true, Ordering::AcqRel) {
+                streaming.poll_peek(&mut Context::from_waker(&Waker::from(self.0.clone())));
+            }
+            let sent = send.as_mut().poll(cx);
+            if sent.is_pending() {
+                *self.0.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+                if !self.0.quiet.load(Ordering::Acquire) {
+                    cx.waker().wake_by_ref();
+                }
+            }
+            sent
+        })
+        .await
     }
 }
 

@@ -10,7 +10,7 @@ use crate::channel::stream::ClientSend;
 use crate::message::Message;
 use crate::middleware::{BoxFuture, Call, Item, Messages, Reply, Source};
 use crate::streaming::Streaming;
-use crate::{Method, Status, deadline};
+use crate::{Method, Sent, Status, deadline};
 
 /// Sends a call through the channel's interceptors.
 pub(crate) fn intercepted(
@@ -21,7 +21,7 @@ pub(crate) fn intercepted(
 ) -> BoxFuture<'static, Result<Reply, Status>> {
     let deadline = options.effective_deadline();
     if let Some(mistake) = options.mistake {
-        return Box::pin(async move { Err(mistake) });
+        return Box::pin(async move { Err(mistake.with_sent(Sent::NotSent)) });
     }
     let mut call = Call::new(method, messages);
     call.metadata = options.metadata.clone();

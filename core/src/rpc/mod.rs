@@ -16,6 +16,7 @@
 //! The messages are the ones that every gRPC implementation knows, from `google/rpc/error_details.proto`;
 //! generated messages of your own work as well.
 
+#[allow(unreachable_pub, reason = "generated for any place")]
 mod generated;
 
 use prost::{Message, Name};

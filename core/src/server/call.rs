@@ -66,6 +66,10 @@ impl Dispatch for Dispatcher {
         };
         let Accepted { timeout, encoding, .. } = accepted;
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            shared.lock().finish(Status::deadline_exceeded("the call's deadline had passed when it arrived"));
+            return ServerTask::done(shared);
+        }
         let kind = if route.kind.one_request() { RequestKind::One } else { RequestKind::Many };
         let mut headers = head.headers;
         strip_reserved(&mut headers);

@@ -76,6 +76,15 @@ impl StreamTag {
     /// The status of a call whose stream failed other than by a reset of the peer.
     pub(crate) fn failure_status(&self, failure: &StreamFailure, max_metadata_bytes: u32) -> Status {
         match failure {
+            // h2 ends the whole connection for DATA on a stream without HEADERS; this is the call that got it.
+            StreamFailure::Violation { code }
+                if *code == u32::from(h2::Reason::PROTOCOL_ERROR)
+                    && self.shared.facts.last_data_stream() == self.id =>
+            {
+                Status::internal(
+                    "the server sent data where HTTP/2 allows none, such as before the response headers",
+                )
+            }
             StreamFailure::Reset(code) => Status::from_reset(*code),
             StreamFailure::LocalReset(code) if *code == u32::from(h2::Reason::REFUSED_STREAM) => {
                 Status::resource_exhausted(format!(

@@ -287,6 +287,7 @@ impl FrameSink for Read<'_> {
         match head.kind {
             kind::DATA => {
                 facts.read_data_bytes.add(u64::from(head.length));
+                facts.set_last_data_stream(head.stream);
                 return false;
             }
             kind::HEADERS => {

@@ -42,6 +42,7 @@ pub(crate) struct WireFacts {
     pub(super) glitches_read: Counter,
     max_written_stream: AtomicU32,
     max_read_stream: AtomicU32,
+    last_data_stream: AtomicU32,
     live_calls: AtomicU32,
     limit_exceeded: AtomicU8,
     has_go_away: AtomicBool,
@@ -64,6 +65,7 @@ impl Default for WireFacts {
             glitches_read: Counter::default(),
             max_written_stream: AtomicU32::new(0),
             max_read_stream: AtomicU32::new(0),
+            last_data_stream: AtomicU32::new(0),
             // Whoever never says how many calls there are is not punished for pings without calls.
             live_calls: AtomicU32::new(u32::MAX),
             limit_exceeded: AtomicU8::new(0),
@@ -113,6 +115,16 @@ impl WireFacts {
     /// The highest stream whose HEADERS were received; 0 for none.
     pub(crate) fn max_read_stream(&self) -> u32 {
         self.max_read_stream.load(Ordering::Relaxed)
+    }
+
+    /// The stream of the DATA frame received last; 0 for none. When the connection broke on it, this is the call
+    /// that it was meant for.
+    pub(crate) fn last_data_stream(&self) -> u32 {
+        self.last_data_stream.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_last_data_stream(&self, stream: u32) {
+        self.last_data_stream.store(stream, Ordering::Relaxed);
     }
 
     pub(super) fn raise_written_stream(&self, stream: u32) {
