@@ -103,7 +103,8 @@ def _log(name: str) -> Path:
     return INTEROP_OUT / "logs" / f"{name}.log"
 
 
-def _judge(job: Job, done: process.Finished) -> tuple[str, str]:
+def judge(job: Job, done: process.Finished) -> tuple[str, str]:
+    """The result of a client that has ended, and the reason or its last words."""
     tail = "\n".join(done.output.strip().splitlines()[-12:])
     if done.code == 0:
         return PASS, ""
@@ -130,7 +131,7 @@ def _run_http2(job: Job) -> Outcome:
     with process.serving(argv, port, log, env) as server:
         done = _run_client(job, port)
         server_code = server.stop()
-    result, detail = _judge(job, done)
+    result, detail = judge(job, done)
     if result == PASS and server_code != 0:
         result, detail = FAIL, f"the server says: {server.tail()}"
     return Outcome(job, result, detail, done.seconds)
@@ -168,7 +169,7 @@ def run_job(job: Job, servers: Servers) -> Outcome:
         done = _run_client(job, server.port)
     except (process.StartFailed, OSError) as error:
         return Outcome(job, FAIL, str(error), 0.0)
-    result, detail = _judge(job, done)
+    result, detail = judge(job, done)
     if result == FAIL:
         detail += f"\n(the server's output: {shown(server.log)})"
     return Outcome(job, result, detail, done.seconds)
