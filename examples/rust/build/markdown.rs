@@ -7,6 +7,7 @@ pub(crate) struct Block<'a> {
     /// The number of its first line of code, from 1.
     pub(crate) line: usize,
     /// The heading above it.
+    #[allow(dead_code, reason = "only some of those who include this file ask")]
     pub(crate) heading: &'a str,
     /// Its lines.
     pub(crate) code: String,

@@ -16,11 +16,12 @@ fn root() -> PathBuf {
 
 /// One script of all commands and files: a reader has one terminal, too.
 fn script(guide: &str, without_protoc: bool) -> String {
+    // With `-m` each job is a process group of its own, so that a server in the background ends with the script.
     // The tools are built as the tests are, which takes a tenth of the time, and with the versions that the workspace
     // has locked.
     let mut script = String::from(
-        "set -euo pipefail\n\
-         trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n\
+        "set -meuo pipefail\n\
+         trap 'for job in $(jobs -p); do kill -- -$job || true; done' EXIT\n\
          cargo() {\n\
          case $1 in\n\
          install) command cargo install --debug \"${@:2}\" ;;\n\
