@@ -1,5 +1,7 @@
 //! The chat with two people in it.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::Program;

@@ -1,5 +1,7 @@
 //! Files up and down.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::fs;
@@ -20,7 +22,7 @@ fn text(path: &Path) -> &str {
 
 /// Bytes that do not repeat in any length that a mistake would have.
 fn content(size: u64) -> Vec<u8> {
-    (0..size).map(|at| (at * 2_654_435_761 >> 13) as u8).collect()
+    (0..size).map(|at| ((at * 2_654_435_761) >> 13) as u8).collect()
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The greeter as two programs on a real socket.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Program, run};

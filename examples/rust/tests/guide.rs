@@ -1,5 +1,7 @@
 //! Runs every Rust snippet of README.md and docs/rust.md; `build/snippets.rs` makes the tests.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::error::Error;
 use std::future::pending;
 use std::sync::Once;

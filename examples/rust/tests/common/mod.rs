@@ -11,7 +11,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A program that is running. Dropping it ends it.
-pub struct Program {
+pub(crate) struct Program {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
@@ -19,7 +19,7 @@ pub struct Program {
 
 impl Program {
     /// Starts `program`, given by its path.
-    pub fn start(program: &str, arguments: &[&str]) -> Program {
+    pub(crate) fn start(program: &str, arguments: &[&str]) -> Program {
         let mut child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::piped())
@@ -33,7 +33,7 @@ impl Program {
     }
 
     /// Starts a server on a port that is free; gives its target too.
-    pub fn server(program: &str, more: &[&Path]) -> (Program, String) {
+    pub(crate) fn server(program: &str, more: &[&Path]) -> (Program, String) {
         let mut arguments = vec!["server", "127.0.0.1:0"];
         arguments.extend(more.iter().map(|path| path.to_str().unwrap()));
         let server = Program::start(program, &arguments);
@@ -43,25 +43,25 @@ impl Program {
     }
 
     /// The next line that it prints.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         self.lines.recv_timeout(PATIENCE).expect("the program prints another line")
     }
 
     /// Types a line.
     #[allow(dead_code, reason = "not every example reads")]
-    pub fn say(&mut self, line: &str) {
+    pub(crate) fn say(&mut self, line: &str) {
         writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
     /// Waits for its end; gives what it printed, and whether it succeeded.
-    pub fn end(mut self) -> (Vec<String>, bool) {
+    pub(crate) fn end(mut self) -> (Vec<String>, bool) {
         drop(self.stdin.take());
         let lines = std::iter::from_fn(|| self.lines.recv_timeout(PATIENCE).ok()).collect();
         (lines, self.child.wait().unwrap().success())
     }
 
     /// Ends it as Ctrl-C does.
-    pub fn interrupt(self) -> (Vec<String>, bool) {
+    pub(crate) fn interrupt(self) -> (Vec<String>, bool) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
         self.end()
@@ -78,6 +78,6 @@ impl Drop for Program {
 
 /// Runs `program` to its end.
 #[allow(dead_code, reason = "not every example needs it")]
-pub fn run(program: &str, arguments: &[&str]) -> (Vec<String>, bool) {
+pub(crate) fn run(program: &str, arguments: &[&str]) -> (Vec<String>, bool) {
     Program::start(program, arguments).end()
 }
