@@ -52,7 +52,12 @@ def _parse() -> argparse.Namespace:
     docs = parser.add_mutually_exclusive_group()
     docs.add_argument("--write-docs", action="store_true", help=f"write {shown(DOCS)}")
     docs.add_argument("--check-docs", action="store_true", help=f"fail if {shown(DOCS)} is stale")
-    return parser.parse_args()
+    flags = parser.parse_args()
+    whole = not (flags.cases or flags.ours or flags.only_ours or flags.between_peers)
+    whole = whole and set(flags.peers.split(",")) == set(programs.PEER_NAMES)
+    if (flags.write_docs or flags.check_docs) and not whole:
+        parser.error(f"{shown(DOCS)} is about a whole run: leave the other options out")
+    return flags
 
 
 class Progress:
