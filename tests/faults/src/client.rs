@@ -70,7 +70,7 @@ impl RawClient {
         {
             self.server_settings = settings;
         }
-        self.wait("SETTINGS ACK", |event| *event == Event::SettingsAck).await;
+        self.settled().await;
     }
 
     /// The value of a setting in the server's first SETTINGS, if it sent it.

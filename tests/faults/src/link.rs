@@ -30,6 +30,7 @@ pub struct Link {
     data_bytes: usize,
     closed: Option<bool>,
     windows: Windows,
+    settings_out: usize,
 }
 
 /// What the other side allows us to send. A script may send more: that is its business.
@@ -55,6 +56,7 @@ impl Link {
             data_bytes: 0,
             closed: None,
             windows: Windows { connection: 65_535, initial: 65_535, streams: HashMap::new() },
+            settings_out: 0,
         }
     }
 
@@ -167,9 +169,7 @@ impl Link {
     /// # Panics
     /// When the connection ends first, or [`Link::patience`] does.
     pub async fn wait(&mut self, what: &str, mut wanted: impl FnMut(&Event) -> bool) -> Event {
-        if let Some(at) = self.passed.iter().position(&mut wanted)
-            && let Some(event) = self.passed.remove(at)
-        {
+        if let Some(event) = self.take_passed(&mut wanted) {
             return event;
         }
         loop {
@@ -214,9 +214,33 @@ impl Link {
     }
 
     /// Waits until everything sent so far was processed by the other side's HTTP/2 layer, by a SETTINGS round trip.
+    ///
+    /// # Panics
+    /// When the connection ends first, or [`Link::patience`] does.
     pub async fn sync(&mut self) {
         self.settings(&[]).await;
-        self.wait("SETTINGS ACK", |event| *event == Event::SettingsAck).await;
+        self.settled().await;
+    }
+
+    /// Waits until the other side has acknowledged all our SETTINGS.
+    ///
+    /// # Panics
+    /// When the connection ends first, or [`Link::patience`] does.
+    pub async fn settled(&mut self) {
+        while self.settings_out > 0 {
+            let event = self.read("SETTINGS ACK").await;
+            let over = matches!(event, Event::Closed { .. });
+            if event != Event::SettingsAck {
+                self.passed.push_back(event);
+            }
+            assert!(!over, "the connection ended while waiting for SETTINGS ACK\n{}", self.transcript());
+        }
+    }
+
+    /// Takes the first event that `wanted` accepts out of those passed over, without reading.
+    pub fn take_passed(&mut self, wanted: impl FnMut(&Event) -> bool) -> Option<Event> {
+        let at = self.passed.iter().position(wanted)?;
+        self.passed.remove(at)
     }
 
     /// The events that waits passed over and nobody has taken yet, oldest first.
@@ -256,13 +280,26 @@ impl Link {
 
     /// Everything that went over the link, one line for each frame: `>` is ours, `<` is theirs.
     pub fn transcript(&self) -> String {
+        const SHOWN: usize = 60;
+        // Runs of frames that differ only in their payload are one line and a count.
+        let mut lines: Vec<(&str, usize)> = Vec::new();
+        for line in &self.transcript {
+            let kind = |line: &str| line.split(" bytes \"").next().map(str::to_owned);
+            match lines.last_mut() {
+                Some((last, count)) if kind(last) == kind(line) => *count += 1,
+                _ => lines.push((line, 1)),
+            }
+        }
         let mut text = String::from("transcript:\n");
-        let skipped = self.transcript.len().saturating_sub(200);
+        let skipped = lines.len().saturating_sub(SHOWN);
         if skipped > 0 {
             let _ = writeln!(text, "  … {skipped} lines");
         }
-        for line in &self.transcript[skipped..] {
-            let _ = writeln!(text, "  {line}");
+        for (line, count) in &lines[skipped..] {
+            let _ = match count {
+                1 => writeln!(text, "  {line}"),
+                _ => writeln!(text, "  {line} (×{count})"),
+            };
         }
         text
     }
@@ -332,7 +369,10 @@ impl Link {
                 Some(Event::Data { stream, data: frame.content(), end_stream })
             }
             kind::RST_STREAM => word(0).map(|code| Event::Reset { stream: frame.stream, code }),
-            kind::SETTINGS if frame.has(flag::ACK) => Some(Event::SettingsAck),
+            kind::SETTINGS if frame.has(flag::ACK) => {
+                self.settings_out = self.settings_out.saturating_sub(1);
+                Some(Event::SettingsAck)
+            }
             kind::SETTINGS => Some(Event::Settings(
                 frame
                     .payload
@@ -426,6 +466,9 @@ impl Link {
 
     fn note(&mut self, frame: &Frame) {
         let Frame { kind, flags, stream, payload, claimed_length } = frame;
+        if *kind == kind::SETTINGS && !frame.has(flag::ACK) {
+            self.settings_out += 1;
+        }
         if *kind == kind::DATA {
             self.windows.connection -= payload.len() as i64;
             *self.windows.streams.entry(*stream).or_default() -= payload.len() as i64;

@@ -1,5 +1,6 @@
 //! Limits: what both sides announce, what a slow peer can make them hold, which floods they end, and which
 //! honest traffic must never be taken for a flood.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -29,7 +30,8 @@ async fn accept_unary_call(server: &RawServer, channel: &Channel) -> RawConnecti
 #[tokio::test]
 async fn server_announces_its_limits() {
     let server = TestServer::start().await;
-    let client = RawClient::connect(server.address()).await;
+    let mut client = RawClient::connect(server.address()).await;
+    client.sync().await;
     assert_eq!(client.server_setting(setting::MAX_CONCURRENT_STREAMS), Some(256));
     assert_eq!(client.server_setting(setting::INITIAL_WINDOW_SIZE).unwrap_or(65_535), 65_535);
     assert!(client.server_setting(setting::MAX_HEADER_LIST_SIZE).is_some_and(|limit| limit <= 65_536));
@@ -47,7 +49,8 @@ async fn client_announces_its_limits() {
     assert_eq!(connection.client_setting(setting::INITIAL_WINDOW_SIZE).unwrap_or(65_535), 65_535);
     assert!(connection.client_setting(setting::MAX_HEADER_LIST_SIZE).is_some_and(|limit| limit <= 65_536));
     connection.sync().await;
-    assert_eq!(connection.connection_room(), 1 << 20, "connection window");
+    // The answer of five bytes is too little for a WINDOW_UPDATE.
+    assert_eq!(connection.connection_room(), (1 << 20) - 5, "connection window");
 }
 
 // ---- slow readers and writers ----
@@ -248,13 +251,13 @@ async fn a_server_that_gives_no_window_stops_the_caller() {
         );
         connection.window_update(0, 1 << 24).await;
         connection.window_update(request.stream, 1 << 24).await;
-        let body = connection.body(request.stream).await;
+        connection.body(request.stream).await;
         connection.reply(request.stream, b"all").await;
-        (body.len(), connection)
+        connection
     };
-    let (outcome, (rest, _connection)) = tokio::join!(call, play);
+    let (outcome, connection) = tokio::join!(call, play);
     assert_eq!(outcome.unwrap(), raw("all"));
-    assert_eq!(rest, 100 * 10_005, "all DATA of the stream, those before the pause included");
+    assert_eq!(connection.data_bytes(), 100 * 10_005);
 }
 
 // ---- floods ----
@@ -308,7 +311,7 @@ fn start(client: &mut RawClient, path: &str) -> (u32, Frame) {
 #[tokio::test]
 async fn server_ends_a_rapid_reset() {
     let server = TestServer::start().await;
-    flood(&server, "rapid reset", 20_000, |client| {
+    flood(&server, "rapid reset", 60_000, |client| {
         (0..100)
             .flat_map(|_| {
                 let (stream, headers) = start(client, "/test.Probe/Never");

@@ -1,4 +1,5 @@
 //! The raw peers against each other: a fault test is only as good as the peer that plays it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use spanwire_faults::frame::setting;
 use spanwire_faults::{Event, Fields, Frame, RawClient, RawConnection, RawServer, reason};

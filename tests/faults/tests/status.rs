@@ -1,4 +1,5 @@
 //! Responses and their status: where it stands, what it means, and what a bad one must not break.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

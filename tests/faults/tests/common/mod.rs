@@ -1,5 +1,6 @@
 //! What the fault tests share: a service whose handlers report what they see, and calls against scripts.
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod clock;
 mod probe;

@@ -17,7 +17,7 @@ pub enum Seen {
     Started(&'static str),
     /// It returned.
     Finished(&'static str),
-    /// It was dropped before it returned.
+    /// It was dropped before it returned, or returned what its reader said: CANCELLED.
     Cancelled(&'static str),
 }
 
@@ -161,8 +161,9 @@ impl Guard {
 }
 
 impl Guard {
-    fn finish<T>(&mut self, outcome: T) -> T {
-        self.2 = true;
+    /// A handler that ends because its reader says CANCELLED was cancelled, too.
+    fn finish<T>(&mut self, outcome: (Result<T, Status>, Context)) -> (Result<T, Status>, Context) {
+        self.2 = !matches!(&outcome.0, Err(status) if status.code() == Code::Cancelled);
         outcome
     }
 }
