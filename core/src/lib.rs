@@ -18,6 +18,7 @@ pub mod middleware;
 pub mod rpc;
 pub mod server;
 mod streaming;
+mod timer;
 mod transport;
 
 pub use channel::{

@@ -1,18 +1,17 @@
 //! One call of a client: opening its stream, as often as that is safe, and reading the answer.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use spanwire_wire::call::{ClientCall, ClientEvent, RequestHead, ResponseKind};
 use spanwire_wire::encoding::{Encoding, EncodingSet};
-use tokio::time::{Instant, Sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::{Channel, options::CallOptions};
 use crate::message::Framing;
-use crate::transport::client::{Opened, StreamTag};
+use crate::timer::Deadline;
+use crate::transport::client::{Connection, Opened, Slot, StreamTag};
 use crate::transport::{Peer, RecvPart, SendPart, StreamEvent, StreamFailure};
 use crate::{Metadata, Method, Sent, Status};
 
@@ -63,12 +62,12 @@ impl Prepared {
         })
     }
 
-    /// Opens the stream on a usable connection, waiting for one if need be.
+    /// Opens the stream on a usable connection, waiting for one, and for room on it, if need be.
     pub(crate) async fn open(&self, attempts: &mut Attempts) -> Result<(SendPart, Receive), Status> {
         loop {
-            let connection = self.connection().await?;
+            let (connection, slot) = self.connection().await?;
             attempts.opened += 1;
-            match connection.open(self.head()?, false) {
+            match connection.open(slot, self.head()?, false) {
                 Ok(Opened { send, recv, tag }) => {
                     return Ok((send, Receive::new(self, recv, tag, *attempts)));
                 }
@@ -81,17 +80,28 @@ impl Prepared {
         }
     }
 
-    async fn connection(&self) -> Result<Arc<crate::transport::client::Connection>, Status> {
-        let acquire = self.channel.subchannel().acquire(self.wait_for_ready);
+    /// A connection with room for one more call, before the deadline.
+    async fn connection(&self) -> Result<(Arc<Connection>, Slot), Status> {
+        let room = self.room();
         let result = match self.deadline {
-            None => acquire.await,
+            None => room.await,
             Some(deadline) if deadline <= Instant::now() => Err(deadline_exceeded("before it was sent")),
-            Some(deadline) => match timeout_at(deadline, acquire).await {
+            Some(deadline) => match timeout_at(deadline, room).await {
                 Ok(result) => result,
-                Err(_) => Err(deadline_exceeded("while waiting for a connection")),
+                Err(_) => Err(deadline_exceeded("while it waited for a connection with room for it")),
             },
         };
         result.map_err(|status| status.with_sent(Sent::NotSent))
+    }
+
+    async fn room(&self) -> Result<(Arc<Connection>, Slot), Status> {
+        loop {
+            let connection = self.channel.subchannel().acquire(self.wait_for_ready).await?;
+            // `None`: it takes no more calls, so another one is made.
+            if let Some(slot) = connection.slot().await {
+                return Ok((connection, slot));
+            }
+        }
     }
 
     fn head(&self) -> Result<http::Request<()>, Status> {
@@ -246,27 +256,5 @@ impl Attempts {
     /// Takes note of how the last attempt was turned away: a refusal counts, the rest does not (gRFC A6).
     pub(crate) fn turned_away(&mut self, refused: bool) {
         self.refused |= refused;
-    }
-}
-
-/// A point in time that is only watched when something waits.
-pub(crate) struct Deadline {
-    at: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Deadline {
-    pub(crate) fn new(at: Option<Instant>) -> Self {
-        Deadline { at, timer: None }
-    }
-
-    pub(crate) fn passed(&self) -> bool {
-        self.at.is_some_and(|at| at <= Instant::now())
-    }
-
-    /// Whether it has passed; if not, wakes the task when it does.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(at) = self.at else { return Poll::Pending };
-        self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at))).as_mut().poll(cx)
     }
 }

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
-use super::call::{Attempts, CANCEL, Deadline, Prepared, Receive, Received};
+use super::call::{Attempts, CANCEL, Prepared, Receive, Received};
 use crate::message::{Frame, Message};
 use crate::middleware::{BoxFuture, Item, Source};
+use crate::timer::Deadline;
 use crate::transport::SendPart;
 use crate::{Metadata, Status};
 

@@ -12,6 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Extensions;
@@ -25,10 +26,10 @@ use super::handler::{Run, UnaryAnswer};
 use super::receive::ServerReceive;
 use super::responder::CallShared;
 use super::router::{Route, Router};
-use crate::channel::call::Deadline;
 use crate::message::{Frame, Framing};
 use crate::middleware::{BoxFuture, Item, Source};
 use crate::streaming::{Sending, Streaming};
+use crate::timer::{Deadline, Timer};
 use crate::transport::server::{Dispatch, Incoming};
 use crate::transport::{Peer, SEND_NOW_BYTES};
 use crate::{Encoding, Metadata, Method, Status, deadline};
@@ -80,7 +81,7 @@ impl Dispatch for Dispatcher {
             deadline,
             receive: ServerReceive::new(body, kind, limits.max_recv_bytes, encoding),
         };
-        ServerTask::start(shared, request)
+        ServerTask::start(shared, request, limits.stall_timeout)
     }
 }
 
@@ -105,7 +106,9 @@ pub(crate) struct ServerTask {
     shared: Arc<CallShared>,
     stage: Stage,
     deadline: Deadline,
-    at: Option<Instant>,
+    /// How long the client may leave us without room to send.
+    stall_timeout: Option<Duration>,
+    stall: Timer,
 }
 
 enum Stage {
@@ -120,10 +123,25 @@ enum Stage {
 
 impl ServerTask {
     fn done(shared: Arc<CallShared>) -> Self {
-        ServerTask { shared, stage: Stage::Done, deadline: Deadline::new(None), at: None }
+        ServerTask::new(shared, Stage::Done, None, None)
     }
 
-    fn start(shared: Arc<CallShared>, mut request: Request) -> Self {
+    fn new(
+        shared: Arc<CallShared>,
+        stage: Stage,
+        deadline: Option<Instant>,
+        stall_timeout: Option<Duration>,
+    ) -> Self {
+        ServerTask {
+            shared,
+            stage,
+            deadline: Deadline::new(deadline),
+            stall_timeout,
+            stall: Timer::default(),
+        }
+    }
+
+    fn start(shared: Arc<CallShared>, mut request: Request, stall_timeout: Option<Duration>) -> Self {
         let at = request.deadline;
         let stage = match &request.route.run {
             Some(Run::Unary(_)) if !request.route.intercepted => Stage::Receiving(Box::new(request)),
@@ -139,7 +157,7 @@ impl ServerTask {
             }
             _ => Stage::Stream(super::intercept::run(shared.clone(), request)),
         };
-        ServerTask { shared, stage, deadline: Deadline::new(at), at }
+        ServerTask::new(shared, stage, at, stall_timeout)
     }
 
     /// One step of the call; ready when it is over.
@@ -151,13 +169,14 @@ impl ServerTask {
                     Item::Message(message) => self.run_unary(message),
                     Item::End(status) => self.finish(status),
                 },
-                Stage::Unary(running) => match ready!(poll_handler(self.at, running, cx)) {
+                Stage::Unary(running) => match ready!(poll_handler(self.deadline.at(), running, cx)) {
                     Ok(UnaryAnswer { frame: Some(frame), status }) => self.answer(frame, status),
                     Ok(UnaryAnswer { frame: None, status }) => self.finish(status),
                     Err(status) => self.finish(status),
                 },
                 Stage::Stream(running) => {
-                    let status = ready!(poll_handler(self.at, running, cx)).unwrap_or_else(|status| status);
+                    let status =
+                        ready!(poll_handler(self.deadline.at(), running, cx)).unwrap_or_else(|status| status);
                     self.finish(status);
                 }
                 Stage::Flushing(frame, status) => {
@@ -177,7 +196,8 @@ impl ServerTask {
         let mut context = request.context(&self.shared);
         context.set_request_compressed(request.receive.last_compressed());
         let Some(Run::Unary(run)) = &request.route.run else { return };
-        match deadline::scope(self.at, || catch_unwind(AssertUnwindSafe(|| run(message, context)))) {
+        match deadline::scope(self.deadline.at(), || catch_unwind(AssertUnwindSafe(|| run(message, context))))
+        {
             Ok(Ok(running)) => self.stage = Stage::Unary(running),
             Ok(Err(status)) => self.finish(status),
             Err(_) => self.finish(panicked()),
@@ -204,6 +224,9 @@ impl ServerTask {
     }
 }
 
+/// The HTTP/2 code for a client that lets a stream stall.
+const ENHANCE_YOUR_CALM: u32 = 0xb;
+
 fn panicked() -> Status {
     Status::internal("the handler panicked")
 }
@@ -229,9 +252,21 @@ impl Future for ServerTask {
         if this.step(cx).is_ready() {
             return Poll::Ready(());
         }
-        if this.shared.lock().poll_reset(cx).is_ready() {
+        let mut responder = this.shared.lock();
+        let gone = responder.poll_reset(cx).is_ready();
+        let stalled = responder.stalled();
+        drop(responder);
+        if gone {
             this.stage = Stage::Done;
             this.shared.cancel();
+            return Poll::Ready(());
+        }
+        let patience_ends = stalled.zip(this.stall_timeout).map(|(since, timeout)| since + timeout);
+        if this.stall.poll(patience_ends, cx).is_ready() {
+            tracing::debug!("stall_timeout: the client took nothing for so long; stream reset");
+            this.stage = Stage::Done;
+            this.shared.cancel();
+            this.shared.lock().reset(ENHANCE_YOUR_CALM);
             return Poll::Ready(());
         }
         ready!(this.deadline.poll(cx));

@@ -77,6 +77,7 @@ impl Server {
                 metadata: Limits::default(),
                 max_recv_bytes: 4 * 1024 * 1024,
                 max_send_bytes: u32::MAX as usize,
+                stall_timeout: Some(Duration::from_secs(60)),
             },
             lifetime: Lifetime {
                 handshake_timeout: Duration::from_secs(20),
@@ -151,6 +152,14 @@ impl ServerBuilder {
     /// Largest response message, in bytes before compression; no limit by default but the protocol's 4 GiB.
     pub fn max_send_message_bytes(mut self, bytes: usize) -> Self {
         self.limits.max_send_bytes = bytes;
+        self
+    }
+
+    /// How long a client may keep a call waiting without room for a single byte of its answer; then the stream
+    /// is reset with ENHANCE_YOUR_CALM. 60 s by default, so that silent clients cannot hold memory; `None` for
+    /// clients that pause longer between messages.
+    pub fn stall_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.limits.stall_timeout = timeout;
         self
     }
 

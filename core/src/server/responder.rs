@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use spanwire_wire::call;
 use spanwire_wire::encoding::{Encoding, EncodingSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::message::{Frame, Framing};
@@ -32,7 +33,13 @@ impl CallShared {
         accept: EncodingSet,
         framing: Framing,
     ) -> Arc<Self> {
-        let responder = Responder { state: State::Head(respond), headers: Metadata::new(), accept, framing };
+        let responder = Responder {
+            state: State::Head(respond),
+            headers: Metadata::new(),
+            stalled: None,
+            accept,
+            framing,
+        };
         Arc::new(CallShared {
             responder: Mutex::new(responder),
             cancelled: OnceLock::new(),
@@ -49,6 +56,7 @@ impl CallShared {
         let responder = Responder {
             state: State::Captured { released: false, waker: None },
             headers: Metadata::new(),
+            stalled: None,
             accept: EncodingSet::none(),
             framing,
         };
@@ -107,6 +115,8 @@ impl CallShared {
 pub(crate) struct Responder {
     state: State,
     pub(crate) headers: Metadata,
+    /// Since when the client has had no room for what waits to be sent.
+    stalled: Option<Instant>,
     accept: EncodingSet,
     framing: Framing,
 }
@@ -172,10 +182,19 @@ impl Responder {
     /// Sends as much of `frame` as there is room for; ready when all of it is.
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, frame: &mut Frame) -> Poll<Result<(), Closed>> {
         self.send_head()?;
-        match &mut self.state {
-            State::Body(stream) => stream.poll_send(cx, frame, false).map_err(|_| Closed),
-            _ => Poll::Ready(Err(Closed)),
+        let State::Body(stream) = &mut self.state else { return Poll::Ready(Err(Closed)) };
+        let before = frame.len();
+        let sent = stream.poll_send(cx, frame, false).map_err(|_| Closed);
+        if sent.is_ready() {
+            self.stalled = None;
+        } else if self.stalled.is_none() || frame.len() < before {
+            self.stalled = Some(Instant::now());
         }
+        sent
+    }
+
+    pub(crate) fn stalled(&self) -> Option<Instant> {
+        self.stalled
     }
 
     /// The whole answer of a unary call, or its last message, without waiting for room.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use spanwire_wire::call::Limits;
 
@@ -15,6 +16,7 @@ pub(crate) struct CallLimits {
     pub(crate) metadata: Limits,
     pub(crate) max_recv_bytes: usize,
     pub(crate) max_send_bytes: usize,
+    pub(crate) stall_timeout: Option<Duration>,
 }
 
 pub(crate) struct Router {

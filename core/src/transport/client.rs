@@ -8,11 +8,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
-use h2::{Ping, PingPong};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
+use super::heart::{Beat, Heart};
 use super::io::Io;
-use super::ping::{Action, BdpEstimator, Keepalive, KeepaliveState, Pinger};
+use super::ping::{BdpEstimator, Keepalive, KeepaliveState, Pinger};
+use super::room::Room;
 use super::stream::code_name;
 use super::watch::{Policing, Role, Watched, WireFacts};
 use super::{Http2, Peer, RecvPart, SendPart, StreamFailure};
@@ -32,7 +33,9 @@ pub(crate) struct Connection {
 pub(crate) struct Shared {
     facts: Arc<WireFacts>,
     peer: Peer,
+    /// Calls that are open or wait for room.
     live: AtomicUsize,
+    room: Room,
     closed: AtomicBool,
     reason: OnceLock<Status>,
 }
@@ -44,33 +47,42 @@ pub(crate) struct Opened {
     pub(crate) tag: StreamTag,
 }
 
+/// Room for one call within the server's limit of concurrent streams; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Slot(Arc<Shared>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.live.fetch_sub(1, Ordering::Relaxed);
+        self.0.room.give_back();
+    }
+}
+
 /// Which stream of which connection a call runs on: tells afterwards what became of it.
 #[derive(Debug)]
 pub(crate) struct StreamTag {
     id: u32,
-    shared: Arc<Shared>,
-}
-
-impl Drop for StreamTag {
-    fn drop(&mut self) {
-        self.shared.live.fetch_sub(1, Ordering::Relaxed);
-    }
+    slot: Slot,
 }
 
 impl StreamTag {
     /// Whether the request certainly never reached a server that would work on it: its HEADERS were never
     /// written, or the server said with GOAWAY that it did not look at it.
     pub(crate) fn unprocessed(&self) -> bool {
-        !self.written() || self.shared.facts.go_away().is_some_and(|go_away| go_away.last_stream_id < self.id)
+        !self.written() || self.facts().go_away().is_some_and(|go_away| go_away.last_stream_id < self.id)
     }
 
     /// Whether any of the request was written to the socket.
     pub(crate) fn written(&self) -> bool {
-        self.shared.facts.max_written_stream() >= self.id
+        self.facts().max_written_stream() >= self.id
     }
 
     pub(crate) fn peer(&self) -> &Peer {
-        &self.shared.peer
+        &self.slot.0.peer
+    }
+
+    fn facts(&self) -> &WireFacts {
+        &self.slot.0.facts
     }
 
     /// The status of a call whose stream failed other than by a reset of the peer.
@@ -79,7 +91,7 @@ impl StreamTag {
             // h2 ends the whole connection for DATA on a stream without HEADERS; this is the call that got it.
             StreamFailure::Violation { code }
                 if *code == u32::from(h2::Reason::PROTOCOL_ERROR)
-                    && self.shared.facts.last_data_stream() == self.id =>
+                    && self.facts().last_data_stream() == self.id =>
             {
                 Status::internal(
                     "the server sent data where HTTP/2 allows none, such as before the response headers",
@@ -97,29 +109,37 @@ impl StreamTag {
             StreamFailure::LocalReset(code) => {
                 Status::internal(format!("the server broke HTTP/2 on this stream: {}", code_name(*code)))
             }
-            other => match self.shared.facts.limit_exceeded() {
+            other => match self.facts().limit_exceeded() {
                 Some(limit) => Status::resource_exhausted(format!(
                     "the server exceeded the limit {limit} of this client; connection closed"
                 )),
-                None => self.shared.reason.get().cloned().unwrap_or_else(|| connection_status(other)),
+                None => self
+                    .slot
+                    .0
+                    .reason
+                    .get()
+                    .cloned()
+                    .unwrap_or_else(|| connection_status(other, self.facts())),
             },
         }
     }
 }
 
 /// What every call of a connection that failed this way gets.
-fn connection_status(failure: &StreamFailure) -> Status {
+fn connection_status(failure: &StreamFailure, facts: &WireFacts) -> Status {
     match failure {
-        StreamFailure::GoAway { code, debug } => Status::unavailable(format!(
-            "the server closed the connection: GOAWAY {}{}",
-            code_name(*code),
-            if debug.is_empty() { String::new() } else { format!(", {debug}") }
-        )),
+        StreamFailure::GoAway { code } => {
+            let debug = facts.go_away().map(|go_away| go_away.debug).unwrap_or_default();
+            let colon = if debug.is_empty() { "" } else { ": " };
+            let debug = String::from_utf8_lossy(&debug);
+            let code = code_name(*code);
+            Status::unavailable(format!("the server closed the connection with GOAWAY {code}{colon}{debug}"))
+        }
         StreamFailure::Violation { code } if *code == u32::from(h2::Reason::ENHANCE_YOUR_CALM) => {
             Status::resource_exhausted("the server sent headers or frames without bound; connection closed")
         }
         StreamFailure::Violation { code } => {
-            Status::unavailable(format!("the server broke HTTP/2 ({}); connection closed", code_name(*code)))
+            Status::unavailable(format!("the server broke HTTP/2: {}; connection closed", code_name(*code)))
         }
         StreamFailure::Lost(text) => Status::unavailable(format!("connection lost: {text}")),
         StreamFailure::Reset(code) | StreamFailure::LocalReset(code) => Status::from_reset(*code),
@@ -154,6 +174,7 @@ impl Connection {
             facts: facts.clone(),
             peer,
             live: AtomicUsize::new(0),
+            room: Room::new(h2.max_concurrent_send_streams()),
             closed: AtomicBool::new(false),
             reason: OnceLock::new(),
         });
@@ -167,6 +188,7 @@ impl Connection {
             heart: Heart::new(facts, ping, pinger),
             shared: shared.clone(),
             connection_window: settings.connection_window,
+            settings: 0,
         };
         Ok((Connection { send, shared }, driver))
     }
@@ -181,16 +203,37 @@ impl Connection {
         self.shared.facts.go_away().is_some_and(|go_away| go_away.is_too_many_pings())
     }
 
-    /// Opens a stream. Above the server's limit of concurrent streams it waits inside, without failing.
+    /// Room for one more call. Above the server's limit of concurrent streams it waits its turn, here and not
+    /// inside h2, where a call that is given up while it waits would still be sent.
+    ///
+    /// `None`: the connection takes no more calls.
+    pub(crate) async fn slot(&self) -> Option<Slot> {
+        /// A waiting call counts as one, so that keepalive watches over it.
+        struct Waiting<'a>(&'a Shared);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.live.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        self.shared.live.fetch_add(1, Ordering::Relaxed);
+        let waiting = Waiting(&self.shared);
+        if !self.shared.room.take().await {
+            return None;
+        }
+        std::mem::forget(waiting);
+        Some(Slot(self.shared.clone()))
+    }
+
+    /// Opens a stream.
     ///
     /// # Errors
     /// The connection takes no more streams: nothing was sent.
-    pub(crate) fn open(&self, request: http::Request<()>, end: bool) -> Result<Opened, Status> {
+    pub(crate) fn open(&self, slot: Slot, request: http::Request<()>, end: bool) -> Result<Opened, Status> {
+        let opened = self.send.clone().send_request(request, end);
         let (response, send) =
-            self.send.clone().send_request(request, end).map_err(|error| connection_status(&error.into()))?;
+            opened.map_err(|error| connection_status(&error.into(), &self.shared.facts))?;
         let send = SendPart::new(send);
-        self.shared.live.fetch_add(1, Ordering::Relaxed);
-        let tag = StreamTag { id: send.id(), shared: self.shared.clone() };
+        let tag = StreamTag { id: send.id(), slot };
         Ok(Opened { send, recv: RecvPart::response(response), tag })
     }
 }
@@ -222,6 +265,8 @@ pub(crate) struct Driver {
     heart: Heart,
     shared: Arc<Shared>,
     connection_window: u32,
+    /// SETTINGS frames that were seen: with each, the limit of streams may have changed.
+    settings: u64,
 }
 
 impl Future for Driver {
@@ -234,10 +279,18 @@ impl Future for Driver {
             if let Poll::Ready(result) = Pin::new(&mut *h2).poll(cx) {
                 let status = match result {
                     Ok(()) => Status::unavailable("the connection was closed"),
-                    Err(error) => connection_status(&error.into()),
+                    Err(error) => connection_status(&error.into(), &this.shared.facts),
                 };
                 this.close(status);
                 return Poll::Ready(());
+            }
+            let settings = this.shared.facts.settings_read();
+            if settings != this.settings {
+                this.settings = settings;
+                this.shared.room.set_limit(h2.max_concurrent_send_streams());
+            }
+            if this.shared.facts.has_go_away() {
+                this.shared.room.close();
             }
             match this.heart.poll(cx, this.shared.live.load(Ordering::Relaxed) > 0) {
                 Beat::Quiet => return Poll::Pending,
@@ -263,6 +316,7 @@ impl Driver {
     fn close(&mut self, status: Status) {
         let _ = self.shared.reason.set(status);
         self.shared.closed.store(true, Ordering::Release);
+        self.shared.room.close();
         self.h2 = None;
     }
 }
@@ -271,81 +325,6 @@ impl Drop for Driver {
     fn drop(&mut self) {
         if self.h2.is_some() {
             self.close(Status::unavailable("the runtime that drove this connection was shut down"));
-        }
-    }
-}
-
-/// Pings of one connection: keepalive and the bandwidth estimate, on the single user ping that h2 has.
-pub(crate) struct Heart {
-    facts: Arc<WireFacts>,
-    ping: Option<PingPong>,
-    pinger: Pinger,
-    timer: Option<Pin<Box<Sleep>>>,
-    frames: u64,
-    data: u64,
-}
-
-/// What a driver has to do now.
-pub(crate) enum Beat {
-    /// Nothing; the task is woken when there is.
-    Quiet,
-    /// Poll the connection again: a ping waits to be written.
-    Again,
-    /// Set this stream window, then poll the connection again.
-    Window(u32),
-    /// The peer is gone.
-    Dead,
-}
-
-impl Heart {
-    pub(crate) fn new(facts: Arc<WireFacts>, ping: Option<PingPong>, pinger: Pinger) -> Self {
-        Heart { facts, ping, pinger, timer: None, frames: 0, data: 0 }
-    }
-
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, has_calls: bool) -> Beat {
-        let now = Instant::now();
-        let frames = self.facts.read_frames();
-        if frames != self.frames {
-            self.frames = frames;
-            self.pinger.on_read(now);
-            let data = self.facts.read_data_bytes();
-            if data != self.data {
-                self.pinger.on_data(data - self.data);
-                self.data = data;
-            }
-        }
-        let Some(ping) = self.ping.as_mut() else { return Beat::Quiet };
-        if let Poll::Ready(Ok(_)) = ping.poll_pong(cx)
-            && let Some(window) = self.pinger.on_pong(now)
-        {
-            return Beat::Window(window);
-        }
-        match self.pinger.poll(now, has_calls) {
-            Action::Dead => Beat::Dead,
-            Action::SendPing => {
-                if ping.send_ping(Ping::opaque()).is_err() {
-                    return Beat::Quiet;
-                }
-                self.pinger.on_ping_sent(now);
-                Beat::Again
-            }
-            Action::Nothing(None) => {
-                self.timer = None;
-                Beat::Quiet
-            }
-            Action::Nothing(Some(until)) => {
-                let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
-                if timer.deadline() != until {
-                    timer.as_mut().reset(until);
-                }
-                match timer.as_mut().poll(cx) {
-                    Poll::Ready(()) => {
-                        self.timer = None;
-                        Beat::Again
-                    }
-                    Poll::Pending => Beat::Quiet,
-                }
-            }
         }
     }
 }

@@ -6,10 +6,12 @@
 //! once.
 
 pub(crate) mod client;
+mod heart;
 pub(crate) mod inprocess;
 pub(crate) mod io;
 pub(crate) mod listen;
 pub(crate) mod ping;
+mod room;
 pub(crate) mod server;
 pub(crate) mod stream;
 pub(crate) mod tls;

@@ -10,15 +10,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::Reason;
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::time::{Instant, Sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::client::{Beat, Heart};
+use super::heart::{Beat, Heart};
 use super::io::Io;
 use super::ping::{BdpEstimator, Keepalive, KeepaliveState, Pinger};
 use super::stream::SendClosed;
 use super::watch::{Policing, Role, Watched, WireFacts};
 use super::{Http2, RecvPart, SendPart};
+use crate::timer::Timer;
 
 /// How long a client may take to acknowledge that the server goes away before it is left behind.
 const GO_AWAY_ACK: Duration = Duration::from_secs(5);
@@ -135,6 +136,7 @@ pub(crate) async fn serve<D: Dispatch>(
             idle_since: now,
             go_away_ack: None,
             hard_end: None,
+            grace_to_come: None,
         },
         timer: Timer::default(),
     }
@@ -174,25 +176,8 @@ struct Limits {
     idle_since: Instant,
     go_away_ack: Option<Instant>,
     hard_end: Option<Instant>,
-}
-
-/// One timer for all of them, moved only when the next moment changes.
-#[derive(Default)]
-struct Timer(Option<Pin<Box<Sleep>>>);
-
-impl Timer {
-    /// Ready when `at` has come.
-    fn poll(&mut self, at: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(at) = at else {
-            self.0 = None;
-            return Poll::Pending;
-        };
-        let timer = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-        if timer.deadline() != at {
-            timer.as_mut().reset(at);
-        }
-        timer.as_mut().poll(cx)
-    }
+    /// The grace that starts when the client can know of the end: with the second GOAWAY.
+    grace_to_come: Option<Duration>,
 }
 
 struct Driver<D> {
@@ -318,6 +303,9 @@ impl<D: Dispatch> Driver<D> {
         if due(limits.hard_end) {
             return Check::End(Err("max_connection_age_grace is over".to_owned()));
         }
+        if limits.grace_to_come.is_some() && (self.facts.go_aways_written() > 1 || due(limits.go_away_ack)) {
+            limits.hard_end = limits.grace_to_come.take().map(|grace| now + grace);
+        }
         if due(limits.go_away_ack) {
             // The client never confirmed. Whoever still has calls may finish them; an idle one is left.
             if live == 0 {
@@ -327,7 +315,7 @@ impl<D: Dispatch> Driver<D> {
         }
         let idle_end = limits.idle.filter(|_| self.drain.is_some()).map(|idle| limits.idle_since + idle);
         if due(limits.age) || (live == 0 && due(idle_end)) {
-            limits.hard_end = limits.grace.map(|grace| now + grace);
+            limits.grace_to_come = limits.grace;
             self.go_away();
             return Check::Again;
         }

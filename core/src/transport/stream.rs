@@ -28,7 +28,7 @@ pub(crate) enum StreamFailure {
     /// We reset it, because the peer broke HTTP/2 on this stream.
     LocalReset(u32),
     /// The peer closed the connection with GOAWAY.
-    GoAway { code: u32, debug: String },
+    GoAway { code: u32 },
     /// We closed the connection, because the peer broke HTTP/2.
     Violation { code: u32 },
     /// The connection is gone without a word.
@@ -47,7 +47,7 @@ impl From<h2::Error> for StreamFailure {
         }
         if error.is_go_away() {
             return if error.is_remote() {
-                StreamFailure::GoAway { code, debug: debug_text(&error) }
+                StreamFailure::GoAway { code }
             } else {
                 StreamFailure::Violation { code }
             };
@@ -56,15 +56,9 @@ impl From<h2::Error> for StreamFailure {
     }
 }
 
-/// h2 shows GOAWAY's debug data only inside its error text, in parentheses at the end.
-fn debug_text(error: &h2::Error) -> String {
-    let text = error.to_string();
-    text.split_once('(').map(|(_, rest)| rest.trim_end_matches(')').to_owned()).unwrap_or_default()
-}
-
 /// The name of an HTTP/2 error code, for messages.
 pub(crate) fn code_name(code: u32) -> String {
-    format!("{} ({code:#x})", Reason::from(code).description())
+    format!("{} ({code:#x})", spanwire_wire::reset::describe(code).0)
 }
 
 /// The sending half.

@@ -339,6 +339,7 @@ impl FrameSink for Written<'_> {
                 facts.raise_written_stream(head.stream);
             }
             kind::RST_STREAM => facts.resets_written.add(1),
+            kind::GOAWAY => facts.go_aways_written.add(1),
             _ => {}
         }
         if let Some(police) = police {

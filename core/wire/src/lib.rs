@@ -30,7 +30,7 @@ pub mod timeout;
 
 mod header;
 mod percent;
-mod reset;
+pub mod reset;
 
 pub use code::Code;
 pub use encoding::{Encoding, EncodingSet};

@@ -10,7 +10,8 @@ pub(crate) const CANCEL: u32 = 0x8;
 /// The name of an HTTP/2 error code and the status a client reports when it ends a call.
 ///
 /// HTTP/2 says that an unknown code is to be treated as INTERNAL_ERROR.
-pub(crate) fn describe(reason: u32) -> (&'static str, Code) {
+#[must_use]
+pub fn describe(reason: u32) -> (&'static str, Code) {
     match reason {
         NO_ERROR => ("NO_ERROR", Code::Internal),
         PROTOCOL_ERROR => ("PROTOCOL_ERROR", Code::Internal),

@@ -35,6 +35,7 @@ pub(crate) struct WireFacts {
     pub(super) written_frames: Counter,
     pub(super) written_headers: Counter,
     pub(super) written_data: Counter,
+    pub(super) go_aways_written: Counter,
     pub(super) resets_read: Counter,
     pub(super) resets_written: Counter,
     pub(super) pings_read: Counter,
@@ -58,6 +59,7 @@ impl Default for WireFacts {
             written_frames: Counter::default(),
             written_headers: Counter::default(),
             written_data: Counter::default(),
+            go_aways_written: Counter::default(),
             resets_read: Counter::default(),
             resets_written: Counter::default(),
             pings_read: Counter::default(),
@@ -95,6 +97,8 @@ impl WireFacts {
         written_headers,
         /// DATA frames sent.
         written_data,
+        /// GOAWAY frames sent.
+        go_aways_written,
         /// RST_STREAM frames received.
         resets_read,
         /// RST_STREAM frames sent.
