@@ -1,5 +1,6 @@
 //! Follows docs/rust.md as a reader would: writes the files that it shows, and runs its commands, in their order.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../build/markdown.rs"]

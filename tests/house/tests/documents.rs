@@ -98,6 +98,30 @@ fn links_lead_somewhere() {
 }
 
 #[test]
+fn paths_in_backquotes_exist() {
+    let root = root();
+    let mut problems = Vec::new();
+    for file in files_in("", ".md") {
+        let folder = root.join(&file.path);
+        let folder = folder.parent().unwrap_or(&root);
+        for (number, line) in prose(&file.text) {
+            for code in line.split('`').skip(1).step_by(2) {
+                let path = code.split("::").next().unwrap_or_default();
+                let top = path.split('/').next().unwrap_or_default();
+                let plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+                let ours = path.contains('/') && !top.is_empty() && root.join(top).is_dir();
+                let exists = root.join(path).exists() || folder.join(path).exists();
+                // What tools write is not there in a fresh checkout.
+                if plain && ours && !["target", ".venv"].contains(&top) && !exists {
+                    problems.push(format!("{}:{number}: {path}", file.path));
+                }
+            }
+        }
+    }
+    check("paths", &problems);
+}
+
+#[test]
 fn every_decision_is_listed_once_under_its_title() {
     let folder = "docs/decisions/";
     let files = files_in(folder, ".md");
