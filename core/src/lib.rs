@@ -28,6 +28,8 @@ pub use channel::{
 pub use engine::Engine;
 pub use message::{Message, Raw};
 pub use method::{Kind, Method};
+pub use prost;
+pub use prost_types;
 pub use server::{BoundServer, Context, ServeError, Server, ServerBuilder, ServerHandle};
 pub use spanwire_wire::metadata::Value;
 pub use spanwire_wire::{Code, Encoding, Metadata, MetadataError, Sent, Status};

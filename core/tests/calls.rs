@@ -304,3 +304,30 @@ async fn in_process_and_unix_transports_carry_calls() {
         handle.shutdown(Duration::from_secs(1)).await;
     }
 }
+
+#[tokio::test]
+async fn serve_until_ends_with_its_signal() {
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let signal = async move { drop(stopped.await) };
+    let builder = Server::builder().service(Echo::default());
+    let serving = tokio::spawn(async move {
+        builder.serve_until("inprocess:serve-until", signal, Duration::from_secs(1)).await
+    });
+    let channel = spanwire::Channel::new("inprocess:serve-until").unwrap();
+    channel.unary::<_, Raw>(&ECHO, Raw::default()).wait_for_ready(true).await.unwrap();
+    stop.send(()).unwrap();
+    serving.await.unwrap().unwrap();
+    assert_eq!(channel.unary::<_, Raw>(&ECHO, Raw::default()).await.unwrap_err().code(), Code::Unavailable);
+}
+
+#[tokio::test]
+async fn target_of_a_bound_server_can_be_called() {
+    for address in ["0.0.0.0:0", "[::1]:0", "inprocess:target-test"] {
+        let server = Server::builder().service(Echo::default()).bind(address).await.unwrap();
+        let channel = spanwire::Channel::new(&server.target()).unwrap();
+        let handle = server.handle();
+        tokio::spawn(server.run());
+        channel.unary::<_, Raw>(&ECHO, Raw::default()).await.unwrap();
+        handle.shutdown(Duration::from_secs(1)).await;
+    }
+}

@@ -48,8 +48,8 @@ macro_rules! call_options {
         }
 
         /// Like [`timeout`](Self::timeout), as a point in time.
-        pub fn deadline(mut self, deadline: tokio::time::Instant) -> Self {
-            self.options.deadline = Some(deadline);
+        pub fn deadline(mut self, deadline: impl Into<tokio::time::Instant>) -> Self {
+            self.options.deadline = Some(deadline.into());
             self
         }
 

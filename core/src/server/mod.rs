@@ -252,6 +252,32 @@ impl ServerBuilder {
         BoundServer::bind(address, settings, self.spawner).await
     }
 
+    /// Binds and runs until `signal` resolves, then shuts down: running calls get `grace` to finish.
+    ///
+    /// ```no_run
+    /// # async fn example(builder: spanwire::ServerBuilder) -> Result<(), spanwire::ServeError> {
+    /// let ten_seconds = std::time::Duration::from_secs(10);
+    /// builder.serve_until("0.0.0.0:50051", async { drop(tokio::signal::ctrl_c().await) }, ten_seconds).await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`ServerBuilder::bind`].
+    pub async fn serve_until(
+        self,
+        address: &str,
+        signal: impl Future<Output = ()>,
+        grace: Duration,
+    ) -> Result<(), ServeError> {
+        let server = self.bind(address).await?;
+        let handle = server.handle();
+        tokio::select! {
+            () = server.run() => {}
+            () = signal => handle.shutdown(grace).await,
+        }
+        Ok(())
+    }
+
     /// Binds and runs until the process ends (or, with [`ServerBuilder::bind`], until a shutdown).
     ///
     /// # Errors

@@ -32,6 +32,7 @@ pub(crate) struct Settings {
 pub struct BoundServer {
     sockets: Vec<Socket>,
     local_addr: PeerAddr,
+    address: String,
     acceptor: Acceptor,
     spawner: Spawner,
 }
@@ -74,6 +75,7 @@ impl BoundServer {
         settings: Settings,
         spawner: Spawner,
     ) -> Result<Self, ServeError> {
+        let text = address.to_owned();
         let (sockets, local_addr) = match address.strip_prefix("inprocess:") {
             Some(name) => (vec![Socket::InProcess(inprocess::listen(name)?)], PeerAddr::InProcess),
             None => {
@@ -92,13 +94,26 @@ impl BoundServer {
             shutdown: Shutdown::default(),
             tracker: TaskTracker::new(),
         };
-        Ok(BoundServer { sockets, local_addr, acceptor, spawner })
+        Ok(BoundServer { sockets, local_addr, address: text, acceptor, spawner })
     }
 
     /// The address that it listens on, with the real port where port 0 was asked for.
     #[must_use]
     pub fn local_addr(&self) -> &PeerAddr {
         &self.local_addr
+    }
+
+    /// A target for channels in this process or on this machine, such as `127.0.0.1:50051` or `unix:/path`.
+    #[must_use]
+    pub fn target(&self) -> String {
+        match &self.local_addr {
+            PeerAddr::Tcp(address) if address.ip().is_unspecified() && address.is_ipv4() => {
+                format!("127.0.0.1:{}", address.port())
+            }
+            PeerAddr::Tcp(address) if address.ip().is_unspecified() => format!("[::1]:{}", address.port()),
+            PeerAddr::Tcp(address) => address.to_string(),
+            PeerAddr::Unix(_) | PeerAddr::InProcess => self.address.clone(),
+        }
     }
 
     /// The port, if it listens on TCP.

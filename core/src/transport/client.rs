@@ -278,7 +278,7 @@ impl Future for Driver {
             let Some(h2) = this.h2.as_mut() else { return Poll::Ready(()) };
             if let Poll::Ready(result) = Pin::new(&mut *h2).poll(cx) {
                 let status = match result {
-                    Ok(()) => Status::unavailable("the connection was closed"),
+                    Ok(()) => Status::unavailable("the server closed the connection"),
                     Err(error) => connection_status(&error.into(), &this.shared.facts),
                 };
                 this.close(status);

@@ -315,6 +315,13 @@ impl fmt::Debug for Status {
     }
 }
 
+impl From<metadata::MetadataError> for Status {
+    /// INTERNAL: code that sets metadata which cannot be sent is at fault, not the peer.
+    fn from(error: metadata::MetadataError) -> Status {
+        Status::internal(error.to_string())
+    }
+}
+
 impl std::error::Error for Status {}
 
 #[cfg(test)]
