@@ -20,8 +20,8 @@ cargo run --quiet -p spanwire-cli -- gen --check -I proto --out core/src/rpc/gen
 step "Python"
 .venv/bin/ruff check tests
 .venv/bin/ruff format --check tests
-.venv/bin/mypy --config-file tests/mypy.ini tests/interop/run.py
-.venv/bin/mypy --config-file tests/mypy.ini tests/demo/run.py
+.venv/bin/mypy --config-file tests/mypy.ini tests/interop/run.py tests/interop/test_interop_matrix.py
+.venv/bin/mypy --config-file tests/mypy.ini tests/demo/run.py tests/demo/test_demo_work.py
 
 step "Go"
 unformatted=$(git ls-files '*.go' | xargs -r gofmt -l)

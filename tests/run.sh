@@ -13,8 +13,11 @@ step "Rust: build"
 cargo build --workspace --all-targets
 step "Rust: tests"
 cargo test --workspace
+step "the runners' own tests"
+.venv/bin/python -m unittest discover -s tests/interop
+.venv/bin/python -m unittest discover -s tests/demo
 step "interop: official clients and servers, both directions"
-.venv/bin/python tests/interop/run.py
+.venv/bin/python tests/interop/run.py --check-docs
 step "demo"
 .venv/bin/python tests/demo/run.py
 step "all suites passed"

@@ -14,7 +14,6 @@ need cc "Install a C compiler (Debian: apt-get install build-essential)."
 need python3 "Install Python 3.11 or newer."
 need node "Install Node.js 20 or newer."
 need npm "Install Node.js 20 or newer, with npm."
-need go "Install Go 1.25 or newer."
 
 if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
   if [ "$(id -u)" != 0 ]; then

@@ -50,7 +50,7 @@ pub mod codegen {
 /// Includes everything that `spanwire_codegen` generated in `build.rs`, as modules named like the packages:
 /// needed as soon as one package refers to another. Write it with the leading `::`.
 ///
-/// ```ignore
+/// ```text
 /// mod proto {
 ///     ::spanwire::include_protos!();
 /// }
@@ -65,7 +65,7 @@ macro_rules! include_protos {
 
 /// Includes the code that `spanwire_codegen` generated in `build.rs` for one package that refers to no other.
 ///
-/// ```ignore
+/// ```text
 /// mod orders {
 ///     ::spanwire::include_proto!("shop.v1");
 /// }
