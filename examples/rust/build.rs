@@ -14,18 +14,12 @@ const DOCUMENTS: [&str; 2] = ["README.md", "docs/rust.md"];
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    spanwire_codegen::build()
-        .include(root.join("proto/examples"))
-        .include(root.join("proto"))
-        .bytes(".files.v1")
-        .compile(&[
-            root.join("proto/examples/chat/v1/chat.proto"),
-            root.join("proto/examples/files/v1/files.proto"),
-            root.join("proto/examples/greeter/v1/greeter.proto"),
-            root.join("proto/examples/shop/v1/orders.proto"),
-            root.join("proto/google/rpc/error_details.proto"),
-            root.join("proto/google/rpc/status.proto"),
-        ])?;
+    spanwire_codegen::build().include(root.join("proto/examples")).bytes(".files.v1").compile(&[
+        root.join("proto/examples/chat/v1/chat.proto"),
+        root.join("proto/examples/files/v1/files.proto"),
+        root.join("proto/examples/greeter/v1/greeter.proto"),
+        root.join("proto/examples/shop/v1/orders.proto"),
+    ])?;
 
     let mut tests = String::new();
     for document in DOCUMENTS {

@@ -12,7 +12,6 @@ use spanwire::middleware::{Call, Next, Reply};
 use spanwire::{Channel, ClientTls, Code, Context, Encoding, Engine, Keepalive, Kind, Method, Raw, Sending};
 use spanwire::{Sent, Server, ServerTls, Status, Streaming};
 use spanwire_examples as store;
-use store::google;
 use store::shop::v1::*;
 
 type Outcome = Result<(), Box<dyn Error>>;

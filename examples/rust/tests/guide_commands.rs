@@ -20,8 +20,7 @@ fn root() -> PathBuf {
 /// One script of all commands and files: a reader has one terminal, too.
 fn script(guide: &str, without_protoc: bool) -> String {
     // With `-m` each job is a process group of its own, so that a server in the background ends with the script.
-    // The tools are built as the tests are, which takes a tenth of the time, and with the versions that the workspace
-    // has locked.
+    // The tools are built without optimisation, and everything with the versions that the workspace has locked.
     let mut script = String::from(
         "set -meuo pipefail\n\
          trap 'for job in $(jobs -p); do kill -- -$job || true; done' EXIT\n\
@@ -86,10 +85,10 @@ fn commands_and_files_of_the_guide_lead_to_an_answer() {
         .env("PATH", path)
         .env("SPANWIRE", &root)
         .env("CARGO_INSTALL_ROOT", folder.path())
-        // Shares what the tests have built.
-        .env("CARGO_TARGET_DIR", std::env::var_os("CARGO_TARGET_DIR").unwrap_or(root.join("target").into()))
-        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
-        .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
+        // A folder of its own: what the other tests use must not change under them.
+        .env("CARGO_TARGET_DIR", root.join("target/guide"))
+        .env("CARGO_PROFILE_DEV_DEBUG", "none")
+        .env("CARGO_INCREMENTAL", "0")
         .output()
         .unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -8,7 +8,7 @@ use spanwire_house::{check, files, files_in, has_word, root, without_comments};
 const RULES: [(&str, &[&str]); 4] = [
     ("core/src/transport/", &["channel", "server", "middleware", "streaming", "services", "web", "bridge"]),
     ("core/src/channel/", &["server", "services", "web", "bridge"]),
-    ("core/src/server/", &["services", "web", "bridge"]),
+    ("core/src/server/", &["channel", "services", "web", "bridge"]),
     ("core/src/middleware/", &["services", "web", "bridge"]),
 ];
 
