@@ -197,6 +197,12 @@ impl Receive {
                     self.machine.on_headers(status, headers, end);
                 }
                 Poll::Ready(StreamEvent::Data(data)) => self.machine.on_data(data),
+                Poll::Ready(StreamEvent::Trailers(_)) if self.tag.was_cut() => {
+                    self.machine.fail(Status::resource_exhausted(format!(
+                        "trailers are larger than max_metadata_bytes ({} bytes)",
+                        self.max_metadata_bytes
+                    )));
+                }
                 Poll::Ready(StreamEvent::Trailers(trailers)) => self.machine.on_trailers(trailers),
                 Poll::Ready(StreamEvent::End) => self.machine.on_end(),
                 Poll::Ready(StreamEvent::Failed(failure)) => {

@@ -77,6 +77,11 @@ impl StreamTag {
         self.facts().max_written_stream() >= self.id
     }
 
+    /// Whether headers or trailers of the answer were so long that h2 cut them.
+    pub(crate) fn was_cut(&self) -> bool {
+        self.facts().was_cut(self.id)
+    }
+
     pub(crate) fn peer(&self) -> &Peer {
         &self.slot.0.peer
     }

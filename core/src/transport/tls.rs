@@ -79,7 +79,8 @@ fn add_authorities(roots: &mut RootCertStore, sources: &[PemSource]) -> Result<(
 ///
 /// Nothing is read or checked until the channel is built; a missing file or a wrong key is that call's error.
 ///
-/// ```ignore
+/// ```
+/// # use spanwire::ClientTls;
 /// let tls = ClientTls::new().with_ca_file("ca.pem").with_identity_files("client.pem", "client.key");
 /// ```
 #[derive(Clone, Debug, Default)]

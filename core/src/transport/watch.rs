@@ -89,6 +89,7 @@ impl<T> Watched<T> {
             police: policing.map(Police::new),
             moment: Moment::default(),
             go_away: Vec::new(),
+            block_bytes: 0,
             role,
         };
         (Self { io, reader, writer, inspector, farewell: None, paused_reader: None }, facts)
@@ -240,8 +241,14 @@ struct Inspector {
     moment: Moment,
     /// The payload of a GOAWAY that is coming in.
     go_away: Vec<u8>,
+    /// Payload bytes so far of the header block that is coming in.
+    block_bytes: u64,
     role: Role,
 }
+
+/// A header block longer than this on the wire decodes to more than h2 takes, which for trailers it cuts without a
+/// word: the stream is remembered. (h2's limit is on the decoded size, which is never much below the encoded one.)
+const CUT_BLOCK_BYTES: u64 = 60 * 1024;
 
 impl Inspector {
     fn exceeded(&self) -> Option<Limit> {
@@ -282,7 +289,7 @@ struct Read<'a>(&'a mut Inspector);
 
 impl FrameSink for Read<'_> {
     fn frame(&mut self, head: FrameHead) -> bool {
-        let Inspector { facts, police, moment, .. } = &mut *self.0;
+        let Inspector { facts, police, moment, block_bytes, .. } = &mut *self.0;
         facts.read_frames.add(1);
         match head.kind {
             kind::DATA => {
@@ -291,6 +298,7 @@ impl FrameSink for Read<'_> {
                 return false;
             }
             kind::HEADERS => {
+                *block_bytes = u64::from(head.length);
                 let new = facts.raise_read_stream(head.stream);
                 if new {
                     facts.call_begins();
@@ -303,7 +311,13 @@ impl FrameSink for Read<'_> {
             kind::RST_STREAM => facts.resets_read.add(1),
             kind::PING if !head.is_ack() => facts.pings_read.add(1),
             kind::SETTINGS if !head.is_ack() => facts.settings_read.add(1),
-            kind::PING | kind::SETTINGS | kind::PUSH_PROMISE | kind::GOAWAY | kind::CONTINUATION => {}
+            kind::CONTINUATION => {
+                *block_bytes += u64::from(head.length);
+                if *block_bytes > CUT_BLOCK_BYTES {
+                    facts.add_cut_block(head.stream);
+                }
+            }
+            kind::PING | kind::SETTINGS | kind::PUSH_PROMISE | kind::GOAWAY => {}
             _ => facts.glitches_read.add(1),
         }
         if let Some(police) = police {

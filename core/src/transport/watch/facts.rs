@@ -44,6 +44,8 @@ pub(crate) struct WireFacts {
     max_written_stream: AtomicU32,
     max_read_stream: AtomicU32,
     last_data_stream: AtomicU32,
+    has_cut_block: AtomicBool,
+    cut_blocks: Mutex<Vec<u32>>,
     live_calls: AtomicU32,
     limit_exceeded: AtomicU8,
     has_go_away: AtomicBool,
@@ -68,6 +70,8 @@ impl Default for WireFacts {
             max_written_stream: AtomicU32::new(0),
             max_read_stream: AtomicU32::new(0),
             last_data_stream: AtomicU32::new(0),
+            has_cut_block: AtomicBool::new(false),
+            cut_blocks: Mutex::new(Vec::new()),
             // Whoever never says how many calls there are is not punished for pings without calls.
             live_calls: AtomicU32::new(u32::MAX),
             limit_exceeded: AtomicU8::new(0),
@@ -129,6 +133,25 @@ impl WireFacts {
 
     pub(super) fn set_last_data_stream(&self, stream: u32) {
         self.last_data_stream.store(stream, Ordering::Relaxed);
+    }
+
+    /// Whether a header block of this stream was too long for the layer above to show it whole.
+    pub(crate) fn was_cut(&self, stream: u32) -> bool {
+        self.has_cut_block.load(Ordering::Relaxed)
+            && self.cut_blocks.lock().unwrap_or_else(PoisonError::into_inner).contains(&stream)
+    }
+
+    pub(super) fn add_cut_block(&self, stream: u32) {
+        /// Only streams that are still open matter, and no peer of ours has more.
+        const KEPT: usize = 256;
+        let mut cut = self.cut_blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        if cut.last() != Some(&stream) {
+            if cut.len() == KEPT {
+                cut.remove(0);
+            }
+            cut.push(stream);
+        }
+        self.has_cut_block.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn raise_written_stream(&self, stream: u32) {
