@@ -481,8 +481,10 @@ async fn early_trailers_while_sending_are_the_calls_status() {
                 stream.finish().await.unwrap_err()
             }
         };
+        let start = Instant::now();
         let (status, mut connection) = tokio::join!(call, play);
         assert_status(&status, Code::ResourceExhausted, "enough");
+        assert!(start.elapsed() < LONG / 2, "duplex {duplex}: only after {:?}", start.elapsed());
         connection.goaway(0, reason::NO_ERROR, "").await;
         connection.shut_down().await;
         connection.wait_closed().await;

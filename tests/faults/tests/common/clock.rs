@@ -23,6 +23,7 @@ impl FrozenClock {
 
     /// Moves time forward; timers due until then have fired when this returns and their tasks are ready.
     pub async fn advance(&self, by: Duration) {
-        tokio::time::advance(by).await;
+        // A timer rings at the next whole millisecond.
+        tokio::time::advance(by + Duration::from_millis(1)).await;
     }
 }
