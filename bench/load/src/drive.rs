@@ -14,7 +14,21 @@ pub trait Worker: Send + 'static {
     /// One call, or one message of a stream.
     fn round(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// After the last round; returns how many rounds the server has seen, if it says so.
+    /// Rounds until a point in time; returns how many. `batch` of them are too short to look at the clock between.
+    fn rounds(&mut self, until: Instant, batch: u64) -> impl Future<Output = Result<u64, Error>> + Send {
+        async move {
+            let mut rounds = 0;
+            while Instant::now() < until {
+                for _ in 0..batch {
+                    self.round().await?;
+                }
+                rounds += batch;
+            }
+            Ok(rounds)
+        }
+    }
+
+    /// After the last round; returns how many rounds the server has seen in all, if it says so.
     fn finish(self) -> impl Future<Output = Result<Option<u64>, Error>> + Send
     where
         Self: Sized,
@@ -102,12 +116,7 @@ async fn work<W: Worker>(
     } else {
         // Looking at the clock takes as long as a small message does.
         let batch = (64 * 1024 / size.max(256)).max(1) as u64;
-        while Instant::now() < end {
-            for _ in 0..batch {
-                worker.round().await?;
-            }
-            done.calls += batch;
-        }
+        done.calls = worker.rounds(end, batch).await?;
     }
     if let Some(seen) = worker.finish().await?
         && seen != done.calls + 1

@@ -1,0 +1,153 @@
+"""The programs that are measured, ours and the peers', and how they are built."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import setup
+from harness.paths import ROOT, TARGET, shown
+
+BENCH = ROOT / "bench"
+OUT = TARGET / "bench"
+PEERS_TARGET = TARGET / "bench-peers"
+ALLOCATIONS_SHIM = OUT / "allocations.so"
+
+OURS = "spanwire"
+CLIENT_WORDS = ("{port}", "{seconds}", "{in_flight}", "{size}", "{mode}")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a client is told to do."""
+
+    seconds: float
+    in_flight: int
+    size: int
+    mode: str
+
+
+@dataclass(frozen=True)
+class Program:
+    """A server and a client; argument lists with {placeholders}.
+
+    `client` is empty for what differs from another program only as a server.
+    """
+
+    name: str
+    server: tuple[str, ...]
+    client: tuple[str, ...]
+    is_variant: bool = False
+    """Whether it is another one in a different runtime."""
+    counts_allocations: bool = True
+    """Whether it takes its memory from the C library, where it can be counted."""
+
+    def server_argv(self, port: int) -> list[str]:
+        """The command that serves."""
+        return [word.format(port=port) for word in self.server]
+
+    def client_argv(self, port: int, job: Job) -> list[str]:
+        """The command that does one job and prints a line of JSON."""
+        values = {
+            "port": port,
+            "seconds": job.seconds,
+            "in_flight": job.in_flight,
+            "size": job.size,
+            "mode": job.mode,
+        }
+        return [word.format_map(values) for word in self.client]
+
+
+def ours(language: str, profile_folder: str) -> list[Program]:
+    """Our programs of one language, from programs.json; Rust in each of its runtimes."""
+    entry = json.loads((BENCH / "programs.json").read_text())[language]
+    server, client = (
+        tuple(word.replace("bench-release", profile_folder) for word in entry[role])
+        for role in ("server", "client")
+    )
+    if language != "rust":
+        return [Program(f"{OURS}-{language}", server, client)]
+    in_threads = ("--runtime", "multi-thread")
+    return [
+        Program(OURS, server, client),
+        Program(f"{OURS}-lane", (*server, "--lanes", "1"), (), is_variant=True),
+        Program(f"{OURS}-mt", (*server, *in_threads), (*client, *in_threads), is_variant=True),
+    ]
+
+
+def languages() -> list[str]:
+    """The languages of programs.json."""
+    return list(json.loads((BENCH / "programs.json").read_text()))
+
+
+def _rust_peer(name: str, program: str, runtime: str) -> Program:
+    folder = shown(PEERS_TARGET / "release")
+    flags = ("--runtime", runtime)
+    return Program(
+        name,
+        (f"{folder}/{program}-server", "{port}", *flags),
+        (f"{folder}/{program}-client", *CLIENT_WORDS, *flags),
+    )
+
+
+PEERS = {
+    "tonic": _rust_peer("tonic", "tonic", "current-thread"),
+    "tonic-mt": _rust_peer("tonic-mt", "tonic", "multi-thread"),
+    "h2": _rust_peer("h2", "h2", "current-thread"),
+    "grpc-go": Program(
+        "grpc-go",
+        (f"{shown(OUT)}/go-server", "{port}"),
+        (f"{shown(OUT)}/go-client", *CLIENT_WORDS),
+        counts_allocations=False,
+    ),
+}
+
+
+def build_ours(profile: str) -> None:
+    """Our programs in Rust; cargo knows whether there is anything to do."""
+    setup.say(f"building: ours, profile {profile} …")
+    cargo = ["cargo", "build", "--quiet", "--locked", "--profile", profile]
+    setup.command(["nice", *cargo, "-p", "spanwire-bench"], quiet=False)
+
+
+def build_peers(names: Sequence[str]) -> None:
+    """What the named peers need."""
+    if any(name != "grpc-go" for name in names):
+        setup.say("building: tonic and h2 (minutes when cold) …")
+        cargo = ["cargo", "build", "--quiet", "--locked", "--release"]
+        place: list[str | Path] = [
+            "--manifest-path",
+            BENCH / "peers" / "Cargo.toml",
+            "--target-dir",
+            PEERS_TARGET,
+        ]
+        setup.command(["nice", *cargo, *place], quiet=False)
+    if "grpc-go" in names:
+        _build_go()
+
+
+def _build_go() -> None:
+    folder = BENCH / "go"
+    products = {role: OUT / f"go-{role}" for role in ("server", "client")}
+
+    def make() -> None:
+        OUT.mkdir(parents=True, exist_ok=True)
+        for role, product in products.items():
+            setup.command(["nice", setup.go(), "build", "-o", product, f"./cmd/{role}"], cwd=folder)
+
+    inputs = [path for path in folder.rglob("*") if path.suffix in (".go", ".mod", ".sum")]
+    setup.step("bench programs of grpc-go", OUT / ".go-stamp", inputs, products.values(), make)
+
+
+def build_allocations_shim() -> None:
+    """The library that counts allocations."""
+    source = BENCH / "allocations.c"
+
+    def make() -> None:
+        OUT.mkdir(parents=True, exist_ok=True)
+        flags = ["-O2", "-Wall", "-Wextra", "-shared", "-fPIC"]
+        setup.command(["cc", *flags, "-o", ALLOCATIONS_SHIM, source])
+
+    setup.step("allocation counter", OUT / ".allocations-stamp", [source], [ALLOCATIONS_SHIM], make)

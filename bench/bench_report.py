@@ -1,0 +1,221 @@
+"""The tables, for the terminal and for README.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench_load import SHAPES
+from bench_results import GOALS, PAIR_JOBS, About, Results, size_text
+
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+NOTHING = "–"
+
+
+def _count(value: float | None) -> str:
+    if value is None:
+        return NOTHING
+    for limit, unit in ((1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            scaled = value / limit
+            return f"{scaled:.2f} {unit}" if scaled < 10 else f"{scaled:.1f} {unit}"
+    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; also readable as it is."""
+    lines = [list(head), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+
+    def line_of(cells: Sequence[str]) -> str:
+        first = cells[0].ljust(widths[0])
+        rest = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+        return "| " + " | ".join([first, *rest]) + " |"
+
+    rule = "|" + "|".join(["-" * (widths[0] + 2), *("-" * (w + 1) + ":" for w in widths[1:])]) + "|"
+    return "\n".join([line_of(lines[0]), rule, *map(line_of, lines[1:])])
+
+
+def _by_program(
+    results: Results, head: Sequence[str], cells: Callable[[str], list[str]]
+) -> str | None:
+    rows = [[name, *cells(name)] for name in results.programs()]
+    rows = [row for row in rows if any(cell != NOTHING for cell in row[1:])]
+    return _table(["", *head], rows) if rows else None
+
+
+def _servers(results: Results) -> str | None:
+    def cells(name: str) -> list[str]:
+        out = []
+        for shape in SHAPES:
+            rate = results.middle(f"server {shape} calls/s", name)
+            cpu = results.middle(f"server {shape} CPU-s per 100k", name)
+            out.append(NOTHING if rate is None or cpu is None else f"{_count(rate)} ({cpu:.3f})")
+        return out
+
+    return _by_program(results, [str(shape) for shape in SHAPES], cells)
+
+
+def _latencies(results: Results, kind: str, columns: Sequence[str]) -> str | None:
+    def cells(name: str) -> list[str]:
+        out = []
+        for column in columns:
+            p50 = results.middle(f"{kind} {column} p50 us", name)
+            p99 = results.middle(f"{kind} {column} p99 us", name)
+            out.append(NOTHING if p50 is None or p99 is None else f"{p50:.0f} / {p99:.0f}")
+        return out
+
+    return _by_program(results, list(columns), cells)
+
+
+def _clients(results: Results) -> str | None:
+    def cells(name: str) -> list[str]:
+        out = []
+        for in_flight in (1, 100):
+            rate = results.middle(f"client {in_flight} calls/s", name)
+            cpu = results.middle(f"client {in_flight} CPU-s per 100k", name)
+            p50 = results.middle(f"client {in_flight} p50 us", name)
+            p99 = results.middle(f"client {in_flight} p99 us", name)
+            if rate is None or cpu is None or p50 is None or p99 is None:
+                out.append(NOTHING)
+            else:
+                out.append(f"{_count(rate)} ({cpu:.3f}; {p50:.0f} / {p99:.0f})")
+        return out
+
+    return _by_program(results, ["1 in flight", "100 in flight"], cells)
+
+
+def _stream_rate(results: Results, mode: str, size: int, name: str) -> str:
+    rate = results.middle(f"{mode} {size} messages/s", name)
+    if rate is None:
+        return NOTHING
+    return f"{_count(rate)}" if size < 1024 else f"{rate * size / 1e6:.0f} MB"
+
+
+def _streams(results: Results) -> str | None:
+    head = [f"{mode} {size_text(size)}" for mode, size in PAIR_JOBS]
+    return _by_program(
+        results,
+        head,
+        lambda name: [_stream_rate(results, mode, size, name) for mode, size in PAIR_JOBS],
+    )
+
+
+def _stream_costs(results: Results) -> str | None:
+    def cells(name: str) -> list[str]:
+        out = []
+        for mode, size in PAIR_JOBS:
+            cpu = results.middle(f"{mode} {size} CPU-us per message", name)
+            peak = results.middle(f"{mode} {size} peak MB", name)
+            out.append(
+                NOTHING if cpu is None or peak is None else f"{_count(cpu)} µs, {peak:.0f} MB"
+            )
+        return out
+
+    return _by_program(results, [f"{mode} {size_text(size)}" for mode, size in PAIR_JOBS], cells)
+
+
+AT_REST = (
+    ("allocations per call", "allocations per call"),
+    ("allocated bytes per call", "bytes of them"),
+    ("system calls per call 4x50", "system calls per call, 4x50"),
+    ("system calls per call 50x1", "50x1"),
+    ("bytes per fresh connection", "bytes per connection, fresh"),
+    ("bytes per idle connection", "after one call"),
+    ("start ms", "start to first answer, ms"),
+)
+
+
+def _at_rest(results: Results) -> str | None:
+    return _by_program(
+        results,
+        [title for _, title in AT_REST],
+        lambda name: [_count(results.middle(metric, name)) for metric, _ in AT_REST],
+    )
+
+
+def _ratio(ratio: tuple[float, float, float] | None) -> str:
+    if ratio is None:
+        return NOTHING
+    middle, low, high = ratio
+    return f"{middle:.2f} ({low:.2f}–{high:.2f})"
+
+
+def _ratios(results: Results, ours: str, peers: Sequence[str]) -> str | None:
+    metrics = [
+        *(f"server {shape} calls/s" for shape in SHAPES),
+        *(f"server {shape} CPU-s per 100k" for shape in SHAPES),
+        *(f"client {in_flight} calls/s" for in_flight in (1, 100)),
+        *(f"client {in_flight} CPU-s per 100k" for in_flight in (1, 100)),
+        *(f"{mode} {size} messages/s" for mode, size in PAIR_JOBS),
+        *(f"{mode} {size} CPU-us per message" for mode, size in PAIR_JOBS),
+    ]
+    rows = []
+    for metric in metrics:
+        found = [results.ratio(metric, ours, peer) for peer in peers]
+        if any(found):
+            rows.append([metric, *map(_ratio, found)])
+    return _table([f"{ours} ÷", *peers], rows) if rows and peers else None
+
+
+def _goals(results: Results) -> str | None:
+    rows = []
+    for goal in GOALS:
+        rate = results.ratio(goal.rate, goal.ours, goal.peer)
+        cost = results.ratio(goal.cost, goal.peer, goal.ours)
+        if rate is None or cost is None:
+            continue
+        verdict = "reached" if max(rate[0], cost[0]) >= goal.at_least else "not reached"
+        what = f"{goal.rate}, {goal.ours} ÷ {goal.peer}"
+        rows.append([what, f"{goal.at_least:.2f}", _ratio(rate), _ratio(cost), verdict])
+    head = ["goal", "at least", "measured", "by CPU time", ""]
+    return _table(head, rows) if rows else None
+
+
+def tables(results: Results, ours: Sequence[str], peers: Sequence[str]) -> str:
+    """All tables that there are numbers for, as Markdown."""
+    shapes = [str(shape) for shape in SHAPES]
+    parts = [
+        ("Servers under h2load: calls/s (CPU-seconds per 100 k calls)", _servers(results)),
+        ("Servers under h2load: p50 / p99 in µs", _latencies(results, "server", shapes)),
+        (
+            "Clients against one fast server: calls/s (CPU-s per 100 k calls; p50 / p99 in µs)",
+            _clients(results),
+        ),
+        ("One stream, the same library on both sides: messages/s, or MB/s", _streams(results)),
+        (
+            "The same streams: CPU time of both sides per message, peak memory of both sides",
+            _stream_costs(results),
+        ),
+        ("Per call and at rest", _at_rest(results)),
+        *(
+            (f"Ratios of {name}: median of the rounds (spread)", _ratios(results, name, peers))
+            for name in ours
+        ),
+        ("Goals", _goals(results)),
+    ]
+    return "\n\n".join(f"**{title}**\n\n{table}" for title, table in parts if table is not None)
+
+
+def note(about: About) -> str:
+    """Where and when it was measured, and whether other programs disturbed it."""
+    text = (
+        f"Measured on {about.date}: {about.processor}, {about.cores} cores, "
+        f"Linux {about.kernel}; {about.rounds} rounds, {about.seconds:g} s for each measurement."
+    )
+    if about.shared():
+        low, high = min(about.machine_load), max(about.machine_load)
+        text += (
+            " **Other programs ran on the machine at the same time** "
+            f"(load {low:g} to {high:g}; the benchmark itself makes 2): "
+            "compare ratios and CPU time, not calls/s."
+        )
+    return text
+
+
+def write_into(readme: Path, text: str) -> None:
+    """Replaces what stands between the marks."""
+    page = readme.read_text()
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    readme.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")

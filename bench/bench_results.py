@@ -1,0 +1,130 @@
+"""What was measured: samples by metric and program, their middle, their spread, their ratios."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+PAIR_JOBS = (
+    ("ping_pong", 32),
+    ("down", 32),
+    ("down", 65536),
+    ("down", 1048576),
+    ("up", 32),
+    ("up", 65536),
+    ("up", 1048576),
+)
+"""Mode and size of the streams between a client and a server of the same library."""
+
+
+def size_text(size: int) -> str:
+    """A size as a person writes it."""
+    for unit, bytes_of in (("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if size >= bytes_of:
+            return f"{size // bytes_of} {unit}"
+    return f"{size} B"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """How many times a peer's speed ours shall be."""
+
+    rate: str
+    """The metric of the speed."""
+    cost: str
+    """The metric of the CPU time for it, which tells the same on a machine that is shared."""
+    ours: str
+    peer: str
+    at_least: float
+
+
+def _unary(what: str, ours: str, peer: str, at_least: float) -> Goal:
+    return Goal(f"{what} calls/s", f"{what} CPU-s per 100k", ours, peer, at_least)
+
+
+def _stream(what: str, at_least: float) -> Goal:
+    cost = f"{what} CPU-us per message"
+    return Goal(f"{what} messages/s", cost, "spanwire", "tonic", at_least)
+
+
+GOALS = (
+    _unary("server 4x50", "spanwire", "tonic", 1.5),
+    _unary("server 4x50", "spanwire-mt", "tonic-mt", 1.5),
+    _unary("server 4x50", "spanwire", "tonic-mt", 2.3),
+    _unary("server 4x50", "spanwire", "h2", 0.85),
+    _unary("server 50x1", "spanwire", "tonic", 1.0),
+    _unary("server 50x1", "spanwire", "h2", 0.85),
+    _unary("client 100", "spanwire", "tonic", 1.3),
+    _stream("ping_pong 32", 1.0),
+    _stream("down 32", 1.0),
+    _stream("up 32", 1.0),
+    _stream("down 65536", 1.3),
+    _stream("up 65536", 1.3),
+    _stream("down 1048576", 1.3),
+    _stream("up 1048576", 1.3),
+)
+
+
+@dataclass
+class Results:
+    """Samples, one per round: metric → program → samples."""
+
+    samples: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+
+    def add(self, metric: str, program: str, value: float) -> None:
+        """Takes one sample in."""
+        self.samples.setdefault(metric, {}).setdefault(program, []).append(float(f"{value:.6g}"))
+
+    def programs(self) -> list[str]:
+        """All that something was measured of, in the order of their first sample."""
+        names = [name for by_program in self.samples.values() for name in by_program]
+        return list(dict.fromkeys(names))
+
+    def middle(self, metric: str, program: str) -> float | None:
+        """The median of all rounds."""
+        found = self.samples.get(metric, {}).get(program)
+        return statistics.median(found) if found else None
+
+    def ratio(self, metric: str, ours: str, peer: str) -> tuple[float, float, float] | None:
+        """Ours divided by the peer's of the same round: median, smallest, largest."""
+        by_program = self.samples.get(metric, {})
+        pairs = zip(by_program.get(ours, []), by_program.get(peer, []), strict=False)
+        ratios = [mine / theirs for mine, theirs in pairs if theirs]
+        return (statistics.median(ratios), min(ratios), max(ratios)) if ratios else None
+
+
+@dataclass(frozen=True)
+class About:
+    """Where, when and how something was measured."""
+
+    date: str
+    processor: str
+    cores: int
+    kernel: str
+    rounds: int
+    seconds: float
+    machine_load: list[float]
+    """At the begin of each round."""
+    common_server: str
+    """What the clients called."""
+    syscall_counter: str | None
+
+    def shared(self) -> bool:
+        """Whether other programs ran: one server and its load do not make more than 2."""
+        return max(self.machine_load) > 2.5
+
+
+def write_json(results: Results, about: About, path: Path) -> None:
+    """Everything, for a machine to read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = {"about": asdict(about), "samples": results.samples}
+    # A list of numbers stays on one line.
+    text = re.sub(
+        r"\[[^][{}\"]*\]",
+        lambda numbers: re.sub(r"\s+", " ", numbers[0]),
+        json.dumps(whole, indent=1),
+    )
+    path.write_text(text + "\n")

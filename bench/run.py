@@ -1,0 +1,270 @@
+#!/usr/bin/env python3
+"""Measures the engine beside its peers, on this machine, in turns.
+
+    ./bench/run.sh [--rounds 5] [--seconds 2] [--only rust,tonic,h2]
+                   [--parts servers,clients,streams,rest] [--quick] [--no-build]
+                   [--no-write]
+
+It builds what is missing. Each round measures every program once, one after
+the other, servers on one core and load on another. A whole run writes
+bench/results/DATE.json and the tables of bench/README.md. `--quick` is one
+round of very short runs on a debug build of ours: it shows that everything
+works, and its numbers mean nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+import bench_load
+import bench_probe
+import bench_process
+import bench_programs
+import bench_report
+from bench_load import BODY_BYTES, SHAPES, Shape
+from bench_process import BenchFailed
+from bench_programs import BENCH, OUT, PEERS, Job, Program
+from bench_results import PAIR_JOBS, About, Results, write_json
+from harness import setup
+from harness.paths import shown
+
+PARTS = ("servers", "clients", "streams", "rest")
+WHOLE_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, and how long."""
+
+    programs: list[Program]
+    common_server: Program
+    """The server that all clients call."""
+    seconds: float
+    calls: int
+    """For what is counted per call."""
+    syscall_counter: str | None
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    known = [*bench_programs.languages(), *PEERS]
+    parser.add_argument("--only", default=",".join(known), help=f"of {','.join(known)}")
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"of {','.join(PARTS)}")
+    parser.add_argument("--rounds", type=int, default=WHOLE_ROUNDS)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of one measurement")
+    parser.add_argument("--quick", action="store_true", help="only see whether it works")
+    parser.add_argument("--no-build", action="store_true", help="measure what is there")
+    parser.add_argument("--no-write", action="store_true", help="leave the results in target/bench")
+    flags = parser.parse_args()
+    flags.only = _list_of(known, "program", flags.only)
+    flags.parts = _list_of(PARTS, "part", flags.parts)
+    if flags.quick:
+        flags.rounds, flags.seconds = 1, 0.2
+    flags.whole = (
+        flags.rounds >= WHOLE_ROUNDS
+        and set(flags.only) == set(known)
+        and set(flags.parts) == set(PARTS)
+        and not flags.no_write
+    )
+    return flags
+
+
+def _list_of(known: Sequence[str], kind: str, text: str) -> list[str]:
+    names = [name for name in text.split(",") if name]
+    for name in names:
+        if name not in known:
+            raise SystemExit(f"no {kind} {name!r}; known: {', '.join(known)}")
+    return names
+
+
+def _servers(plan: Plan, program: Program, results: Results) -> None:
+    """A server under h2load, in every shape."""
+    with bench_process.serving(program) as server:
+        server.connect().close()
+        bench_load.load_with(server, Shape(4, 50), plan.calls)
+        for shape in SHAPES:
+            cpu_before = server.cpu_seconds()
+            load = bench_load.load_for(server, shape, plan.seconds)
+            cpu = server.cpu_seconds() - cpu_before
+            results.add(f"server {shape} calls/s", program.name, load.per_second)
+            results.add(f"server {shape} CPU-s per 100k", program.name, cpu / load.calls * 1e5)
+            results.add(f"server {shape} share of its core", program.name, cpu / load.seconds)
+            timed = bench_load.latencies(server, shape, plan.seconds / 4)
+            results.add(f"server {shape} p50 us", program.name, timed.p50_us)
+            results.add(f"server {shape} p99 us", program.name, timed.p99_us)
+
+
+def _clients(plan: Plan, program: Program, results: Results) -> None:
+    """A client's unary calls to the common server, at 1 and at 100 in flight."""
+    if not program.client:
+        return
+    with bench_process.serving(plan.common_server) as server:
+        server.connect().close()
+        for in_flight in (1, 100):
+            job = Job(plan.seconds, in_flight, BODY_BYTES, "unary")
+            load = bench_load.run_client(program, server, job)
+            key = f"client {in_flight}"
+            results.add(f"{key} calls/s", program.name, load.per_second)
+            cpu = load.client_cpu_seconds / load.calls * 1e5
+            results.add(f"{key} CPU-s per 100k", program.name, cpu)
+            results.add(f"{key} p50 us", program.name, load.p50_us)
+            results.add(f"{key} p99 us", program.name, load.p99_us)
+
+
+def _streams(plan: Plan, program: Program, results: Results) -> None:
+    """One stream at a time between the client and the server of one library."""
+    if not program.client:
+        return
+    for mode, size in PAIR_JOBS:
+        # A server for each, because of its peak memory.
+        with bench_process.serving(program) as server:
+            server.connect().close()
+            cpu_before = server.cpu_seconds()
+            load = bench_load.run_client(program, server, Job(plan.seconds, 1, size, mode))
+            cpu = server.cpu_seconds() - cpu_before + load.client_cpu_seconds
+            peak = server.resident_bytes(peak=True) + load.client_peak_bytes
+        key = f"{mode} {size}"
+        results.add(f"{key} messages/s", program.name, load.per_second)
+        results.add(f"{key} CPU-us per message", program.name, cpu / load.calls * 1e6)
+        results.add(f"{key} peak MB", program.name, peak / 1e6)
+        if load.p50_us:
+            results.add(f"{key} p50 us", program.name, load.p50_us)
+            results.add(f"{key} p99 us", program.name, load.p99_us)
+
+
+def _at_rest(plan: Plan, program: Program, results: Results) -> None:
+    """Start, memory of connections, system calls and allocations of a server."""
+    results.add("start ms", program.name, bench_probe.start_milliseconds(program))
+    fresh, used = bench_probe.bytes_per_connection(program)
+    results.add("bytes per fresh connection", program.name, fresh)
+    results.add("bytes per idle connection", program.name, used)
+    if plan.syscall_counter:
+        with bench_process.serving(program) as server:
+            server.connect().close()
+            for shape in (Shape(4, 50), Shape(50, 1)):
+                calls = bench_probe.syscalls_per_call(
+                    server, plan.syscall_counter, shape, plan.calls
+                )
+                results.add(f"system calls per call {shape}", program.name, calls)
+    if program.counts_allocations:
+        count, size = bench_probe.allocations_per_call(program, plan.calls)
+        results.add("allocations per call", program.name, count)
+        results.add("allocated bytes per call", program.name, size)
+
+
+MEASURES: dict[str, Callable[[Plan, Program, Results], None]] = {
+    "servers": _servers,
+    "clients": _clients,
+    "streams": _streams,
+    "rest": _at_rest,
+}
+
+
+def _measure(plan: Plan, parts: Sequence[str], rounds: int) -> tuple[Results, list[float]]:
+    """All rounds; also the load of the machine at the begin of each."""
+    results = Results()
+    machine_load = []
+    for number in range(rounds):
+        machine_load.append(round(os.getloadavg()[0], 2))
+        setup.say(f"round {number + 1} of {rounds}, load of the machine {machine_load[-1]}")
+        for part in parts:
+            began = time.monotonic()
+            # Nobody is always first, or always behind the same neighbour.
+            turn = number % len(plan.programs)
+            for program in plan.programs[turn:] + plan.programs[:turn]:
+                MEASURES[part](plan, program, results)
+            setup.say(f"  {part}: {time.monotonic() - began:.0f} s")
+    return results, machine_load
+
+
+def _build(flags: argparse.Namespace) -> list[Program]:
+    bench_load.need_h2load()
+    peers = [name for name in flags.only if name in PEERS]
+    languages = [name for name in flags.only if name not in PEERS]
+    profile, folder = ("dev", "debug") if flags.quick else ("bench-release", "bench-release")
+    if "rust" in languages and not flags.no_build:
+        bench_programs.build_ours(profile)
+    if peers and not flags.no_build:
+        bench_programs.build_peers(peers)
+    if "rest" in flags.parts:
+        bench_programs.build_allocations_shim()
+    ours = [program for name in languages for program in bench_programs.ours(name, folder)]
+    return [*ours, *(PEERS[name] for name in peers)]
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _about(flags: argparse.Namespace, plan: Plan, machine_load: list[float]) -> About:
+    return About(
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        processor=_processor(),
+        cores=os.cpu_count() or 1,
+        kernel=platform.release(),
+        rounds=flags.rounds,
+        seconds=flags.seconds,
+        machine_load=machine_load,
+        common_server=plan.common_server.name,
+        syscall_counter=plan.syscall_counter,
+    )
+
+
+def main() -> int:
+    """Builds, measures and reports."""
+    flags = _parse()
+    programs = _build(flags)
+    bench_process.allow_many_connections()
+    plan = Plan(
+        programs,
+        next((program for program in programs if program.name == "h2"), programs[0]),
+        flags.seconds,
+        2_000 if flags.quick else 40_000,
+        bench_probe.syscall_counter(),
+    )
+    results, machine_load = _measure(plan, flags.parts, flags.rounds)
+    about = _about(flags, plan, machine_load)
+    peers = [program.name for program in programs if program.name in PEERS]
+    ours = [
+        program.name for program in programs if program.name not in PEERS and not program.is_variant
+    ]
+    text = f"{bench_report.note(about)}\n\n{bench_report.tables(results, ours, peers)}"
+    print(f"\n{text}\n")
+    out = BENCH / "results" / f"{about.date}.json" if flags.whole else OUT / "last.json"
+    write_json(results, about, out)
+    setup.say(f"wrote {shown(out)}")
+    if flags.whole:
+        bench_report.write_into(BENCH / "README.md", text)
+        setup.say("wrote bench/README.md")
+    return 0
+
+
+def _stop(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    for stopping in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stopping, _stop)
+    try:
+        sys.exit(main())
+    except (setup.SetupFailed, BenchFailed) as failure:
+        sys.exit(f"bench: {failure}")
+    finally:
+        bench_process.end_all()
