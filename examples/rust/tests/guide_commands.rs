@@ -87,6 +87,9 @@ fn commands_and_files_of_the_guide_lead_to_an_answer() {
         .env("CARGO_INSTALL_ROOT", folder.path())
         // A folder of its own: what the other tests use must not change under them.
         .env("CARGO_TARGET_DIR", root.join("target/guide"))
+        // As build scripts are built: then the tools share their dependencies with them.
+        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "0")
+        .env("CARGO_PROFILE_DEV_CODEGEN_UNITS", "256")
         .env("CARGO_PROFILE_DEV_DEBUG", "none")
         .env("CARGO_INCREMENTAL", "0")
         .output()
