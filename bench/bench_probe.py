@@ -18,8 +18,6 @@ from bench_load import BODY_BYTES, Shape
 from bench_process import BenchFailed, Server
 from bench_programs import ALLOCATIONS_SHIM, OUT, Program
 
-CONNECTIONS = 1000
-
 
 def start_milliseconds(program: Program) -> float:
     """From the start of the process to the end of its first answer."""
@@ -32,25 +30,25 @@ def start_milliseconds(program: Program) -> float:
     return took * 1000
 
 
-def bytes_per_connection(program: Program) -> tuple[float, float]:
-    """Memory of one of 1000 idle connections: fresh, and after one call on each."""
+def bytes_per_connection(program: Program, connections: int) -> tuple[float, float]:
+    """Memory of one of many idle connections: fresh, and after one call on each."""
     with bench_process.serving(program) as server, contextlib.ExitStack() as stack:
         # The first connection brings in what all share.
         first = Connection(server.connect())
         stack.callback(first.close)
         first.call(BODY_BYTES)
         before = server.resident_bytes()
-        connections = []
-        for _ in range(CONNECTIONS):
+        opened = []
+        for _ in range(connections):
             connection = Connection(server.connect())
             stack.callback(connection.close)
             connection.settle()
-            connections.append(connection)
+            opened.append(connection)
         fresh = server.resident_bytes() - before
-        for connection in connections:
+        for connection in opened:
             connection.call(BODY_BYTES)
         used = server.resident_bytes() - before
-    return fresh / CONNECTIONS, used / CONNECTIONS
+    return fresh / connections, used / connections
 
 
 def allocations_per_call(program: Program, calls: int) -> tuple[float, float]:

@@ -53,6 +53,8 @@ class Plan:
     seconds: float
     calls: int
     """For what is counted per call."""
+    connections: int
+    """How many are idle at the same time."""
     syscall_counter: str | None
 
 
@@ -72,7 +74,7 @@ def _parse() -> argparse.Namespace:
     flags.only = _list_of(known, "program", flags.only)
     flags.parts = _list_of(PARTS, "part", flags.parts)
     if flags.quick:
-        flags.rounds, flags.seconds = 1, 0.2
+        flags.rounds, flags.seconds = 1, 0.1
     flags.whole = (
         flags.rounds >= WHOLE_ROUNDS
         and set(flags.only) == set(known)
@@ -148,7 +150,7 @@ def _streams(plan: Plan, program: Program, results: Results) -> None:
 def _at_rest(plan: Plan, program: Program, results: Results) -> None:
     """Start, memory of connections, system calls and allocations of a server."""
     results.add("start ms", program.name, bench_probe.start_milliseconds(program))
-    fresh, used = bench_probe.bytes_per_connection(program)
+    fresh, used = bench_probe.bytes_per_connection(program, plan.connections)
     results.add("bytes per fresh connection", program.name, fresh)
     results.add("bytes per idle connection", program.name, used)
     if plan.syscall_counter:
@@ -235,7 +237,8 @@ def main() -> int:
         programs,
         next((program for program in programs if program.name == "h2"), programs[0]),
         flags.seconds,
-        2_000 if flags.quick else 40_000,
+        1_000 if flags.quick else 40_000,
+        100 if flags.quick else 1_000,
         bench_probe.syscall_counter(),
     )
     results, machine_load = _measure(plan, flags.parts, flags.rounds)
@@ -244,7 +247,7 @@ def main() -> int:
     ours = [
         program.name for program in programs if program.name not in PEERS and not program.is_variant
     ]
-    text = f"{bench_report.note(about)}\n\n{bench_report.tables(results, ours, peers)}"
+    text = f"{bench_report.note(about)}\n\n{bench_report.tables(results, about, ours, peers)}"
     print(f"\n{text}\n")
     out = BENCH / "results" / f"{about.date}.json" if flags.whole else OUT / "last.json"
     write_json(results, about, out)
