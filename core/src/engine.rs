@@ -89,21 +89,26 @@ pub(crate) enum Spawner {
 }
 
 impl Spawner {
-    /// Starts `task` and forgets it.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    /// The runtime to start a task on; `None` only if the system refuses the thread of the shared lane.
+    pub(crate) fn handle(&self) -> Option<Handle> {
         match self {
-            Spawner::Engine(engine) => drop(engine.next_lane().spawn(task)),
-            Spawner::Current => match Handle::try_current() {
-                Ok(handle) => drop(handle.spawn(task)),
-                Err(_) => match fallback_engine() {
-                    Some(engine) => drop(engine.next_lane().spawn(task)),
-                    None => {
-                        tracing::error!("no tokio runtime here and no thread for a lane: the task is dropped")
-                    }
-                },
-            },
+            Spawner::Engine(engine) => Some(engine.next_lane().clone()),
+            Spawner::Current => current_handle(),
         }
     }
+
+    /// Starts `task` and forgets it. Without a runtime it is dropped.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        match self.handle() {
+            Some(handle) => drop(handle.spawn(task)),
+            None => tracing::error!("no tokio runtime here and no thread for a lane: the task is dropped"),
+        }
+    }
+}
+
+/// The caller's runtime, or the shared lane for callers that have none.
+pub(crate) fn current_handle() -> Option<Handle> {
+    Handle::try_current().ok().or_else(|| fallback_engine().map(|engine| engine.lane(0).clone()))
 }
 
 /// One lane for callers that have no tokio runtime of their own, started on first use.

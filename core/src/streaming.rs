@@ -110,6 +110,19 @@ impl<T: Message> Streaming<T> {
         }
     }
 
+    /// How the call ended, if it failed, without taking anything that the reader has not seen. Ready when
+    /// that is known: at the next item.
+    pub(crate) fn poll_failure(&mut self, cx: &mut Context<'_>) -> Poll<Option<Status>> {
+        self.poll_peek(cx);
+        match (&self.peeked, &self.end) {
+            (Some(Item::End(status)), _) | (None, Some(status)) => {
+                Poll::Ready((!status.is_ok()).then(|| status.clone()))
+            }
+            (Some(Item::Message(_)), _) => Poll::Ready(None),
+            (None, None) => Poll::Pending,
+        }
+    }
+
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Item> {
         if let Some(item) = self.peeked.take() {
             return Poll::Ready(item);
@@ -150,8 +163,10 @@ impl<T: Message> Streaming<T> {
     fn poll_headers(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         while self.headers.is_none() {
             // What was peeked has passed the headers: there were none.
-            if self.peeked.is_some() {
-                return Poll::Ready(Ok(()));
+            match &self.peeked {
+                Some(Item::End(status)) if !status.is_ok() => return Poll::Ready(Err(status.clone())),
+                Some(_) => return Poll::Ready(Ok(())),
+                None => {}
             }
             if let Some(status) = &self.end {
                 return Poll::Ready(if status.is_ok() { Ok(()) } else { Err(status.clone()) });
@@ -198,6 +213,14 @@ impl<T: Message> Streaming<T> {
             From::Client(receive) => receive.last_compressed(),
             From::Server(receive) => receive.last_compressed(),
             From::Messages(_) | From::Reply(_) => false,
+        }
+    }
+
+    /// How many attempts the call has taken.
+    pub(crate) fn attempts(&self) -> u32 {
+        match &self.source {
+            From::Client(receive) => receive.attempts(),
+            _ => 1,
         }
     }
 
@@ -343,7 +366,7 @@ fn gone() -> Status {
 impl<T> Drop for Sending<T> {
     fn drop(&mut self) {
         match &mut self.sink {
-            To::Client(send) => send.abandon(),
+            To::Client(send) => send.give_up(Status::cancelled(DROPPED)),
             To::Slot { slot, shared: None } => slot.end(Status::cancelled(DROPPED)),
             To::Server { .. } | To::Slot { .. } | To::Gone => {}
         }

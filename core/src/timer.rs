@@ -3,8 +3,18 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::engine::current_handle;
+
+/// `now + span`; a span too long to add is as good as for ever.
+pub(crate) fn after(now: Instant, span: Duration) -> Instant {
+    const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+    now.checked_add(span).unwrap_or(now + FOR_EVER)
+}
 
 /// One timer for a moment that may change.
 #[derive(Debug, Default)]
@@ -17,7 +27,12 @@ impl Timer {
             self.0 = None;
             return Poll::Pending;
         };
-        let timer = self.0.get_or_insert_with(|| Box::pin(sleep_until(at)));
+        let timer = self.0.get_or_insert_with(|| {
+            // A timer needs a runtime to be made, also where the caller polls from a thread without one.
+            let handle = if Handle::try_current().is_err() { current_handle() } else { None };
+            let _guard = handle.as_ref().map(Handle::enter);
+            Box::pin(sleep_until(at))
+        });
         if timer.deadline() != at {
             timer.as_mut().reset(at);
         }

@@ -1,12 +1,14 @@
 //! One call of a client: opening its stream, as often as that is safe, and reading the answer.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use spanwire_wire::call::{ClientCall, ClientEvent, RequestHead, ResponseKind};
 use spanwire_wire::encoding::{Encoding, EncodingSet};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{Channel, options::CallOptions};
 use crate::message::Framing;
@@ -38,6 +40,8 @@ pub(crate) struct Prepared {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Attempts {
     opened: u32,
+    /// Connections that closed between being chosen and being used.
+    missed: u32,
     refused: bool,
 }
 
@@ -66,31 +70,37 @@ impl Prepared {
     pub(crate) async fn open(&self, attempts: &mut Attempts) -> Result<(SendPart, Receive), Status> {
         loop {
             let (connection, slot) = self.connection().await?;
-            attempts.opened += 1;
             match connection.open(slot, self.head()?, false) {
                 Ok(Opened { send, recv, tag }) => {
+                    attempts.opened += 1;
                     return Ok((send, Receive::new(self, recv, tag, *attempts)));
                 }
                 // It closed between being chosen and being used; nothing was sent.
-                Err(status) if attempts.opened >= MAX_OPENS => {
+                Err(status) if attempts.missed >= MAX_OPENS => {
                     return Err(status.with_attempts(attempts.opened).with_sent(Sent::NotSent));
                 }
-                Err(_) => tokio::task::yield_now().await,
+                Err(_) => {
+                    attempts.missed += 1;
+                    tokio::task::yield_now().await;
+                }
             }
         }
     }
 
     /// A connection with room for one more call, before the deadline.
     async fn connection(&self) -> Result<(Arc<Connection>, Slot), Status> {
-        let room = self.room();
-        let result = match self.deadline {
-            None => room.await,
-            Some(deadline) if deadline <= Instant::now() => Err(deadline_exceeded("before it was sent")),
-            Some(deadline) => match timeout_at(deadline, room).await {
-                Ok(result) => result,
-                Err(_) => Err(deadline_exceeded("while it waited for a connection with room for it")),
-            },
-        };
+        let mut deadline = Deadline::new(self.deadline);
+        if deadline.passed() {
+            return Err(deadline_exceeded("before it was sent").with_sent(Sent::NotSent));
+        }
+        let mut room = pin!(self.room());
+        let result = poll_fn(|cx| match room.as_mut().poll(cx) {
+            Poll::Pending => deadline
+                .poll(cx)
+                .map(|()| Err(deadline_exceeded("while it waited for a connection with room for it"))),
+            ready => ready,
+        })
+        .await;
         result.map_err(|status| status.with_sent(Sent::NotSent))
     }
 
@@ -106,7 +116,7 @@ impl Prepared {
 
     fn head(&self) -> Result<http::Request<()>, Status> {
         let head = RequestHead {
-            method: self.method.to_http()?,
+            method: self.method.to_http().map_err(|status| status.with_sent(Sent::NotSent))?,
             authority: self.channel.authority().clone(),
             scheme: self.channel.scheme().clone(),
             timeout: self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())),
@@ -149,6 +159,10 @@ pub(crate) struct Receive {
     attempts: Attempts,
     deadline: Deadline,
     max_metadata_bytes: u32,
+    /// The connection is gone: what was not written by now never will be.
+    connection_over: bool,
+    /// This side reset the stream, because its sending half gave up.
+    given_up: bool,
 }
 
 impl Receive {
@@ -162,6 +176,8 @@ impl Receive {
             attempts,
             deadline: Deadline::new(prepared.deadline),
             max_metadata_bytes: u32::try_from(limits.max_metadata_bytes).unwrap_or(u32::MAX),
+            connection_over: false,
+            given_up: false,
         }
     }
 
@@ -173,6 +189,11 @@ impl Receive {
     /// Whether the message that came last had come compressed.
     pub(crate) fn last_compressed(&self) -> bool {
         self.machine.last_compressed()
+    }
+
+    /// Whether the call ended because our own sending half gave it up.
+    pub(crate) fn was_given_up(&self) -> bool {
+        self.given_up
     }
 
     pub(crate) fn attempts(&self) -> Attempts {
@@ -209,6 +230,9 @@ impl Receive {
                     if let Some(retry) = self.may_retry(&failure) {
                         return Poll::Ready(retry);
                     }
+                    self.given_up = matches!(failure, StreamFailure::LocalReset(CANCEL));
+                    self.connection_over =
+                        !matches!(failure, StreamFailure::Reset(_) | StreamFailure::LocalReset(_));
                     self.fail(&failure);
                 }
                 Poll::Pending => {
@@ -222,6 +246,9 @@ impl Receive {
     fn fail(&mut self, failure: &StreamFailure) {
         match failure {
             StreamFailure::Reset(code) => self.machine.on_reset(*code, self.deadline.passed()),
+            StreamFailure::LocalReset(CANCEL) if self.deadline.passed() => {
+                self.machine.fail(deadline_exceeded("before the server answered in full"));
+            }
             other => self.machine.fail(self.tag.failure_status(other, self.max_metadata_bytes)),
         }
     }
@@ -236,7 +263,10 @@ impl Receive {
             StreamFailure::Reset(_) | StreamFailure::LocalReset(_) => (false, false),
             _ => (self.tag.unprocessed(), false),
         };
-        let status = || self.finished(self.tag.failure_status(failure, self.max_metadata_bytes));
+        // Whoever may try again was certainly not served.
+        let status = || {
+            self.finished(self.tag.failure_status(failure, self.max_metadata_bytes)).with_sent(Sent::NotSent)
+        };
         again.then(|| Received::Retry { status: status(), refused })
     }
 
@@ -246,10 +276,10 @@ impl Receive {
             return status;
         }
         let sent = match status.sent() {
-            Sent::Answered => Sent::Answered,
-            _ if self.machine.has_headers() => Sent::Answered,
-            _ if self.tag.unprocessed() => Sent::NotSent,
-            _ => Sent::MaybeSent,
+            Sent::MaybeSent if self.machine.has_headers() => Sent::Answered,
+            // What is not written may still be, for as long as there is a connection.
+            Sent::MaybeSent if self.connection_over && self.tag.unprocessed() => Sent::NotSent,
+            known => known,
         };
         status
             .with_sent(sent)
@@ -259,6 +289,11 @@ impl Receive {
 }
 
 impl Attempts {
+    /// How many attempts were begun.
+    pub(crate) fn count(&self) -> u32 {
+        self.opened
+    }
+
     /// Takes note of how the last attempt was turned away: a refusal counts, the rest does not (gRFC A6).
     pub(crate) fn turned_away(&mut self, refused: bool) {
         self.refused |= refused;

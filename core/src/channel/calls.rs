@@ -13,7 +13,7 @@ use crate::channel::call::Prepared;
 use crate::message::{self, Message};
 use crate::middleware::{BoxFuture, Item, Messages, slot};
 use crate::streaming::{Sending, Streaming};
-use crate::{Metadata, Method, PeerAddr, Status};
+use crate::{Metadata, Method, PeerAddr, Sent, Status};
 
 /// A response with everything that came with it.
 #[derive(Clone, Debug)]
@@ -24,8 +24,11 @@ pub struct Response<T> {
     pub headers: Metadata,
     /// The metadata that came with the status.
     pub trailers: Metadata,
-    /// The server that answered; `None` when an interceptor answered by itself.
+    /// The server that answered; `None` on a channel with interceptors, which may have answered themselves.
     pub peer: Option<PeerAddr>,
+    /// How many attempts were begun: more than one if the first was turned away unprocessed (gRFC A6). 1 on a
+    /// channel with interceptors.
+    pub attempts: u32,
     /// Whether the message came compressed; `false` behind interceptors, which see it decompressed.
     pub compressed: bool,
 }
@@ -92,13 +95,14 @@ impl<Req: Message, Resp: Message> UnaryCall<Req, Resp> {
             return collect_one(reply).await;
         }
         let prepared = Prepared::new(self.channel, self.method, self.options)?;
-        let frame = prepared.framing.encode(&self.request, true)?;
+        let frame = prepared.framing.encode(&self.request, true).map_err(not_sent)?;
         let answer = unary::call(&prepared, frame).await?;
         Ok(Response {
-            message: message::decode(answer.message)?,
+            message: message::decode(answer.message).map_err(|status| status.with_sent(Sent::Answered))?,
             headers: answer.headers,
             trailers: answer.status.metadata().clone(),
             peer: Some(answer.peer),
+            attempts: answer.attempts,
             compressed: answer.compressed,
         })
     }
@@ -138,7 +142,7 @@ impl<Req: Message, Resp: Message> IntoFuture for ServerStreamingCall<Req, Resp> 
                 return Ok(generic::streaming(self.channel, self.method, self.options, messages));
             }
             let prepared = Prepared::new(self.channel, self.method, self.options)?;
-            let frame = prepared.framing.encode(&self.request, true)?;
+            let frame = prepared.framing.encode(&self.request, true).map_err(not_sent)?;
             let (send, receive) = stream::start(prepared).await?;
             let mut receive = receive.with_request(send, frame);
             // Most requests are gone after this; the rest of a large one follows as the answer is read.
@@ -225,9 +229,9 @@ impl<Req: Message, Resp: Message> ClientStream<Req, Resp> {
             return Err(error);
         }
         // The server ended the call early: its status says why, unless it was satisfied.
-        match self.streaming.next().await {
-            Err(status) => Err(status),
-            Ok(_) => Err(error),
+        match poll_fn(|cx| self.streaming.poll_failure(cx)).await {
+            Some(status) => Err(status),
+            None => Err(error),
         }
     }
 
@@ -255,12 +259,12 @@ impl<Req: Message, Resp: Message> ClientStream<Req, Resp> {
         let Some(message) = message else {
             return Err(Status::unimplemented("response has no message where one is due"));
         };
-        let compressed = self.streaming.last_compressed();
+        let (compressed, attempts) = (self.streaming.last_compressed(), self.streaming.attempts());
         // The end carries the trailers.
         self.streaming.next().await?;
         let trailers = self.streaming.trailers().cloned().unwrap_or_default();
         let headers = self.streaming.headers().await.cloned().unwrap_or_default();
-        Ok(Response { message, headers, trailers, peer, compressed })
+        Ok(Response { message, headers, trailers, peer, attempts, compressed })
     }
 }
 
@@ -375,6 +379,10 @@ impl LookAhead {
     }
 }
 
+fn not_sent(status: Status) -> Status {
+    status.with_sent(Sent::NotSent)
+}
+
 /// The single message of a reply, with its metadata.
 async fn collect_one<T: Message>(mut reply: crate::middleware::Reply) -> Result<Response<T>, Status> {
     let mut message = None;
@@ -391,6 +399,7 @@ async fn collect_one<T: Message>(mut reply: crate::middleware::Reply) -> Result<
                     headers: reply.headers,
                     trailers,
                     peer: None,
+                    attempts: 1,
                     compressed: false,
                 });
             }

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::target::{Endpoint, Target};
 use crate::Status;
+use crate::timer::after;
 use crate::transport::client::{Connection, Driver};
 use crate::transport::io::{Io, RawIo, connect_tcp, connect_unix};
 use crate::transport::tls::ClientTlsConfig;
@@ -27,8 +28,8 @@ impl Connector {
         deadline: Instant,
         keepalive: Option<&Keepalive>,
     ) -> Result<(Connection, Driver), Status> {
-        let deadline = deadline.min(Instant::now() + self.connect_timeout);
-        match timeout_at(deadline, self.attempt(keepalive)).await {
+        let deadline = deadline.min(after(Instant::now(), self.connect_timeout));
+        match timeout_at(deadline, self.attempt(deadline, keepalive)).await {
             Ok(result) => result.map_err(|status| {
                 Status::new(status.code(), format!("cannot connect to {}: {}", self.target, status.message()))
             }),
@@ -39,8 +40,12 @@ impl Connector {
         }
     }
 
-    async fn attempt(&self, keepalive: Option<&Keepalive>) -> Result<(Connection, Driver), Status> {
-        let raw = self.socket().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    async fn attempt(
+        &self,
+        deadline: Instant,
+        keepalive: Option<&Keepalive>,
+    ) -> Result<(Connection, Driver), Status> {
+        let raw = self.socket(deadline).await.map_err(|error| Status::unavailable(error.to_string()))?;
         if let Some(keepalive) = keepalive {
             // Without it a vanished peer is noticed by the ping alone: worth having, not worth failing for.
             let _ = raw.set_user_timeout(keepalive.timeout);
@@ -55,13 +60,13 @@ impl Connector {
         Connection::establish(io, &self.http2, keepalive).await
     }
 
-    async fn socket(&self) -> std::io::Result<RawIo> {
+    async fn socket(&self, deadline: Instant) -> std::io::Result<RawIo> {
         match &self.target.endpoint {
             Endpoint::Dns { host, port, .. } => {
                 let addresses: Vec<_> = tokio::net::lookup_host((host.as_str(), *port)).await?.collect();
-                first_of(&addresses).await
+                first_of(&addresses, deadline).await
             }
-            Endpoint::Addresses(addresses) => first_of(addresses).await,
+            Endpoint::Addresses(addresses) => first_of(addresses, deadline).await,
             Endpoint::Unix(path) => connect_unix(path).await,
             Endpoint::UnixAbstract(name) => connect_unix(format!("\0{name}").as_ref()).await,
             Endpoint::InProcess(name) => inprocess::connect(name).await,
@@ -69,11 +74,15 @@ impl Connector {
     }
 }
 
-/// The first address that accepts; else the error of the last one.
-async fn first_of(addresses: &[SocketAddr]) -> std::io::Result<RawIo> {
+/// The first address that accepts; else the error of the last one. Each gets its share of the time, so that
+/// one that never answers does not keep the others from being tried.
+async fn first_of(addresses: &[SocketAddr], deadline: Instant) -> std::io::Result<RawIo> {
     let mut failure = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
-    for address in addresses {
-        match connect_tcp(*address).await {
+    for (index, address) in addresses.iter().enumerate() {
+        let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
+        let share = deadline.saturating_duration_since(Instant::now()) / left;
+        let attempt = timeout(share, connect_tcp(*address)).await;
+        match attempt.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())) {
             Ok(io) => return Ok(io),
             Err(error) => failure = std::io::Error::new(error.kind(), format!("{address}: {error}")),
         }

@@ -1,7 +1,11 @@
 //! Calls as middleware sees them: plain messages in, a reply out. The slow path, taken only where there are
 //! interceptors or a proxy.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::call::{Prepared, deadline_exceeded};
 use super::options::CallOptions;
@@ -10,6 +14,7 @@ use crate::channel::stream::ClientSend;
 use crate::message::Message;
 use crate::middleware::{BoxFuture, Call, Item, Messages, Reply, Source};
 use crate::streaming::Streaming;
+use crate::timer::Deadline;
 use crate::{Method, Sent, Status, deadline};
 
 /// Sends a call through the channel's interceptors.
@@ -27,7 +32,29 @@ pub(crate) fn intercepted(
     call.metadata = options.metadata.clone();
     call.deadline = deadline;
     let interceptors = channel.interceptors().clone();
-    interceptors.run(call, move |call| Box::pin(transport(channel, call, options)))
+    within(deadline, interceptors.run(call, move |call| Box::pin(transport(channel, call, options))))
+}
+
+/// The deadline holds for the interceptors too, not only for the call that they make.
+pub(crate) fn within(
+    deadline: Option<Instant>,
+    mut chain: BoxFuture<'static, Result<Reply, Status>>,
+) -> BoxFuture<'static, Result<Reply, Status>> {
+    let Some(deadline) = deadline else { return chain };
+    let mut deadline = Deadline::new(Some(deadline));
+    Box::pin(async move {
+        let reply = poll_fn(|cx| match chain.as_mut().poll(cx) {
+            Poll::Pending => deadline.poll(cx).map(|()| Err(deadline_exceeded("in an interceptor"))),
+            ready => ready,
+        });
+        let mut reply = reply.await?;
+        let mut messages = reply.messages;
+        reply.messages = Messages::from_poll_fn(move |cx| match messages.poll_item(cx) {
+            Poll::Pending => deadline.poll(cx).map(|()| Item::End(deadline_exceeded("in the answer"))),
+            ready => ready,
+        });
+        Ok(reply)
+    })
 }
 
 /// The same for a call whose reply is not awaited at once. It runs on its own task, because the caller may
@@ -38,7 +65,10 @@ pub(crate) fn streaming<T: Message>(
     options: CallOptions,
     messages: Messages,
 ) -> Streaming<T> {
-    let task = AbortOnDrop(tokio::spawn(intercepted(channel, method, options, messages)));
+    let Some(runtime) = channel.spawner().handle() else {
+        return Streaming::reply(Box::pin(async { Err(no_runtime()) }));
+    };
+    let task = AbortOnDrop(runtime.spawn(intercepted(channel, method, options, messages)));
     Streaming::reply(Box::pin(async move {
         let mut task = task;
         match (&mut task.0).await {
@@ -47,6 +77,10 @@ pub(crate) fn streaming<T: Message>(
             Err(_) => Err(Status::cancelled("the runtime is shutting down")),
         }
     }))
+}
+
+fn no_runtime() -> Status {
+    Status::internal("no tokio runtime here, and no thread for one").with_sent(Sent::NotSent)
 }
 
 struct AbortOnDrop<T>(JoinHandle<T>);
@@ -67,20 +101,21 @@ pub(crate) async fn transport(
     options.deadline = call.deadline;
     options.timeout = None;
     if call.deadline.is_some_and(|at| at <= tokio::time::Instant::now()) {
-        return Err(deadline_exceeded("before it was sent"));
+        return Err(deadline_exceeded("before it was sent").with_sent(Sent::NotSent));
     }
-    let prepared = Prepared::new(channel, call.method, options)?;
+    let prepared = Prepared::new(channel.clone(), call.method, options)?;
     let framing = prepared.framing;
     let scope = prepared.deadline;
+    let Some(runtime) = channel.spawner().handle() else { return Err(no_runtime()) };
     let (send, mut receive) = stream::start(prepared).await?;
-    let pump = AbortOnDrop(tokio::spawn(pump(call.messages, send, framing)));
-    let first = std::future::poll_fn(|cx| deadline::scope(scope, || receive.poll_headers_or_item(cx))).await;
+    let pump = AbortOnDrop(runtime.spawn(pump(call.messages, send, framing)));
+    let first = poll_fn(|cx| deadline::scope(scope, || receive.poll_headers_or_item(cx))).await;
     let headers = receive.take_headers().unwrap_or_default();
     let mut first = first;
     let messages = Messages::from_poll_fn(move |cx| {
         let _pump = &pump;
         match first.take() {
-            Some(item) => std::task::Poll::Ready(item),
+            Some(item) => Poll::Ready(item),
             None => receive.poll_item(cx),
         }
     });
@@ -93,16 +128,16 @@ async fn pump(mut messages: Messages, mut send: ClientSend, framing: crate::mess
         match messages.next().await {
             Item::Message(bytes) => {
                 let sent = match framing.frame(bytes, true).and_then(|frame| send.put_frame(frame)) {
-                    Ok(()) => std::future::poll_fn(|cx| send.poll_flush(cx)).await,
+                    Ok(()) => poll_fn(|cx| send.poll_flush(cx)).await,
                     Err(error) => Err(error),
                 };
-                // The call is over, or its message is too large: it ends in either case.
-                if sent.is_err() {
-                    return send.abandon();
+                // The call is over already, or this message ends it.
+                if let Err(status) = sent {
+                    return send.give_up(status);
                 }
             }
             Item::End(status) if status.is_ok() => return send.half_close(),
-            Item::End(_) => return send.abandon(),
+            Item::End(status) => return send.give_up(status),
         }
     }
 }

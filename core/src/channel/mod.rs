@@ -6,6 +6,7 @@ mod calls;
 mod connect;
 mod generic;
 mod options;
+mod outgoing;
 pub(crate) mod stream;
 mod subchannel;
 pub(crate) mod target;
@@ -65,6 +66,7 @@ struct Inner {
     defaults: Defaults,
     limits: Limits,
     interceptors: Interceptors,
+    spawner: Spawner,
 }
 
 /// What holds for calls that do not say otherwise.
@@ -163,9 +165,11 @@ impl Channel {
     pub fn call(&self, call: Call) -> BoxFuture<'static, Result<Reply, Status>> {
         let channel = self.clone();
         let call = Call { side: crate::middleware::Side::Client, peer: None, ..call };
-        self.inner.interceptors.run(call, move |call| {
+        let deadline = call.deadline;
+        let chain = self.inner.interceptors.run(call, move |call| {
             Box::pin(generic::transport(channel, call, options::CallOptions::default()))
-        })
+        });
+        if self.inner.interceptors.is_empty() { chain } else { generic::within(deadline, chain) }
     }
 
     /// The state of the connection.
@@ -201,6 +205,10 @@ impl Channel {
 
     pub(crate) fn limits(&self) -> Limits {
         self.inner.limits
+    }
+
+    pub(crate) fn spawner(&self) -> &Spawner {
+        &self.inner.spawner
     }
 
     pub(crate) fn interceptors(&self) -> &Interceptors {
@@ -343,6 +351,7 @@ impl ChannelBuilder {
         })?;
         let tls = self.tls.map(|tls| tls.build()).transpose()?;
         let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+        let backoff = BackoffConfig { min_connect_timeout: self.connect_timeout, ..self.backoff };
         let connector = Connector {
             target: target.clone(),
             tls,
@@ -350,7 +359,8 @@ impl ChannelBuilder {
             connect_timeout: self.connect_timeout,
         };
         let inner = Inner {
-            subchannel: Subchannel::new(connector, self.keepalive, self.backoff, self.spawner),
+            subchannel: Subchannel::new(connector, self.keepalive, backoff, self.spawner.clone()),
+            spawner: self.spawner,
             target,
             authority,
             scheme,

@@ -1,56 +1,31 @@
 //! Calls that stay open: the two halves of a client's stream, and starting it again when nothing was lost.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use super::call::{Attempts, CANCEL, Prepared, Receive, Received};
+use super::call::{Attempts, CANCEL, Prepared, Receive, Received, deadline_exceeded};
+use super::outgoing::{Outgoing, Unsent};
 use crate::message::{Frame, Message};
 use crate::middleware::{BoxFuture, Item, Source};
 use crate::timer::Deadline;
 use crate::transport::SendPart;
-use crate::{Metadata, Status};
-
-/// What a stream may keep of its requests, in bytes, to be able to send them again on another connection.
-const REPLAY_BYTES: usize = 256 * 1024;
-
-/// The sending state, shared by both halves: the receiving half replaces the stream when it starts again.
-#[derive(Debug)]
-struct Outgoing {
-    stream: Option<SendPart>,
-    /// What was sent so far, while the call could still be started again.
-    replay: Option<VecDeque<Frame>>,
-    replay_bytes: usize,
-    half_closed: bool,
-    over: bool,
-    sender: Option<Waker>,
-    /// How often the call was started again; each start has sent what was in line by then.
-    restarts: u32,
-}
-
-type Shared = Arc<Mutex<Outgoing>>;
-
-fn lock(shared: &Shared) -> MutexGuard<'_, Outgoing> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use crate::{Metadata, Sent, Status};
 
 /// The sending half.
 pub(crate) struct ClientSend {
-    shared: Shared,
+    outgoing: Outgoing,
     prepared: Arc<Prepared>,
     deadline: Deadline,
     compress: bool,
-    /// The rest of a message that there was no room for yet.
-    unsent: Option<Frame>,
-    /// `Outgoing::restarts` when it was put in line.
-    restarts: u32,
+    /// A message that there was no room for yet, or its rest.
+    unsent: Option<Unsent>,
     /// The message in line is the only one: its last byte closes our half.
-    end_with_message: bool,
+    last: bool,
 }
 
 /// The receiving half. Dropping it cancels the call.
 pub(crate) struct ClientReceive {
-    shared: Shared,
+    outgoing: Outgoing,
     prepared: Arc<Prepared>,
     receive: Option<Receive>,
     attempts: Attempts,
@@ -67,26 +42,17 @@ pub(crate) async fn start(prepared: Prepared) -> Result<(ClientSend, ClientRecei
     let prepared = Arc::new(prepared);
     let mut attempts = Attempts::default();
     let (stream, receive) = prepared.open(&mut attempts).await?;
-    let shared = Arc::new(Mutex::new(Outgoing {
-        stream: Some(stream),
-        replay: Some(VecDeque::new()),
-        replay_bytes: 0,
-        half_closed: false,
-        over: false,
-        sender: None,
-        restarts: 0,
-    }));
+    let outgoing = Outgoing::new(stream);
     let send = ClientSend {
-        shared: shared.clone(),
+        outgoing: outgoing.clone(),
         deadline: Deadline::new(prepared.deadline),
         prepared: prepared.clone(),
         compress: true,
         unsent: None,
-        restarts: 0,
-        end_with_message: false,
+        last: false,
     };
     let receive = ClientReceive {
-        shared,
+        outgoing,
         prepared,
         receive: Some(receive),
         attempts,
@@ -96,11 +62,6 @@ pub(crate) async fn start(prepared: Prepared) -> Result<(ClientSend, ClientRecei
         done: false,
     };
     Ok((send, receive))
-}
-
-/// What a sender is told when the call takes no more. The call's own status comes from the receiving half.
-fn over() -> Status {
-    Status::cancelled("the call is over and takes no more messages; its status comes from the receiving half")
 }
 
 impl ClientSend {
@@ -114,107 +75,39 @@ impl ClientSend {
     }
 
     pub(crate) fn put_frame(&mut self, frame: Frame) -> Result<(), Status> {
-        let mut outgoing = lock(&self.shared);
-        if outgoing.half_closed {
-            return Err(Status::failed_precondition("send after half_close"));
-        }
-        outgoing.remember(&frame);
-        self.restarts = outgoing.restarts;
-        drop(outgoing);
-        self.unsent = Some(frame);
+        self.unsent = Some(self.outgoing.put(frame, self.last)?);
         Ok(())
     }
 
     /// Ready when everything put in line is with the connection.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        let Some(frame) = &mut self.unsent else { return Poll::Ready(Ok(())) };
-        let mut outgoing = lock(&self.shared);
-        if outgoing.over {
+        let Some(unsent) = &mut self.unsent else { return Poll::Ready(Ok(())) };
+        if let Poll::Ready(sent) = self.outgoing.poll_send(cx, unsent, self.last) {
             self.unsent = None;
-            return Poll::Ready(Err(over()));
+            return Poll::Ready(sent.map_err(|_| {
+                // The call's own status comes from the receiving half.
+                Status::cancelled(
+                    "the call is over and takes no more messages; its status comes from the receiving half",
+                )
+            }));
         }
-        if outgoing.restarts != self.restarts {
-            self.unsent = None;
-            return Poll::Ready(Ok(()));
-        }
-        let sent = match &mut outgoing.stream {
-            Some(stream) => stream.poll_send(cx, frame, self.end_with_message),
-            None => Poll::Pending,
-        };
-        match sent {
-            Poll::Ready(Ok(())) => {
-                self.unsent = None;
-                return Poll::Ready(Ok(()));
-            }
-            Poll::Ready(Err(_)) if outgoing.replay.is_none() => {
-                self.unsent = None;
-                return Poll::Ready(Err(over()));
-            }
-            // The receiving half learns why, and either starts again (the message is remembered) or ends.
-            Poll::Ready(Err(_)) => outgoing.stream = None,
-            Poll::Pending => {}
-        }
-        outgoing.sender = Some(cx.waker().clone());
-        drop(outgoing);
         ready!(self.deadline.poll(cx));
         self.unsent = None;
-        Poll::Ready(Err(super::call::deadline_exceeded("while a message waited to be sent")))
-    }
-
-    /// Gives the call up unless it was half-closed: the server must not take what it has for complete.
-    pub(crate) fn abandon(&mut self) {
-        let mut outgoing = lock(&self.shared);
-        if outgoing.half_closed && self.unsent.is_none() {
-            return;
-        }
-        if let Some(stream) = &mut outgoing.stream {
-            stream.reset(CANCEL);
-        }
-        outgoing.replay = None;
-        outgoing.half_closed = true;
+        let status = deadline_exceeded("while a message waited to be sent");
+        // Half of the message may be out: nothing can follow it.
+        self.outgoing.give_up(status.clone());
+        Poll::Ready(Err(status))
     }
 
     /// Says that no more messages follow. Further calls do nothing.
     pub(crate) fn half_close(&mut self) {
-        let mut outgoing = lock(&self.shared);
-        if !std::mem::replace(&mut outgoing.half_closed, true)
-            && let Some(stream) = &mut outgoing.stream
-        {
-            // An error means that the call is over: the receiving half says how.
-            let _ = stream.end();
-        }
-    }
-}
-
-impl Outgoing {
-    /// Keeps a sent message for a second start, as long as they are few.
-    fn remember(&mut self, frame: &Frame) {
-        let Some(replay) = &mut self.replay else { return };
-        self.replay_bytes += frame.len();
-        if self.replay_bytes > REPLAY_BYTES {
-            self.replay = None;
-        } else {
-            replay.push_back(frame.clone());
-        }
+        self.outgoing.half_close(self.unsent.take());
     }
 
-    /// Continues on `stream`, with everything that was sent before.
-    fn restart(&mut self, mut stream: SendPart) {
-        for frame in self.replay.iter().flatten() {
-            // An error shows in the new stream's answer.
-            let _ = stream.send_now(frame.clone(), false);
-        }
-        if self.half_closed {
-            let _ = stream.end();
-        }
-        self.stream = Some(stream);
-        self.restarts += 1;
-        self.wake_sender();
-    }
-
-    fn wake_sender(&mut self) {
-        if let Some(waker) = self.sender.take() {
-            waker.wake();
+    /// Ends the call with `cause`, unless everything was sent.
+    pub(crate) fn give_up(&mut self, cause: Status) {
+        if self.unsent.is_some() || !self.outgoing.is_half_closed() {
+            self.outgoing.give_up(cause);
         }
     }
 }
@@ -222,10 +115,9 @@ impl Outgoing {
 impl ClientReceive {
     /// For a call with one request: this half sends it, because there is no other.
     pub(crate) fn with_request(mut self, mut send: ClientSend, frame: Frame) -> Self {
+        send.last = true;
         // Nothing was half-closed yet, the only error there is.
         let _ = send.put_frame(frame);
-        send.end_with_message = true;
-        lock(&self.shared).half_closed = true;
         self.request = Some(send);
         self
     }
@@ -247,6 +139,10 @@ impl ClientReceive {
         self.receive.as_ref().is_some_and(Receive::last_compressed)
     }
 
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts.count()
+    }
+
     pub(crate) fn peer(&self) -> Option<&crate::Peer> {
         self.receive.as_ref().map(Receive::peer)
     }
@@ -256,11 +152,14 @@ impl ClientReceive {
         self.poll_request(cx);
         loop {
             if let Some(reopening) = &mut self.reopening {
+                if let Some(cause) = self.outgoing.watch_cause(cx) {
+                    return Poll::Ready(Some(self.end(cause.with_sent(Sent::NotSent))));
+                }
                 match ready!(reopening.as_mut().poll(cx)) {
                     Ok((stream, receive)) => {
                         self.attempts = receive.attempts();
                         self.receive = Some(receive);
-                        lock(&self.shared).restart(stream);
+                        self.outgoing.restart(stream);
                     }
                     Err(status) => return Poll::Ready(Some(self.end(status))),
                 }
@@ -271,22 +170,28 @@ impl ClientReceive {
             };
             match ready!(receive.poll(cx)) {
                 Received::Headers(headers) => {
-                    // The server took the call: from here on it runs once.
-                    lock(&self.shared).replay = None;
+                    self.outgoing.commit();
                     self.headers = Some(headers);
                     return Poll::Ready(None);
                 }
                 Received::Message(message) => return Poll::Ready(Some(Item::Message(message))),
-                Received::Done(status) => return Poll::Ready(Some(self.end(status))),
+                Received::Done(status) => {
+                    // A call that our own sending half gave up ends with its cause, not with the reset.
+                    let cause = self.outgoing.take_cause().filter(|_| receive.was_given_up());
+                    let status = match cause {
+                        Some(cause) => cause.with_sent(status.sent()),
+                        None => status,
+                    };
+                    return Poll::Ready(Some(self.end(status)));
+                }
                 Received::Retry { status, refused } => {
                     self.attempts.turned_away(refused);
-                    let mut outgoing = lock(&self.shared);
-                    outgoing.stream = None;
-                    if outgoing.replay.is_none() {
-                        drop(outgoing);
+                    if let Some(cause) = self.outgoing.take_cause() {
+                        return Poll::Ready(Some(self.end(cause.with_sent(status.sent()))));
+                    }
+                    if !self.outgoing.detach() {
                         return Poll::Ready(Some(self.end(status)));
                     }
-                    drop(outgoing);
                     self.receive = None;
                     let (prepared, mut attempts) = (self.prepared.clone(), self.attempts);
                     self.reopening = Some(Box::pin(async move { prepared.open(&mut attempts).await }));
@@ -297,23 +202,10 @@ impl ClientReceive {
 
     fn end(&mut self, status: Status) -> Item {
         self.done = true;
+        self.reopening = None;
         let reset = self.receive.take().and_then(|receive| receive.needs_reset());
-        self.close(reset);
+        self.outgoing.close(reset);
         Item::End(status)
-    }
-
-    /// Stops the sending half. A stream that the client had not finished is reset, so that the server need
-    /// not wait for the rest.
-    fn close(&self, reset: Option<u32>) {
-        let mut outgoing = lock(&self.shared);
-        let reset = reset.or((!outgoing.half_closed).then_some(CANCEL));
-        if let (Some(stream), Some(code)) = (&mut outgoing.stream, reset) {
-            stream.reset(code);
-        }
-        outgoing.stream = None;
-        outgoing.replay = None;
-        outgoing.over = true;
-        outgoing.wake_sender();
     }
 }
 
@@ -330,7 +222,7 @@ impl Source for ClientReceive {
 impl Drop for ClientReceive {
     fn drop(&mut self) {
         if !self.done {
-            self.close(Some(CANCEL));
+            self.outgoing.close(Some(CANCEL));
         }
     }
 }

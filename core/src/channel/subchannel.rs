@@ -7,7 +7,7 @@
 //! ```
 //! Name resolution and balancing will hold several of these; a channel has one today.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
@@ -78,6 +78,10 @@ impl Subchannel {
         }
     }
 
+    fn lock_backoff(&self) -> MutexGuard<'_, Backoff> {
+        self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn usable(&self) -> Option<Arc<Connection>> {
         self.current.load_full().filter(|connection| connection.is_usable())
     }
@@ -125,7 +129,7 @@ impl Subchannel {
         });
         if started {
             self.retire();
-            self.spawner.spawn(attempt(Arc::downgrade(self)));
+            self.spawner.spawn(attempt(Attempt(Arc::downgrade(self))));
         }
     }
 
@@ -140,34 +144,48 @@ impl Subchannel {
     }
 }
 
+/// An attempt under way. Dropped without an outcome (its runtime ended, or it panicked) it leaves the
+/// subchannel idle, so that the next call tries again instead of waiting for ever.
+struct Attempt(Weak<Subchannel>);
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if let Some(this) = self.0.upgrade() {
+            this.phase.send_if_modified(|phase| {
+                let unfinished = matches!(phase, Phase::Connecting | Phase::TransientFailure(_));
+                if unfinished {
+                    *phase = Phase::Idle;
+                }
+                unfinished
+            });
+        }
+    }
+}
+
 /// One attempt, on its own task: it outlives the call that asked for it, because others wait for it too.
-async fn attempt(subchannel: Weak<Subchannel>) {
-    let Some(this) = subchannel.upgrade() else { return };
-    let lock =
-        |this: &Subchannel, now| this.backoff.lock().unwrap_or_else(PoisonError::into_inner).start(now);
-    let deadline = lock(&this, Instant::now());
+async fn attempt(subchannel: Attempt) {
+    let Some(this) = subchannel.0.upgrade() else { return };
+    let deadline = this.lock_backoff().start(Instant::now());
     let keepalive = this.keepalive.lock().unwrap_or_else(PoisonError::into_inner).clone();
     match this.connector.connect(deadline, keepalive.as_ref()).await {
         Ok((connection, driver)) => {
-            this.backoff.lock().unwrap_or_else(PoisonError::into_inner).succeeded();
+            this.lock_backoff().succeeded();
             this.current.store(Some(Arc::new(connection)));
             this.phase.send_replace(Phase::Ready);
             drop(this);
             driver.await;
             // Calls that wait to be ready look again; the loss itself is in their own streams.
-            if let Some(this) = subchannel.upgrade() {
+            if let Some(this) = subchannel.0.upgrade() {
                 this.phase.send_modify(|_| {});
             }
         }
         Err(status) => {
             tracing::debug!(%status, "connection attempt failed");
-            let next = this.backoff.lock().unwrap_or_else(PoisonError::into_inner).failed(Instant::now());
+            let next = this.lock_backoff().failed(Instant::now());
             this.phase.send_replace(Phase::TransientFailure(status));
             drop(this);
+            // Then it is dropped, which makes the subchannel idle.
             tokio::time::sleep_until(next).await;
-            if let Some(this) = subchannel.upgrade() {
-                this.phase.send_replace(Phase::Idle);
-            }
         }
     }
 }

@@ -17,6 +17,7 @@ pub(crate) struct Answer {
     pub(crate) status: Status,
     pub(crate) peer: PeerAddr,
     pub(crate) compressed: bool,
+    pub(crate) attempts: u32,
 }
 
 /// A stream that is reset when it is dropped before its end.
@@ -81,7 +82,9 @@ pub(crate) async fn call(prepared: &Prepared, request: Frame) -> Result<Answer, 
                 let compressed = stream.receive.last_compressed();
                 // The wire state machine gives OK only after a message.
                 return match message {
-                    Some(message) => Ok(Answer { message, headers, status, peer, compressed }),
+                    Some(message) => {
+                        Ok(Answer { message, headers, status, peer, compressed, attempts: attempts.count() })
+                    }
                     None => Err(Status::unimplemented("response has no message where one is due")),
                 };
             }

@@ -29,8 +29,8 @@ use super::router::{Route, Router};
 use crate::message::{Frame, Framing};
 use crate::middleware::{BoxFuture, Item, Source};
 use crate::streaming::{Sending, Streaming};
-use crate::timer::{Deadline, Timer};
-use crate::transport::server::{Dispatch, Incoming};
+use crate::timer::{Deadline, Timer, after};
+use crate::transport::server::{Dispatch, Incoming, LiveCall};
 use crate::transport::{Peer, SEND_NOW_BYTES};
 use crate::{Encoding, Metadata, Method, Status, deadline};
 
@@ -51,25 +51,26 @@ impl Dispatch for Dispatcher {
         let accepted = match accept_request(&head, EncodingSet::all(), &limits.metadata) {
             Ok(accepted) => accepted,
             Err(refusal) => {
-                let shared = CallShared::new(respond, live, self.peer.clone(), EncodingSet::none(), framing);
+                let shared = CallShared::new(respond, self.peer.clone(), EncodingSet::none(), framing);
                 match refusal.reset {
                     Some(code) => shared.lock().reset(code),
                     None => shared.lock().refuse(refusal.response),
                 }
-                return ServerTask::done(shared);
+                return ServerTask::done(shared, live);
             }
         };
-        let shared = CallShared::new(respond, live, self.peer.clone(), accepted.accept, framing);
+        let shared = CallShared::new(respond, self.peer.clone(), accepted.accept, framing);
         let path = accepted.method.as_str();
         let Some(route) = self.router.find(path) else {
-            shared.lock().finish(self.router.unknown(path));
-            return ServerTask::done(shared);
+            let _ = shared.lock().finish(self.router.unknown(path));
+            return ServerTask::done(shared, live);
         };
         let Accepted { timeout, encoding, .. } = accepted;
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            shared.lock().finish(Status::deadline_exceeded("the call's deadline had passed when it arrived"));
-            return ServerTask::done(shared);
+            let late = Status::deadline_exceeded("the call's deadline had passed when it arrived");
+            let _ = shared.lock().finish(late);
+            return ServerTask::done(shared, live);
         }
         let kind = if route.kind.one_request() { RequestKind::One } else { RequestKind::Many };
         let mut headers = head.headers;
@@ -81,7 +82,7 @@ impl Dispatch for Dispatcher {
             deadline,
             receive: ServerReceive::new(body, kind, limits.max_recv_bytes, encoding),
         };
-        ServerTask::start(shared, request, limits.stall_timeout)
+        ServerTask::start(shared, live, request, limits.stall_timeout)
     }
 }
 
@@ -104,6 +105,7 @@ impl Request {
 /// The work of one call. Dropping it drops the handler and resets the stream.
 pub(crate) struct ServerTask {
     shared: Arc<CallShared>,
+    _live: LiveCall,
     stage: Stage,
     deadline: Deadline,
     /// How long the client may leave us without room to send.
@@ -122,18 +124,20 @@ enum Stage {
 }
 
 impl ServerTask {
-    fn done(shared: Arc<CallShared>) -> Self {
-        ServerTask::new(shared, Stage::Done, None, None)
+    fn done(shared: Arc<CallShared>, live: LiveCall) -> Self {
+        ServerTask::new(shared, live, Stage::Done, None, None)
     }
 
     fn new(
         shared: Arc<CallShared>,
+        live: LiveCall,
         stage: Stage,
         deadline: Option<Instant>,
         stall_timeout: Option<Duration>,
     ) -> Self {
         ServerTask {
             shared,
+            _live: live,
             stage,
             deadline: Deadline::new(deadline),
             stall_timeout,
@@ -141,7 +145,12 @@ impl ServerTask {
         }
     }
 
-    fn start(shared: Arc<CallShared>, mut request: Request, stall_timeout: Option<Duration>) -> Self {
+    fn start(
+        shared: Arc<CallShared>,
+        live: LiveCall,
+        mut request: Request,
+        stall_timeout: Option<Duration>,
+    ) -> Self {
         let at = request.deadline;
         let stage = match &request.route.run {
             Some(Run::Unary(_)) if !request.route.intercepted => Stage::Receiving(Box::new(request)),
@@ -155,9 +164,13 @@ impl ServerTask {
                     Err(_) => Stage::Stream(Box::pin(async { panicked() })),
                 }
             }
-            _ => Stage::Stream(super::intercept::run(shared.clone(), request)),
+            // Run inside the call, so that whatever panics there fails this call alone.
+            _ => {
+                let shared = shared.clone();
+                Stage::Stream(Box::pin(async move { super::intercept::run(shared, request).await }))
+            }
         };
-        ServerTask::new(shared, stage, at, stall_timeout)
+        ServerTask::new(shared, live, stage, at, stall_timeout)
     }
 
     /// One step of the call; ready when it is over.
@@ -184,7 +197,7 @@ impl ServerTask {
                     let status = std::mem::take(status);
                     match sent {
                         Ok(()) => self.finish(status),
-                        Err(_) => self.stage = Stage::Done,
+                        Err(_) => self.over(true),
                     }
                 }
             }
@@ -211,19 +224,32 @@ impl ServerTask {
             return;
         }
         let mut responder = self.shared.lock();
-        if responder.send_now(frame).is_ok() {
-            responder.finish(status);
-        }
+        let sent = responder.send_now(frame).and_then(|()| responder.finish(status));
         drop(responder);
-        self.stage = Stage::Done;
+        self.over(sent.is_err());
     }
 
     fn finish(&mut self, status: Status) {
+        let sent = self.shared.lock().finish(status);
+        self.over(sent.is_err());
+    }
+
+    /// Drops the handler. Whoever works for the call elsewhere learns of it if the client is `gone`.
+    fn over(&mut self, gone: bool) {
         self.stage = Stage::Done;
-        self.shared.lock().finish(status);
+        if gone {
+            self.shared.cancel();
+        }
+    }
+
+    fn reset(&mut self, code: u32) {
+        self.over(true);
+        self.shared.lock().reset(code);
     }
 }
 
+/// The HTTP/2 code for a call that is over before its answer is.
+const CANCEL: u32 = 0x8;
 /// The HTTP/2 code for a client that lets a stream stall.
 const ENHANCE_YOUR_CALM: u32 = 0xb;
 
@@ -257,21 +283,25 @@ impl Future for ServerTask {
         let stalled = responder.stalled();
         drop(responder);
         if gone {
-            this.stage = Stage::Done;
-            this.shared.cancel();
+            this.over(true);
             return Poll::Ready(());
         }
-        let patience_ends = stalled.zip(this.stall_timeout).map(|(since, timeout)| since + timeout);
+        let patience_ends = stalled.zip(this.stall_timeout).map(|(since, timeout)| after(since, timeout));
         if this.stall.poll(patience_ends, cx).is_ready() {
             tracing::debug!("stall_timeout: the client took nothing for so long; stream reset");
-            this.stage = Stage::Done;
-            this.shared.cancel();
-            this.shared.lock().reset(ENHANCE_YOUR_CALM);
+            this.reset(ENHANCE_YOUR_CALM);
             return Poll::Ready(());
         }
         ready!(this.deadline.poll(cx));
         this.shared.cancel();
-        this.finish(Status::deadline_exceeded("the call's deadline passed while the server worked on it"));
+        if stalled.is_some() {
+            // Trailers would only queue up behind what the client does not take.
+            this.reset(CANCEL);
+        } else {
+            this.finish(Status::deadline_exceeded(
+                "the call's deadline passed while the server worked on it",
+            ));
+        }
         Poll::Ready(())
     }
 }

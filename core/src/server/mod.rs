@@ -64,6 +64,9 @@ pub enum ServeError {
     Tls(#[from] TlsError),
 }
 
+/// The default of [`ServerBuilder::stall_timeout`].
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+
 impl Server {
     /// Starts the settings of a server.
     pub fn builder() -> ServerBuilder {
@@ -77,7 +80,7 @@ impl Server {
                 metadata: Limits::default(),
                 max_recv_bytes: 4 * 1024 * 1024,
                 max_send_bytes: u32::MAX as usize,
-                stall_timeout: Some(Duration::from_secs(60)),
+                stall_timeout: Some(STALL_TIMEOUT),
             },
             lifetime: Lifetime {
                 handshake_timeout: Duration::from_secs(20),
@@ -86,6 +89,7 @@ impl Server {
                 max_age_grace: None,
                 max_idle: None,
                 policing: Policing::server(),
+                stall_timeout: Some(STALL_TIMEOUT),
             },
             max_connections: 10_000,
             spawner: Spawner::Current,
@@ -160,6 +164,7 @@ impl ServerBuilder {
     /// clients that pause longer between messages.
     pub fn stall_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.limits.stall_timeout = timeout;
+        self.lifetime.stall_timeout = timeout;
         self
     }
 

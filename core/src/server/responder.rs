@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::message::{Frame, Framing};
-use crate::transport::server::{LiveCall, Respond};
+use crate::transport::server::Respond;
 use crate::transport::{Peer, SendPart};
 use crate::{Metadata, Status};
 
@@ -22,30 +22,16 @@ pub(crate) struct CallShared {
     pub(crate) peer: Arc<Peer>,
     /// Behind interceptors: the call whose stream it really is.
     outer: Option<Arc<CallShared>>,
-    _live: Option<LiveCall>,
 }
 
 impl CallShared {
-    pub(crate) fn new(
-        respond: Respond,
-        live: LiveCall,
-        peer: Arc<Peer>,
-        accept: EncodingSet,
-        framing: Framing,
-    ) -> Arc<Self> {
-        let responder = Responder {
-            state: State::Head(respond),
-            headers: Metadata::new(),
-            stalled: None,
-            accept,
-            framing,
-        };
+    pub(crate) fn new(respond: Respond, peer: Arc<Peer>, accept: EncodingSet, framing: Framing) -> Arc<Self> {
+        let responder = Responder::new(State::Head(respond), accept, framing);
         Arc::new(CallShared {
             responder: Mutex::new(responder),
             cancelled: OnceLock::new(),
             peer,
             outer: None,
-            _live: Some(live),
         })
     }
 
@@ -53,19 +39,13 @@ impl CallShared {
     /// messages are neither compressed nor framed here.
     pub(crate) fn captured(outer: Arc<CallShared>) -> Arc<Self> {
         let framing = Framing { encoding: Encoding::Identity, ..outer.framing() };
-        let responder = Responder {
-            state: State::Captured { released: false, waker: None },
-            headers: Metadata::new(),
-            stalled: None,
-            accept: EncodingSet::none(),
-            framing,
-        };
+        let captured = State::Captured { released: false, waker: None };
+        let responder = Responder::new(captured, EncodingSet::none(), framing);
         Arc::new(CallShared {
             responder: Mutex::new(responder),
             cancelled: OnceLock::new(),
             peer: outer.peer.clone(),
             outer: Some(outer),
-            _live: None,
         })
     }
 
@@ -79,7 +59,10 @@ impl CallShared {
             Some(outer) => outer.set_encoding(wish),
             None => {
                 let mut responder = self.lock();
-                responder.framing.encoding = responder.accept.choose(wish);
+                // Too late once the head has said otherwise.
+                if !responder.head_sent() {
+                    responder.framing.encoding = responder.accept.choose(wish);
+                }
             }
         }
     }
@@ -117,6 +100,10 @@ pub(crate) struct Responder {
     pub(crate) headers: Metadata,
     /// Since when the client has had no room for what waits to be sent.
     stalled: Option<Instant>,
+    /// The task of the call, which watches for its end.
+    supervisor: Option<Waker>,
+    /// A task that waits for room, if it is another one.
+    sender: Option<Waker>,
     accept: EncodingSet,
     framing: Framing,
 }
@@ -138,6 +125,18 @@ enum State {
 pub(crate) struct Closed;
 
 impl Responder {
+    fn new(state: State, accept: EncodingSet, framing: Framing) -> Self {
+        Responder {
+            state,
+            headers: Metadata::new(),
+            stalled: None,
+            supervisor: None,
+            sender: None,
+            accept,
+            framing,
+        }
+    }
+
     /// Whether the head is out, so that headers set now would be lost.
     pub(crate) fn head_sent(&self) -> bool {
         !matches!(self.state, State::Head(_) | State::Captured { released: false, .. })
@@ -187,13 +186,32 @@ impl Responder {
         let sent = stream.poll_send(cx, frame, false).map_err(|_| Closed);
         if sent.is_ready() {
             self.stalled = None;
-        } else if self.stalled.is_none() || frame.len() < before {
+            return sent;
+        }
+        let stalls_now = self.stalled.is_none();
+        if stalls_now || frame.len() < before {
             self.stalled = Some(Instant::now());
         }
-        sent
+        // h2 keeps one waker for room and for resets. The supervisor owns it, and passes the news on.
+        if let Some(supervisor) = self.supervisor.as_ref().filter(|waker| !waker.will_wake(cx.waker())) {
+            let _ = stream.poll_reset(&mut Context::from_waker(supervisor));
+            if stalls_now {
+                supervisor.wake_by_ref();
+            }
+        }
+        self.sender = Some(cx.waker().clone());
+        Poll::Pending
     }
 
-    pub(crate) fn stalled(&self) -> Option<Instant> {
+    /// Since when the client has had no room for what waits to be sent.
+    pub(crate) fn stalled(&mut self) -> Option<Instant> {
+        if let State::Body(stream) = &self.state
+            && self.stalled.is_some()
+            && stream.has_room()
+        {
+            // Its sender has something else to do: no fault of the client.
+            self.stalled = None;
+        }
         self.stalled
     }
 
@@ -206,30 +224,32 @@ impl Responder {
         }
     }
 
-    /// Ends the call: Trailers-Only if nothing was sent yet, else trailers.
-    pub(crate) fn finish(&mut self, status: Status) {
-        match std::mem::replace(&mut self.state, State::Closed) {
-            State::Head(mut respond) => {
-                // Failing means that the client is gone: there is nobody to tell.
-                let _ = match status.is_ok() {
-                    // OK without a message keeps the handler's headers apart from the trailers.
-                    true => {
-                        let headers = std::mem::take(&mut self.headers);
-                        let head = call::response_head(self.framing.encoding, EncodingSet::all(), headers);
-                        respond
-                            .send(head, false)
-                            .and_then(|mut stream| stream.trailers(call::trailers(&status, Metadata::new())))
-                    }
-                    false => {
-                        let mut headers = std::mem::take(&mut self.headers);
-                        headers.extend(status.metadata().clone());
-                        let status = status.with_metadata(headers);
-                        respond.send(call::trailers_only(status), true).map(drop)
-                    }
-                };
+    /// Ends the call: Trailers-Only if nothing was sent yet, else trailers. An error: the client is gone.
+    pub(crate) fn finish(&mut self, status: Status) -> Result<(), Closed> {
+        self.wake_sender();
+        let sent = match std::mem::replace(&mut self.state, State::Closed) {
+            // OK without a message keeps the handler's headers apart from the trailers.
+            State::Head(mut respond) if status.is_ok() => {
+                let headers = std::mem::take(&mut self.headers);
+                let head = call::response_head(self.framing.encoding, EncodingSet::all(), headers);
+                let trailers = call::trailers(&status, Metadata::new());
+                respond.send(head, false).and_then(|mut stream| stream.trailers(trailers))
             }
-            State::Body(mut stream) => drop(stream.trailers(call::trailers(&status, Metadata::new()))),
-            State::Closed | State::Captured { .. } => {}
+            State::Head(mut respond) => {
+                let mut headers = std::mem::take(&mut self.headers);
+                headers.extend(status.metadata().clone());
+                respond.send(call::trailers_only(status.with_metadata(headers)), true).map(drop)
+            }
+            State::Body(mut stream) => stream.trailers(call::trailers(&status, Metadata::new())),
+            State::Closed | State::Captured { .. } => Ok(()),
+        };
+        sent.map_err(|_| Closed)
+    }
+
+    /// A sender in another task learns at its next poll that the call is over.
+    fn wake_sender(&mut self) {
+        if let Some(sender) = self.sender.take() {
+            sender.wake();
         }
     }
 
@@ -241,6 +261,7 @@ impl Responder {
     }
 
     pub(crate) fn reset(&mut self, code: u32) {
+        self.wake_sender();
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Head(mut respond) => respond.reset(code),
             State::Body(mut stream) => stream.reset(code),
@@ -248,15 +269,29 @@ impl Responder {
         }
     }
 
-    /// Ready when the client gave the call up, or is gone.
+    /// Ready when the client gave the call up, or is gone. For the call's own task alone.
     pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<u32> {
+        if !self.supervisor.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            self.supervisor = Some(cx.waker().clone());
+        }
+        // What woke us may have been room.
+        if let Some(sender) = self.sender.take()
+            && !sender.will_wake(cx.waker())
+        {
+            sender.wake();
+        }
         match &mut self.state {
             State::Head(respond) => respond.poll_reset(cx),
             State::Body(stream) => stream.poll_reset(cx),
-            State::Closed | State::Captured { .. } => Poll::Pending,
+            // Nobody but the client closes a call that still runs.
+            State::Closed => Poll::Ready(CANCEL),
+            State::Captured { .. } => Poll::Pending,
         }
     }
 }
+
+/// The HTTP/2 code of a call that was given up.
+const CANCEL: u32 = 0x8;
 
 impl Frame {
     /// The message without its prefix; only for frames that were not compressed.

@@ -12,6 +12,7 @@ use super::ServeError;
 use super::call::Dispatcher;
 use super::router::Router;
 use crate::engine::Spawner;
+use crate::timer::after;
 use crate::transport::io::{Io, PeerAddr, RawIo};
 use crate::transport::listen::{self, AcceptBackoff, Address, Bound};
 use crate::transport::server::{Lifetime, Shutdown, serve};
@@ -47,7 +48,6 @@ enum Socket {
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
     shutdown: Shutdown,
-    tracker: TaskTracker,
 }
 
 impl ServerHandle {
@@ -56,13 +56,13 @@ impl ServerHandle {
     /// whatever the clients do.
     pub async fn shutdown(&self, grace: Duration) {
         self.shutdown.drain.cancel();
-        self.tracker.close();
-        if timeout(grace, self.tracker.wait()).await.is_err() {
+        self.shutdown.tracker.close();
+        if timeout(grace, self.shutdown.tracker.wait()).await.is_err() {
             tracing::debug!("grace is over: closing the connections that are left");
         }
         self.shutdown.kill.cancel();
         // Tasks see the kill at their next poll; none of them waits for a peer.
-        let _ = timeout(KILL_TIME, self.tracker.wait()).await;
+        let _ = timeout(KILL_TIME, self.shutdown.tracker.wait()).await;
     }
 }
 
@@ -92,7 +92,6 @@ impl BoundServer {
             settings: Arc::new(settings),
             connections: Arc::new(Semaphore::new(permits)),
             shutdown: Shutdown::default(),
-            tracker: TaskTracker::new(),
         };
         Ok(BoundServer { sockets, local_addr, address: text, acceptor, spawner })
     }
@@ -128,7 +127,7 @@ impl BoundServer {
     /// The way to shut it down.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
-        ServerHandle { shutdown: self.acceptor.shutdown.clone(), tracker: self.acceptor.tracker.clone() }
+        ServerHandle { shutdown: self.acceptor.shutdown.clone() }
     }
 
     /// Accepts and serves until [`ServerHandle::shutdown`]. Dropping the future stops accepting; connections
@@ -147,8 +146,8 @@ impl BoundServer {
         let stop = StopOnDrop(acceptor.shutdown.clone());
         accepting.wait().await;
         drop(stop);
-        acceptor.tracker.close();
-        acceptor.tracker.wait().await;
+        acceptor.shutdown.tracker.close();
+        acceptor.shutdown.tracker.wait().await;
     }
 }
 
@@ -166,7 +165,6 @@ struct Acceptor {
     settings: Arc<Settings>,
     connections: Arc<Semaphore>,
     shutdown: Shutdown,
-    tracker: TaskTracker,
 }
 
 impl std::fmt::Debug for Acceptor {
@@ -203,10 +201,11 @@ impl Acceptor {
                 };
                 let mut backoff = AcceptBackoff::new();
                 loop {
-                    let Some(permit) = self.permit().await else { return };
                     match listener.accept().await {
                         Ok((io, _)) => {
                             backoff.on_success();
+                            // One that is above the limit waits here; the rest, in the system's queue.
+                            let Some(permit) = self.permit().await else { return };
                             self.spawn_connection(io, permit);
                         }
                         // Nothing that a connection does may end the loop: out of descriptors is a pause.
@@ -223,7 +222,7 @@ impl Acceptor {
 
     fn spawn_connection(&self, io: RawIo, permit: OwnedSemaphorePermit) {
         let this = self.clone();
-        self.tracker.spawn(async move {
+        self.shutdown.tracker.spawn(async move {
             let _permit = permit;
             let peer = io.peer_addr();
             if let Err(reason) = this.connection(io).await {
@@ -234,7 +233,7 @@ impl Acceptor {
 
     async fn connection(&self, raw: RawIo) -> Result<(), String> {
         let settings = &*self.settings;
-        let deadline = Instant::now() + settings.lifetime.handshake_timeout;
+        let deadline = after(Instant::now(), settings.lifetime.handshake_timeout);
         let io = match &settings.tls {
             None => Io::from(raw),
             Some(tls) => tokio::select! {

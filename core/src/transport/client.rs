@@ -16,7 +16,7 @@ use super::ping::{BdpEstimator, Keepalive, KeepaliveState, Pinger};
 use super::room::Room;
 use super::stream::code_name;
 use super::watch::{Policing, Role, Watched, WireFacts};
-use super::{Http2, Peer, RecvPart, SendPart, StreamFailure};
+use super::{Http2, Peer, RecvPart, SendPart, StreamFailure, connection_window};
 use crate::Status;
 
 type H2 = h2::client::Connection<Watched<Io>, Bytes>;
@@ -161,6 +161,7 @@ impl Connection {
     ) -> Result<(Connection, Driver), Status> {
         let peer = Peer::of(&io);
         let (watched, facts) = Watched::new(io, Role::Client, Some(Policing::client()));
+        facts.set_longest_block(u64::from(settings.h2_header_list_limit()) / 16 * 15);
         let (send, mut h2) = builder(settings)
             .handshake::<_, Bytes>(watched)
             .await
@@ -175,11 +176,12 @@ impl Connection {
         })
         .await?;
         let ping = h2.ping_pong();
+        let limit = h2.max_concurrent_send_streams();
         let shared = Arc::new(Shared {
             facts: facts.clone(),
             peer,
             live: AtomicUsize::new(0),
-            room: Room::new(h2.max_concurrent_send_streams()),
+            room: Room::new(limit),
             closed: AtomicBool::new(false),
             reason: OnceLock::new(),
         });
@@ -193,7 +195,7 @@ impl Connection {
             heart: Heart::new(facts, ping, pinger),
             shared: shared.clone(),
             connection_window: settings.connection_window,
-            settings: 0,
+            limit,
         };
         Ok((Connection { send, shared }, driver))
     }
@@ -234,14 +236,22 @@ impl Connection {
     /// # Errors
     /// The connection takes no more streams: nothing was sent.
     pub(crate) fn open(&self, slot: Slot, request: http::Request<()>, end: bool) -> Result<Opened, Status> {
-        let opened = self.send.clone().send_request(request, end);
-        let (response, send) =
-            opened.map_err(|error| connection_status(&error.into(), &self.shared.facts))?;
+        let opened = self.send.clone().send_request(request, end).map_err(|error| {
+            self.shared.closed.store(true, Ordering::Release);
+            connection_status(&error.into(), &self.shared.facts)
+        });
+        let (response, send) = opened?;
         let send = SendPart::new(send);
+        if send.id() >= LAST_STREAM {
+            self.shared.closed.store(true, Ordering::Release);
+        }
         let tag = StreamTag { id: send.id(), slot };
         Ok(Opened { send, recv: RecvPart::response(response), tag })
     }
 }
+
+/// From this stream id on a connection is given up for a new one: the ids of HTTP/2 end at 2^31.
+const LAST_STREAM: u32 = 0x7fff_0000;
 
 fn builder(settings: &Http2) -> Builder {
     let mut builder = h2::client::Builder::new();
@@ -270,8 +280,8 @@ pub(crate) struct Driver {
     heart: Heart,
     shared: Arc<Shared>,
     connection_window: u32,
-    /// SETTINGS frames that were seen: with each, the limit of streams may have changed.
-    settings: u64,
+    /// The server's limit of concurrent streams, as `Shared::room` has it.
+    limit: usize,
 }
 
 impl Future for Driver {
@@ -289,10 +299,10 @@ impl Future for Driver {
                 this.close(status);
                 return Poll::Ready(());
             }
-            let settings = this.shared.facts.settings_read();
-            if settings != this.settings {
-                this.settings = settings;
-                this.shared.room.set_limit(h2.max_concurrent_send_streams());
+            let limit = h2.max_concurrent_send_streams();
+            if limit != this.limit {
+                this.limit = limit;
+                this.shared.room.set_limit(limit);
             }
             if this.shared.facts.has_go_away() {
                 this.shared.room.close();
@@ -303,7 +313,7 @@ impl Future for Driver {
                 Beat::Window(window) => {
                     // An error means that a SETTINGS frame is still unacknowledged: the next estimate tries again.
                     let _ = h2.set_initial_window_size(window);
-                    h2.set_target_window_size(window.max(this.connection_window));
+                    h2.set_target_window_size(connection_window(window, this.connection_window));
                 }
                 Beat::Dead => {
                     this.close(Status::unavailable(

@@ -64,7 +64,7 @@ pub(crate) struct Http2 {
     pub(crate) stream_window: u32,
     /// Upper bound of the grown stream window.
     pub(crate) max_stream_window: u32,
-    /// What all streams of a connection together may have under way.
+    /// What all streams of a connection together may have under way, at least: see [`connection_window`].
     pub(crate) connection_window: u32,
     /// Largest metadata accepted, in bytes as HTTP/2 counts them (name + value + 32 each).
     pub(crate) max_metadata_bytes: u32,
@@ -85,6 +85,12 @@ impl Default for Http2 {
             max_concurrent_streams: 256,
         }
     }
+}
+
+/// The connection's window for a stream window: several times as much, so that one stream whose reader pauses
+/// does not stop the others.
+pub(crate) fn connection_window(stream_window: u32, at_least: u32) -> u32 {
+    stream_window.saturating_mul(4).max(at_least)
 }
 
 impl Http2 {

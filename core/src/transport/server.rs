@@ -12,17 +12,21 @@ use h2::Reason;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::task::TaskTracker;
 
 use super::heart::{Beat, Heart};
 use super::io::Io;
 use super::ping::{BdpEstimator, Keepalive, KeepaliveState, Pinger};
 use super::stream::SendClosed;
 use super::watch::{Policing, Role, Watched, WireFacts};
-use super::{Http2, RecvPart, SendPart};
-use crate::timer::Timer;
+use super::{Http2, RecvPart, SendPart, connection_window};
+use crate::timer::{Timer, after};
 
 /// How long a client may take to acknowledge that the server goes away before it is left behind.
 const GO_AWAY_ACK: Duration = Duration::from_secs(5);
+
+/// How often a client that was told to go, and has not confirmed it, is looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A request whose headers arrived.
 pub(crate) struct Incoming {
@@ -80,6 +84,8 @@ pub(crate) struct Lifetime {
     pub(crate) max_age_grace: Option<Duration>,
     pub(crate) max_idle: Option<Duration>,
     pub(crate) policing: Policing,
+    /// How long finished answers may wait for a client to take them.
+    pub(crate) stall_timeout: Option<Duration>,
 }
 
 /// Ends a server: `accept` stops new connections, `drain` also lets those that exist finish their calls,
@@ -89,6 +95,8 @@ pub(crate) struct Shutdown {
     pub(crate) accept: CancellationToken,
     pub(crate) drain: CancellationToken,
     pub(crate) kill: CancellationToken,
+    /// Counts connections and calls, so that a shutdown knows when all are gone.
+    pub(crate) tracker: TaskTracker,
 }
 
 /// Serves `io` until it ends. `deadline` bounds TLS, preface and the client's SETTINGS together.
@@ -114,7 +122,7 @@ pub(crate) async fn serve<D: Dispatch>(
         lifetime.keepalive.clone().map(|config| KeepaliveState::server(config, now)),
         Some(BdpEstimator::new(http2.stream_window, http2.max_stream_window)),
     );
-    let age = lifetime.max_age.map(|age| now + with_jitter(age));
+    let age = lifetime.max_age.map(|age| after(now, with_jitter(age)));
     Driver {
         h2,
         heart: Heart::new(facts.clone(), ping, pinger),
@@ -137,8 +145,11 @@ pub(crate) async fn serve<D: Dispatch>(
             go_away_ack: None,
             hard_end: None,
             grace_to_come: None,
+            stall: lifetime.stall_timeout,
+            written: (0, now),
         },
         timer: Timer::default(),
+        tracker: shutdown.tracker.clone(),
     }
     .await
 }
@@ -164,6 +175,8 @@ fn builder(settings: &Http2) -> h2::server::Builder {
 fn with_jitter(age: Duration) -> Duration {
     use std::hash::{BuildHasher, RandomState};
     let random = RandomState::new().hash_one(0_u8) % 1000;
+    // Whatever is longer than a century is not worth a jitter, and could not be multiplied.
+    let age = age.min(Duration::from_secs(100 * 365 * 24 * 3600));
     age.mul_f64(0.9 + 0.2 * (random as f64 / 1000.0))
 }
 
@@ -178,6 +191,10 @@ struct Limits {
     hard_end: Option<Instant>,
     /// The grace that starts when the client can know of the end: with the second GOAWAY.
     grace_to_come: Option<Duration>,
+    stall: Option<Duration>,
+    /// Frames written when we last looked whether a client without calls still takes its answers, and since
+    /// when none was written.
+    written: (u64, Instant),
 }
 
 struct Driver<D> {
@@ -193,6 +210,7 @@ struct Driver<D> {
     kill: Pin<Box<WaitForCancellationFutureOwned>>,
     limits: Limits,
     timer: Timer,
+    tracker: TaskTracker,
 }
 
 impl<D: Dispatch> Future for Driver<D> {
@@ -222,7 +240,7 @@ impl<D: Dispatch> Future for Driver<D> {
                 Beat::Window(window) => {
                     // An error means that a SETTINGS frame is still unacknowledged: the next estimate tries again.
                     let _ = this.h2.set_initial_window_size(window);
-                    this.h2.set_target_window_size(window.max(this.connection_window));
+                    this.h2.set_target_window_size(connection_window(window, this.connection_window));
                     continue;
                 }
                 Beat::Dead => {
@@ -274,7 +292,7 @@ impl<D: Dispatch> Driver<D> {
             if self.eager && Pin::new(&mut call).poll(cx).is_ready() {
                 continue;
             }
-            tokio::spawn(call);
+            self.tracker.spawn(call);
         }
         any
     }
@@ -304,28 +322,33 @@ impl<D: Dispatch> Driver<D> {
             return Check::End(Err("max_connection_age_grace is over".to_owned()));
         }
         if limits.grace_to_come.is_some() && (self.facts.go_aways_written() > 1 || due(limits.go_away_ack)) {
-            limits.hard_end = limits.grace_to_come.take().map(|grace| now + grace);
+            limits.hard_end = limits.grace_to_come.take().map(|grace| after(now, grace));
+        }
+        let written = self.facts.written_frames();
+        let unflushed = live == 0 && self.h2.has_streams();
+        if !unflushed || written != limits.written.0 {
+            limits.written = (written, now);
         }
         if due(limits.go_away_ack) {
-            // The client never confirmed. Whoever still has calls may finish them; an idle one is left.
-            if live == 0 {
+            // The client never confirmed, or takes its time. Whoever has calls may finish them, and whoever
+            // takes the rest of an answer may have it; others are left.
+            if live == 0 && (!unflushed || now >= limits.written.1 + LOOK_AGAIN) {
                 return Check::End(Ok(()));
             }
-            limits.go_away_ack = Some(now + Duration::from_secs(1));
+            limits.go_away_ack = Some(now + LOOK_AGAIN);
         }
-        let idle_end = limits.idle.filter(|_| self.drain.is_some()).map(|idle| limits.idle_since + idle);
-        if due(limits.age) || (live == 0 && due(idle_end)) {
+        let stall_end = limits.stall.filter(|_| unflushed).map(|stall| after(limits.written.1, stall));
+        if due(stall_end) {
+            return Check::End(Err("stall_timeout: the client does not take its answers".to_owned()));
+        }
+        let idle_end =
+            limits.idle.filter(|_| self.drain.is_some()).map(|idle| after(limits.idle_since, idle));
+        if due(limits.age) || due(idle_end) {
             limits.grace_to_come = limits.grace;
             self.go_away();
             return Check::Again;
         }
-        let next = [
-            limits.handshake,
-            limits.hard_end,
-            limits.go_away_ack,
-            limits.age,
-            idle_end.filter(|_| live == 0),
-        ];
+        let next = [limits.handshake, limits.hard_end, limits.go_away_ack, limits.age, idle_end, stall_end];
         match self.timer.poll(next.into_iter().flatten().min(), cx) {
             Poll::Ready(()) => Check::Again,
             Poll::Pending => Check::Wait,

@@ -61,6 +61,9 @@ pub(crate) fn code_name(code: u32) -> String {
     format!("{} ({code:#x})", spanwire_wire::reset::describe(code).0)
 }
 
+/// What one stream asks for at a time, in bytes.
+const MOST_RESERVED: usize = 64 * 1024;
+
 /// The sending half.
 #[derive(Debug)]
 pub(crate) struct SendPart(h2::SendStream<Bytes>);
@@ -104,7 +107,8 @@ impl SendPart {
                     None => return Poll::Ready(Ok(())),
                 }
             }
-            self.0.reserve_capacity(frame.len());
+            // More would be taken from the windows of other streams, and could not be buffered anyway.
+            self.0.reserve_capacity(frame.len().min(MOST_RESERVED));
             let mut capacity = self.0.capacity();
             if capacity == 0 {
                 capacity = match ready!(self.0.poll_capacity(cx)) {
@@ -118,6 +122,11 @@ impl SendPart {
                 self.0.send_data(part, last).map_err(|_| SendClosed)?;
             }
         }
+    }
+
+    /// Whether some bytes could be sent now.
+    pub(crate) fn has_room(&self) -> bool {
+        self.0.capacity() > 0
     }
 
     /// Closes our half with an empty DATA frame.

@@ -246,10 +246,6 @@ struct Inspector {
     role: Role,
 }
 
-/// A header block longer than this on the wire decodes to more than h2 takes, which for trailers it cuts without a
-/// word: the stream is remembered. (h2's limit is on the decoded size, which is never much below the encoded one.)
-const CUT_BLOCK_BYTES: u64 = 60 * 1024;
-
 impl Inspector {
     fn exceeded(&self) -> Option<Limit> {
         self.police.as_ref().and_then(Police::exceeded)
@@ -313,7 +309,7 @@ impl FrameSink for Read<'_> {
             kind::SETTINGS if !head.is_ack() => facts.settings_read.add(1),
             kind::CONTINUATION => {
                 *block_bytes += u64::from(head.length);
-                if *block_bytes > CUT_BLOCK_BYTES {
+                if *block_bytes > facts.longest_block() {
                     facts.add_cut_block(head.stream);
                 }
             }

@@ -44,6 +44,7 @@ pub(crate) struct WireFacts {
     max_written_stream: AtomicU32,
     max_read_stream: AtomicU32,
     last_data_stream: AtomicU32,
+    longest_block: AtomicU64,
     has_cut_block: AtomicBool,
     cut_blocks: Mutex<Vec<u32>>,
     live_calls: AtomicU32,
@@ -70,6 +71,7 @@ impl Default for WireFacts {
             max_written_stream: AtomicU32::new(0),
             max_read_stream: AtomicU32::new(0),
             last_data_stream: AtomicU32::new(0),
+            longest_block: AtomicU64::new(u64::MAX),
             has_cut_block: AtomicBool::new(false),
             cut_blocks: Mutex::new(Vec::new()),
             // Whoever never says how many calls there are is not punished for pings without calls.
@@ -139,6 +141,16 @@ impl WireFacts {
     pub(crate) fn was_cut(&self, stream: u32) -> bool {
         self.has_cut_block.load(Ordering::Relaxed)
             && self.cut_blocks.lock().unwrap_or_else(PoisonError::into_inner).contains(&stream)
+    }
+
+    /// Sets how long a header block may be on the wire, in bytes, before the layer above cuts it without a word, as h2
+    /// does with trailers. (h2's limit is on the decoded size, which is never much below the encoded one.)
+    pub(crate) fn set_longest_block(&self, bytes: u64) {
+        self.longest_block.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn longest_block(&self) -> u64 {
+        self.longest_block.load(Ordering::Relaxed)
     }
 
     pub(super) fn add_cut_block(&self, stream: u32) {

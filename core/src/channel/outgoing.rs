@@ -1,0 +1,236 @@
+//! What a stream has sent: shared by its two halves, because the receiving one starts the call again.
+//!
+//! ```text
+//! stream ─ refused, lost ─► none ─ restart ─► stream          (as long as everything sent is remembered)
+//! any ─ give_up ─► given up (the stream is reset; the call ends with the cause)
+//! any ─ the answer ends ─► over
+//! ```
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::call::CANCEL;
+use crate::Status;
+use crate::message::Frame;
+use crate::transport::SendPart;
+
+/// What a stream may keep of its requests, in bytes, to be able to send them again on another connection.
+pub(crate) const REPLAY_BYTES: usize = 256 * 1024;
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    stream: Option<SendPart>,
+    /// What was sent so far, while the call could still be started again.
+    replay: Option<VecDeque<Frame>>,
+    replay_bytes: usize,
+    half_closed: bool,
+    over: bool,
+    /// Why the sending half gave the call up.
+    cause: Option<Status>,
+    /// How often the call was started again; each start has sent what was in line by then.
+    restarts: u32,
+    sender: Option<Waker>,
+    receiver: Option<Waker>,
+}
+
+/// The call takes no more messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Over;
+
+/// A message in line.
+#[derive(Debug)]
+pub(crate) struct Unsent {
+    frame: Frame,
+    restarts: u32,
+}
+
+impl Outgoing {
+    pub(crate) fn new(stream: SendPart) -> Self {
+        Outgoing(Arc::new(Mutex::new(State {
+            stream: Some(stream),
+            replay: Some(VecDeque::new()),
+            replay_bytes: 0,
+            half_closed: false,
+            over: false,
+            cause: None,
+            restarts: 0,
+            sender: None,
+            receiver: None,
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a message in line; `last` if no more follow.
+    pub(crate) fn put(&self, frame: Frame, last: bool) -> Result<Unsent, Status> {
+        let mut state = self.lock();
+        if state.half_closed {
+            return Err(Status::failed_precondition("send after half_close"));
+        }
+        state.half_closed = last;
+        state.remember(&frame);
+        Ok(Unsent { frame, restarts: state.restarts })
+    }
+
+    /// Ready when the message is with the connection, or will be sent when the call starts again.
+    pub(crate) fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        unsent: &mut Unsent,
+        last: bool,
+    ) -> Poll<Result<(), Over>> {
+        let mut state = self.lock();
+        if state.over || state.cause.is_some() {
+            return Poll::Ready(Err(Over));
+        }
+        if state.restarts != unsent.restarts {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(stream) = &mut state.stream {
+            match stream.poll_send(cx, &mut unsent.frame, last) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(_)) if state.replay.is_none() => return Poll::Ready(Err(Over)),
+                // The receiving half learns why, and either starts again or ends.
+                Poll::Ready(Err(_)) => state.stream = None,
+                Poll::Pending => {}
+            }
+        }
+        if state.stream.is_none() && state.replay_bytes <= REPLAY_BYTES {
+            return Poll::Ready(Ok(()));
+        }
+        state.sender = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Says that no more messages follow, behind what is in line. Further calls do nothing.
+    pub(crate) fn half_close(&self, unsent: Option<Unsent>) {
+        let mut state = self.lock();
+        if std::mem::replace(&mut state.half_closed, true) {
+            return;
+        }
+        let restarts = state.restarts;
+        if let Some(stream) = &mut state.stream {
+            // An error means that the call is over: the receiving half says how.
+            let _ = match unsent.filter(|unsent| unsent.restarts == restarts) {
+                Some(rest) => stream.send_now(rest.frame, true),
+                None => stream.end(),
+            };
+        }
+    }
+
+    /// Ends the call in the middle of sending: the server must not take what it has for complete.
+    pub(crate) fn give_up(&self, cause: Status) {
+        let mut state = self.lock();
+        if state.over {
+            return;
+        }
+        state.cause.get_or_insert(cause);
+        state.half_closed = true;
+        state.replay = None;
+        if let Some(stream) = &mut state.stream {
+            stream.reset(CANCEL);
+        }
+        let wakers = [state.sender.take(), state.receiver.take()];
+        drop(state);
+        wake(wakers);
+    }
+
+    /// Whether the client said that no more messages follow.
+    pub(crate) fn is_half_closed(&self) -> bool {
+        self.lock().half_closed
+    }
+
+    /// Why the sending half gave up, if it did.
+    pub(crate) fn take_cause(&self) -> Option<Status> {
+        self.lock().cause.clone()
+    }
+
+    /// Like [`Outgoing::take_cause`], and wakes the task if it happens later.
+    pub(crate) fn watch_cause(&self, cx: &mut Context<'_>) -> Option<Status> {
+        let mut state = self.lock();
+        state.receiver = Some(cx.waker().clone());
+        state.cause.clone()
+    }
+
+    /// The server took the call: from here on it runs once.
+    pub(crate) fn commit(&self) {
+        self.lock().replay = None;
+    }
+
+    /// The stream is gone. Whether the call can be started again.
+    pub(crate) fn detach(&self) -> bool {
+        let mut state = self.lock();
+        state.stream = None;
+        state.replay.is_some()
+    }
+
+    /// Continues on `stream`, with everything that was sent before.
+    pub(crate) fn restart(&self, mut stream: SendPart) {
+        let mut state = self.lock();
+        if state.cause.is_some() {
+            // Given up meanwhile: an end of the request here would look like a whole one.
+            return stream.reset(CANCEL);
+        }
+        let replay = state.replay.clone().unwrap_or_default();
+        let count = replay.len();
+        for (index, frame) in replay.into_iter().enumerate() {
+            // An error shows in the new stream's answer.
+            let _ = stream.send_now(frame, state.half_closed && index + 1 == count);
+        }
+        if state.half_closed && count == 0 {
+            let _ = stream.end();
+        }
+        if state.replay_bytes > REPLAY_BYTES {
+            state.replay = None;
+        }
+        state.stream = Some(stream);
+        state.restarts += 1;
+        let sender = state.sender.take();
+        drop(state);
+        wake([sender]);
+    }
+
+    /// The call has ended. A request that is not half-closed is reset, so that the server need not wait for
+    /// its rest.
+    pub(crate) fn close(&self, reset: Option<u32>) {
+        let mut state = self.lock();
+        let reset = reset.or((!state.half_closed).then_some(CANCEL));
+        if let (Some(stream), Some(code)) = (&mut state.stream, reset) {
+            stream.reset(code);
+        }
+        state.stream = None;
+        state.replay = None;
+        state.over = true;
+        let sender = state.sender.take();
+        drop(state);
+        wake([sender]);
+    }
+}
+
+impl State {
+    /// Keeps a sent message for a second start, as long as they are few. Without a stream it is kept anyway:
+    /// nothing else has it.
+    fn remember(&mut self, frame: &Frame) {
+        let Some(replay) = &mut self.replay else { return };
+        self.replay_bytes += frame.len();
+        if self.replay_bytes > REPLAY_BYTES && self.stream.is_some() {
+            self.replay = None;
+        } else {
+            replay.push_back(frame.clone());
+        }
+    }
+}
+
+/// Wakers run outside the lock: they may poll at once.
+fn wake<const N: usize>(wakers: [Option<Waker>; N]) {
+    for waker in wakers.into_iter().flatten() {
+        waker.wake();
+    }
+}
