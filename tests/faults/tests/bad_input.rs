@@ -75,7 +75,7 @@ async fn client_reports_a_server_that_speaks_something_else_as_unavailable() {
         b"\x15\x03\x01\x00\x02\x02\x46 a TLS alert on a plain connection",
     ] {
         let server = RawServer::bind().await;
-        let channel = Channel::new(&server.target()).unwrap();
+        let channel = common::build(Channel::builder(&server.target()));
         let play = async {
             let mut connection = server.accept_bare().await;
             connection.send_bytes(answer).await;
@@ -104,7 +104,7 @@ async fn a_tls_channel_to_a_plain_server_is_unavailable_and_says_why() {
 async fn a_plain_channel_to_a_tls_server_is_unavailable_and_says_why() {
     let identity = Identity::new(&["localhost"]);
     let server = identity.serve().await;
-    let channel = Channel::new(&server.target()).unwrap();
+    let channel = common::build(Channel::builder(&server.target()));
     let status = channel.unary::<Raw, Raw>(&ECHO, raw("")).timeout(LONG).await.unwrap_err();
     assert_status(&status, Code::Unavailable, "TLS");
     identity.assert_serves(&server).await;

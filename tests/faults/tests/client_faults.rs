@@ -58,11 +58,11 @@ async fn play(faults: Vec<Fault>) {
     let mut wrong = Vec::new();
     for fault in faults {
         let server = RawServer::bind().await;
-        let channel = Channel::builder(&server.target())
-            .backoff(Duration::from_millis(10), Duration::from_millis(50))
-            .connect_timeout(Duration::from_millis(500))
-            .build()
-            .unwrap();
+        let channel = common::build(
+            Channel::builder(&server.target())
+                .backoff(Duration::from_millis(10), Duration::from_millis(50))
+                .connect_timeout(Duration::from_millis(500)),
+        );
         // The first connection plays the fault and behaves from then on; so do all others.
         let serve = async {
             let mut behaving = futures_util::stream::FuturesUnordered::new();
@@ -455,7 +455,7 @@ async fn header_floods() {
 #[tokio::test]
 async fn early_trailers_while_sending_are_the_calls_status() {
     let server = RawServer::bind().await;
-    let channel = Channel::new(&server.target()).unwrap();
+    let channel = common::build(Channel::builder(&server.target()));
     for duplex in [false, true] {
         let play = async {
             let mut connection = server.accept().await;
@@ -495,7 +495,7 @@ async fn early_trailers_while_sending_are_the_calls_status() {
 async fn silent(name: &str, script: Script) {
     let clock = FrozenClock::new();
     let server = RawServer::bind().await;
-    let channel = Channel::new(&server.target()).unwrap();
+    let channel = common::build(Channel::builder(&server.target()));
     let deadline = Duration::from_secs(3);
     let play = async {
         let mut connection = server.accept_bare().await;
@@ -577,7 +577,7 @@ async fn without_a_deadline_keepalive_ends_a_call_to_a_server_that_vanished() {
     let clock = FrozenClock::new();
     let server = RawServer::bind().await;
     let keepalive = Keepalive { timeout: Duration::from_secs(5), ..Keepalive::new(Duration::from_secs(10)) };
-    let channel = Channel::builder(&server.target()).keepalive(keepalive).build().unwrap();
+    let channel = common::build(Channel::builder(&server.target()).keepalive(keepalive));
     let play = async {
         let mut connection = server.accept().await;
         connection.whole_request().await;

@@ -333,7 +333,7 @@ async fn a_server_that_always_goes_away_does_not_make_the_client_loop() {
 // ---- keepalive ----
 
 fn with_keepalive(server: &RawServer, keepalive: Keepalive) -> Channel {
-    Channel::builder(&server.target()).keepalive(keepalive).build().unwrap()
+    common::build(Channel::builder(&server.target()).keepalive(keepalive))
 }
 
 fn keepalive(interval: u64, timeout: u64) -> Keepalive {

@@ -469,7 +469,7 @@ async fn ten_thousand_small_messages_with_a_pause_of_the_reader_pass() {
 #[tokio::test]
 async fn ten_thousand_small_messages_pass_between_our_own_client_and_server() {
     let server = TestServer::start().await;
-    let channel = Channel::new(&server.target()).unwrap();
+    let channel = common::build(Channel::builder(&server.target()));
     let count = Method::new("/test.Probe/Count", Kind::ServerStreaming);
     let mut stream = channel.server_streaming::<Raw, Raw>(&count, raw("10000")).timeout(LONG).await.unwrap();
     for n in 0..10_000 {
@@ -499,7 +499,7 @@ async fn ten_thousand_small_messages_pass_between_our_own_client_and_server() {
 #[tokio::test]
 async fn thousands_of_calls_that_end_by_deadline_leave_the_connection_alone() {
     let server = TestServer::start().await;
-    let channel = Channel::new(&server.target()).unwrap();
+    let channel = common::build(Channel::builder(&server.target()));
     let echo = Method::new(ECHO, Kind::Unary);
     let peer = async || {
         let response = channel.unary::<Raw, Raw>(&echo, raw("")).timeout(LONG).response().await.unwrap();

@@ -549,7 +549,7 @@ async fn a_message_of_20_kb_in_frames_of_one_byte_passes_both_ways() {
 #[tokio::test]
 async fn large_messages_pass_every_kind_of_call() {
     let server = TestServer::start().await;
-    let channel = spanwire::Channel::new(&server.target()).unwrap();
+    let channel = common::build(spanwire::Channel::builder(&server.target()));
     let large = raw(vec![42; 3_000_000]);
     let echo = spanwire::Method::new(ECHO, spanwire::Kind::Unary);
     assert_eq!(channel.unary::<Raw, Raw>(&echo, large.clone()).timeout(LONG).await.unwrap(), large);

@@ -8,7 +8,8 @@ mod probe;
 pub use clock::FrozenClock;
 pub use probe::{Seen, TestServer};
 
-use spanwire::{Channel, Code, Kind, Method, Raw, Response, Status};
+use spanwire::middleware::{Call, Next, Reply};
+use spanwire::{Channel, ChannelBuilder, Code, Kind, Method, Raw, Response, Status};
 use spanwire_faults::{RawConnection, RawServer};
 use std::time::Duration;
 
@@ -26,7 +27,24 @@ pub const LONG: Duration = Duration::from_secs(10);
 
 /// A channel with default options.
 pub fn channel(server: &RawServer) -> Channel {
-    Channel::new(&server.target()).unwrap()
+    build(Channel::builder(&server.target()))
+}
+
+/// The channel of a builder.
+pub fn build(builder: ChannelBuilder) -> Channel {
+    let builder = if behind_interceptors() { builder.interceptor(pass) } else { builder };
+    builder.build().unwrap()
+}
+
+/// Whether all channels and servers of the tests have an interceptor, which takes calls another way through the
+/// engine: `SPANWIRE_FAULTS_INTERCEPTED=1`.
+pub fn behind_interceptors() -> bool {
+    std::env::var_os("SPANWIRE_FAULTS_INTERCEPTED").is_some()
+}
+
+/// An interceptor that changes nothing.
+pub async fn pass(call: Call, next: Next) -> Result<Reply, Status> {
+    next.run(call).await
 }
 
 /// A message of plain bytes.

@@ -47,7 +47,11 @@ impl TestServer {
             go: Notify::new(),
             peers: Mutex::default(),
         });
-        let builder = change(Server::builder().service(ProbeService(probe.clone())));
+        let mut builder = Server::builder().service(ProbeService(probe.clone()));
+        if super::behind_interceptors() {
+            builder = builder.interceptor(super::pass);
+        }
+        let builder = change(builder);
         let bound = builder.bind("127.0.0.1:0").await.unwrap();
         let address = match bound.local_addr() {
             spanwire::PeerAddr::Tcp(address) => *address,
