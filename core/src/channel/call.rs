@@ -20,7 +20,7 @@ use crate::{Metadata, Method, Sent, Status};
 /// The HTTP/2 code of a call that its owner gave up.
 pub(crate) const CANCEL: u32 = 0x8;
 /// The HTTP/2 code of a stream that the server never looked at.
-const REFUSED_STREAM: u32 = 0x7;
+pub(crate) const REFUSED_STREAM: u32 = 0x7;
 /// How often a call looks for another connection when the ones it is given close under its hands. Each
 /// round needs a new connection, which backoff spaces; the bound only guards against a fault of ours.
 const MAX_OPENS: u32 = 16;

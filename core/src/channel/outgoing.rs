@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use super::call::CANCEL;
+use super::call::{CANCEL, REFUSED_STREAM};
 use crate::Status;
 use crate::message::Frame;
 use crate::transport::SendPart;
@@ -29,6 +29,8 @@ struct State {
     replay: Option<VecDeque<Frame>>,
     replay_bytes: usize,
     half_closed: bool,
+    /// The receiving half is starting the call again.
+    restarting: bool,
     over: bool,
     /// Why the sending half gave the call up.
     cause: Option<Status>,
@@ -56,6 +58,7 @@ impl Outgoing {
             replay: Some(VecDeque::new()),
             replay_bytes: 0,
             half_closed: false,
+            restarting: false,
             over: false,
             cause: None,
             restarts: 0,
@@ -86,7 +89,8 @@ impl Outgoing {
         unsent: &mut Unsent,
         last: bool,
     ) -> Poll<Result<(), Over>> {
-        let mut state = self.lock();
+        let mut guard = self.lock();
+        let state = &mut *guard;
         if state.over || state.cause.is_some() {
             return Poll::Ready(Err(Over));
         }
@@ -97,13 +101,27 @@ impl Outgoing {
             match stream.poll_send(cx, &mut unsent.frame, last) {
                 Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
                 Poll::Ready(Err(_)) if state.replay.is_none() => return Poll::Ready(Err(Over)),
+                // The server has ended it, and not because it would not look at it.
+                Poll::Ready(Err(_))
+                    if stream.reset_by_peer(cx).is_some_and(|code| code != REFUSED_STREAM) =>
+                {
+                    state.replay = None;
+                    return Poll::Ready(Err(Over));
+                }
                 // The receiving half learns why, and either starts again or ends.
                 Poll::Ready(Err(_)) => state.stream = None,
                 Poll::Pending => {}
             }
         }
-        if state.stream.is_none() && state.replay_bytes <= REPLAY_BYTES {
-            return Poll::Ready(Ok(()));
+        if state.stream.is_none() {
+            if state.replay_bytes <= REPLAY_BYTES {
+                return Poll::Ready(Ok(()));
+            }
+            if !state.restarting {
+                // Nobody is at it, and more cannot be kept: a sender must not wait for a reader that may wait for it.
+                state.replay = None;
+                return Poll::Ready(Err(Over));
+            }
         }
         state.sender = Some(cx.waker().clone());
         Poll::Pending
@@ -168,7 +186,8 @@ impl Outgoing {
     pub(crate) fn detach(&self) -> bool {
         let mut state = self.lock();
         state.stream = None;
-        state.replay.is_some()
+        state.restarting = state.replay.is_some();
+        state.restarting
     }
 
     /// Continues on `stream`, with everything that was sent before.
@@ -191,6 +210,7 @@ impl Outgoing {
             state.replay = None;
         }
         state.stream = Some(stream);
+        state.restarting = false;
         state.restarts += 1;
         let sender = state.sender.take();
         drop(state);

@@ -142,6 +142,14 @@ impl SendPart {
         self.0.send_reset(Reason::from(code));
     }
 
+    /// The HTTP/2 code with which the peer has reset the stream, if it has.
+    pub(crate) fn reset_by_peer(&mut self, cx: &mut Context<'_>) -> Option<u32> {
+        match self.0.poll_reset(cx) {
+            Poll::Ready(Ok(code)) => Some(code.into()),
+            Poll::Ready(Err(_)) | Poll::Pending => None,
+        }
+    }
+
     /// Ready when the peer reset the stream or the connection is gone; then with the HTTP/2 code (CANCEL for
     /// a lost connection).
     pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<u32> {
