@@ -26,7 +26,7 @@ pub struct Deframer {
 impl Deframer {
     /// Takes bytes in.
     pub fn push(&mut self, bytes: Bytes) {
-        // The usual case of whole messages costs no copy: `BytesMut::from` takes over what nobody shares.
+        // Takes over what nobody shares, which spares a copy, and copies the rest.
         if self.buffer.is_empty() {
             self.buffer = BytesMut::from(bytes);
         } else {
@@ -35,7 +35,7 @@ impl Deframer {
     }
 
     /// The next message without its prefix, once all of it is there.
-    pub fn next(&mut self) -> Option<Bytes> {
+    pub fn next_message(&mut self) -> Option<Bytes> {
         let len = u32::from_be_bytes(self.buffer.get(1..HEADER_LEN)?.try_into().ok()?) as usize;
         if self.buffer.len() < HEADER_LEN + len {
             return None;

@@ -1,5 +1,7 @@
 //! The programs themselves: every mode does its work and prints what the runner reads.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;

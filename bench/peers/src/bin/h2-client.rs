@@ -83,7 +83,7 @@ impl Replies {
 
     async fn next(&mut self) -> Result<Option<Block>, Error> {
         loop {
-            if let Some(message) = self.deframer.next() {
+            if let Some(message) = self.deframer.next_message() {
                 return Ok(Some(Block::decode(message)?));
             }
             match next_data(&mut self.body).await? {

@@ -81,7 +81,7 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) 
             let mut deframer = Deframer::default();
             while let Some(data) = next_data(&mut body).await? {
                 deframer.push(data);
-                while let Some(message) = deframer.next() {
+                while let Some(message) = deframer.next_message() {
                     counted.count += 1;
                     counted.size_bytes += Block::decode(message)?.body.len() as u64;
                 }
