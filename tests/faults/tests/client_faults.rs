@@ -112,6 +112,10 @@ async fn play(faults: Vec<Fault>) {
             outcome = calls => outcome,
             () = serve => unreachable!("the server goes on"),
         };
+        drop(channel);
+        if let Err(tasks) = common::tasks_end(0).await {
+            wrong.push(format!("{}: {tasks} tasks are left", fault.name));
+        }
         let status = first.err().unwrap_or_else(Status::ok);
         if status.code() != fault.code || !status.message().contains(fault.says) {
             wrong.push(format!("{}: {} {:?} is due, got {status}", fault.name, fault.code, fault.says));

@@ -1081,3 +1081,32 @@ async fn a_channel_shares_one_connection_and_closes_it_when_dropped() {
     drop((channel, clone));
     connection.wait_closed().await;
 }
+
+// Hazards §4
+#[tokio::test]
+async fn clients_that_vanish_leave_no_task_behind() {
+    let mut server = TestServer::start().await;
+    // A first connection, so that everything that is made once is made.
+    let mut client = RawClient::connect(server.address()).await;
+    assert_eq!(client.unary(ECHO, b"hi").await.grpc_status(), Some("0"));
+    drop(client);
+    common::tasks_end(2).await.expect("the server itself is two tasks");
+    let mut clients = Vec::new();
+    for n in 0..20 {
+        let mut client = RawClient::connect(server.address()).await;
+        let method = ["Never", "Flood", "Upload", "Stalled", "Chat"][n % 5];
+        let stream = client.call(&format!("/test.Probe/{method}")).await;
+        match method {
+            "Never" | "Flood" => client.last_message(stream, b"10000").await,
+            _ => client.grpc_message(stream, b"10000").await,
+        }
+        server.started(method).await;
+        clients.push(client);
+        clients.push(RawClient::connect_bare(server.address()).await);
+    }
+    drop(clients);
+    for _ in 0..20 {
+        assert!(matches!(server.ended().await, Seen::Cancelled(_)));
+    }
+    common::tasks_end(2).await.expect("nothing of the clients is left");
+}

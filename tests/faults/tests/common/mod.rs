@@ -104,6 +104,19 @@ pub async fn stream_against(answer: impl AsyncFnOnce(&mut RawConnection, u32)) -
     outcome
 }
 
+/// Waits until no more than `expected` tasks live in this test's runtime; their number if that does not happen.
+pub async fn tasks_end(expected: usize) -> Result<(), usize> {
+    let metrics = tokio::runtime::Handle::current().metrics();
+    let patience = std::time::Instant::now() + Duration::from_secs(3);
+    while metrics.num_alive_tasks() > expected {
+        if std::time::Instant::now() > patience {
+            return Err(metrics.num_alive_tasks());
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(())
+}
+
 /// Calls again on the same channel and expects that the server's answer comes through.
 pub async fn assert_recovers(channel: &Channel, server: &RawServer) {
     let call = channel.unary::<Raw, Raw>(&UNARY, raw("again")).timeout(LONG);
