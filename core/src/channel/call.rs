@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use spanwire_wire::call::{ClientCall, ClientEvent, RequestHead, ResponseKind};
+use spanwire_wire::call::{ClientCall, ClientEvent, ResponseKind};
 use spanwire_wire::encoding::{Encoding, EncodingSet};
 use tokio::time::Instant;
 
@@ -69,7 +69,11 @@ impl Prepared {
     /// Opens the stream on a usable connection, waiting for one, and for room on it, if need be.
     pub(crate) async fn open(&self, attempts: &mut Attempts) -> Result<(SendPart, Receive), Status> {
         loop {
-            let (connection, slot) = self.connection().await?;
+            let (connection, slot) = match self.connection_now() {
+                Some(ready) => ready,
+                // Boxed, so that the usual call does not carry the state of waiting.
+                None => Box::pin(self.connection()).await?,
+            };
             match connection.open(slot, self.head()?, false) {
                 Ok(Opened { send, recv, tag }) => {
                     attempts.opened += 1;
@@ -85,6 +89,16 @@ impl Prepared {
                 }
             }
         }
+    }
+
+    /// A connection with room for one more call, if there is one at hand.
+    fn connection_now(&self) -> Option<(Arc<Connection>, Slot)> {
+        if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return None;
+        }
+        let connection = self.channel.subchannel().usable()?;
+        let slot = connection.slot_now()?;
+        Some((connection, slot))
     }
 
     /// A connection with room for one more call, before the deadline.
@@ -115,17 +129,9 @@ impl Prepared {
     }
 
     fn head(&self) -> Result<http::Request<()>, Status> {
-        let head = RequestHead {
-            method: self.method.to_http().map_err(|status| status.with_sent(Sent::NotSent))?,
-            authority: self.channel.authority().clone(),
-            scheme: self.channel.scheme().clone(),
-            timeout: self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())),
-            encoding: self.framing.encoding,
-            accept: EncodingSet::all(),
-            user_agent: self.channel.user_agent().clone(),
-            metadata: self.metadata.clone(),
-        };
-        Ok(head.into_http())
+        let path = self.method.to_http().map_err(|status| status.with_sent(Sent::NotSent))?;
+        let timeout = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        Ok(self.channel.template().request(path, timeout, self.framing.encoding, self.metadata.clone()))
     }
 
     fn response_kind(&self) -> ResponseKind {

@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use http::uri::{Authority, Scheme};
-use spanwire_wire::call::Limits;
-use spanwire_wire::encoding::Encoding;
+use spanwire_wire::call::{Limits, RequestTemplate};
+use spanwire_wire::encoding::{Encoding, EncodingSet};
 
 use backoff::BackoffConfig;
 pub use calls::{
@@ -60,9 +60,7 @@ pub struct Channel {
 struct Inner {
     subchannel: Arc<Subchannel>,
     target: Target,
-    authority: Authority,
-    scheme: Scheme,
-    user_agent: HeaderValue,
+    template: RequestTemplate,
     defaults: Defaults,
     limits: Limits,
     interceptors: Interceptors,
@@ -187,16 +185,8 @@ impl Channel {
         &self.inner.subchannel
     }
 
-    pub(crate) fn authority(&self) -> &Authority {
-        &self.inner.authority
-    }
-
-    pub(crate) fn scheme(&self) -> &Scheme {
-        &self.inner.scheme
-    }
-
-    pub(crate) fn user_agent(&self) -> &HeaderValue {
-        &self.inner.user_agent
+    pub(crate) fn template(&self) -> &RequestTemplate {
+        &self.inner.template
     }
 
     pub(crate) fn defaults(&self) -> Defaults {
@@ -362,9 +352,7 @@ impl ChannelBuilder {
             subchannel: Subchannel::new(connector, self.keepalive, backoff, self.spawner.clone()),
             spawner: self.spawner,
             target,
-            authority,
-            scheme,
-            user_agent,
+            template: RequestTemplate::new(scheme, authority, EncodingSet::all(), user_agent),
             defaults: self.defaults,
             limits: self.limits,
             interceptors: Interceptors::new(self.interceptors),

@@ -82,7 +82,8 @@ impl Subchannel {
         self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn usable(&self) -> Option<Arc<Connection>> {
+    /// The connection, if it takes calls.
+    pub(crate) fn usable(&self) -> Option<Arc<Connection>> {
         self.current.load_full().filter(|connection| connection.is_usable())
     }
 

@@ -55,12 +55,12 @@ impl ServerHandle {
     /// ends those that still run. Resolves when everything is gone, `grace` after the call at the latest,
     /// whatever the clients do.
     pub async fn shutdown(&self, grace: Duration) {
-        self.shutdown.drain.cancel();
+        self.shutdown.drain();
         self.shutdown.tracker.close();
         if timeout(grace, self.shutdown.tracker.wait()).await.is_err() {
             tracing::debug!("grace is over: closing the connections that are left");
         }
-        self.shutdown.kill.cancel();
+        self.shutdown.kill();
         // Tasks see the kill at their next poll; none of them waits for a peer.
         let _ = timeout(KILL_TIME, self.shutdown.tracker.wait()).await;
     }

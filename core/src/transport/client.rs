@@ -231,6 +231,14 @@ impl Connection {
         Some(Slot(self.shared.clone()))
     }
 
+    /// Like [`Connection::slot`], without waiting.
+    pub(crate) fn slot_now(&self) -> Option<Slot> {
+        self.shared.room.take_now().then(|| {
+            self.shared.live.fetch_add(1, Ordering::Relaxed);
+            Slot(self.shared.clone())
+        })
+    }
+
     /// Opens a stream.
     ///
     /// # Errors

@@ -33,6 +33,11 @@ impl Room {
         }
     }
 
+    /// Takes a place if there is one and nobody waits for it.
+    pub(crate) fn take_now(&self) -> bool {
+        self.free.try_acquire().map(tokio::sync::SemaphorePermit::forget).is_ok()
+    }
+
     pub(crate) fn give_back(&self) {
         let fewer = |excess: usize| excess.checked_sub(1);
         if self.excess.load(Ordering::Relaxed) > 0

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -95,8 +95,22 @@ pub(crate) struct Shutdown {
     pub(crate) accept: CancellationToken,
     pub(crate) drain: CancellationToken,
     pub(crate) kill: CancellationToken,
+    /// Whether either of the two was fired: cheap enough to look at with every poll.
+    ending: Arc<AtomicBool>,
     /// Counts connections and calls, so that a shutdown knows when all are gone.
     pub(crate) tracker: TaskTracker,
+}
+
+impl Shutdown {
+    pub(crate) fn drain(&self) {
+        self.ending.store(true, Ordering::Release);
+        self.drain.cancel();
+    }
+
+    pub(crate) fn kill(&self) {
+        self.ending.store(true, Ordering::Release);
+        self.kill.cancel();
+    }
 }
 
 /// Serves `io` until it ends. `deadline` bounds TLS, preface and the client's SETTINGS together.
@@ -150,6 +164,8 @@ pub(crate) async fn serve<D: Dispatch>(
         },
         timer: Timer::default(),
         tracker: shutdown.tracker.clone(),
+        ending: shutdown.ending.clone(),
+        registered: false,
     }
     .await
 }
@@ -211,6 +227,8 @@ struct Driver<D> {
     limits: Limits,
     timer: Timer,
     tracker: TaskTracker,
+    ending: Arc<AtomicBool>,
+    registered: bool,
 }
 
 impl<D: Dispatch> Future for Driver<D> {
@@ -218,11 +236,15 @@ impl<D: Dispatch> Future for Driver<D> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if this.kill.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Ok(()));
-        }
-        if this.drain.as_mut().is_some_and(|drain| drain.as_mut().poll(cx).is_ready()) {
-            this.go_away();
+        // The first poll leaves the task's waker with both, and a task has one waker; then the flag is enough.
+        if !this.registered || this.ending.load(Ordering::Acquire) {
+            this.registered = true;
+            if this.kill.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            if this.drain.as_mut().is_some_and(|drain| drain.as_mut().poll(cx).is_ready()) {
+                this.go_away();
+            }
         }
         loop {
             if let Some(end) = this.take_in(cx) {

@@ -183,12 +183,12 @@ fn a_request_says_what_grpc_needs_and_metadata_cannot_change_it() {
     assert_eq!(
         sent,
         [
-            ("grpc-timeout", "1000000u"),
             ("te", "trailers"),
             ("content-type", "application/grpc"),
-            ("grpc-encoding", "zstd"),
             ("grpc-accept-encoding", "identity,gzip"),
             ("user-agent", "spanwire/1"),
+            ("grpc-timeout", "1000000u"),
+            ("grpc-encoding", "zstd"),
             ("key", "1"),
             ("key", "2"),
             ("grpc-previous-rpc-attempts", "1"),

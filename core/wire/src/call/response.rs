@@ -1,5 +1,7 @@
 //! The header blocks of a response.
 
+use std::sync::LazyLock;
+
 use http::header::{CONTENT_TYPE, HeaderMap};
 use http::{Response, StatusCode};
 
@@ -12,14 +14,27 @@ use crate::{Status, header};
 /// custom metadata without reserved names.
 #[must_use]
 pub fn response_head(encoding: Encoding, accept: EncodingSet, metadata: Metadata) -> Response<()> {
-    let mut response = grpc_response(StatusCode::OK);
+    /// What nearly every response begins with.
+    static PLAIN: LazyLock<HeaderMap> = LazyLock::new(|| {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, header::APPLICATION_GRPC.clone());
+        let (name, value) = EncodingSet::all().field();
+        headers.insert(name, value);
+        headers
+    });
+    let mut response = Response::new(());
     let headers = response.headers_mut();
+    *headers = PLAIN.clone();
     if encoding != Encoding::Identity {
         headers.insert(header::GRPC_ENCODING.clone(), encoding.header_value());
     }
-    let (name, value) = accept.field();
-    headers.insert(name, value);
-    append_unreserved(headers, metadata.into_headers());
+    if accept != EncodingSet::all() {
+        let (name, value) = accept.field();
+        headers.insert(name, value);
+    }
+    if !metadata.is_empty() {
+        append_unreserved(headers, metadata.into_headers());
+    }
     response
 }
 
@@ -34,6 +49,15 @@ pub fn trailers_only(status: Status) -> Response<()> {
 /// without reserved names.
 #[must_use]
 pub fn trailers(status: &Status, metadata: Metadata) -> HeaderMap {
+    /// The trailers of nearly every call.
+    static OK: LazyLock<HeaderMap> = LazyLock::new(|| {
+        let mut trailers = HeaderMap::new();
+        Status::ok().write_trailers(&mut trailers);
+        trailers
+    });
+    if status.is_ok() && status.metadata().is_empty() && metadata.is_empty() {
+        return OK.clone();
+    }
     let mut trailers = HeaderMap::new();
     status.write_trailers(&mut trailers);
     append_unreserved(&mut trailers, metadata.into_headers());
