@@ -94,23 +94,28 @@ async fn server_cancels_the_handler_on_any_reset() {
 
 // Wire checklist line 34
 #[tokio::test]
-async fn a_reset_after_the_deadline_is_deadline_exceeded() {
+async fn a_cancel_that_is_read_after_the_deadline_is_deadline_exceeded() {
     let clock = FrozenClock::new();
     let server = RawServer::bind().await;
     let channel = channel(&server);
-    let play = async {
+    let mut call = channel.unary::<Raw, Raw>(&UNARY, raw("")).timeout(LONG).into_future();
+    let request = async {
         let mut connection = server.accept().await;
         let (request, _) = connection.whole_request().await;
         assert!(request.fields.contains("grpc-timeout"));
-        connection.headers(request.stream).await;
-        // What the server says at its own deadline arrives together with the client's.
-        connection.rst(request.stream, reason::CANCEL).await;
-        clock.advance(Duration::from_secs(10)).await;
-        connection
+        (connection, request.stream)
     };
-    let call = channel.unary::<Raw, Raw>(&UNARY, raw("")).timeout(LONG).into_future();
-    let (outcome, _connection) = tokio::join!(call, play);
-    let status = outcome.unwrap_err();
+    let (mut connection, stream) = tokio::select! {
+        biased;
+        outcome = &mut call => panic!("{outcome:?}"),
+        request = request => request,
+    };
+    // Nobody polls the call while the server's view of the same deadline arrives and the deadline passes.
+    connection.fields(stream, &Fields::grpc_response().with("x-half", "an answer"), false).await;
+    connection.rst(stream, reason::CANCEL).await;
+    connection.sync().await;
+    clock.advance(LONG).await;
+    let status = call.await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
     assert!(status.metadata().is_empty(), "built locally");
 }
@@ -354,6 +359,62 @@ async fn dropping_a_duplex_cancels_and_never_ends_it() {
         assert_cancelled_without_end(&mut connection, request.stream).await;
     };
     tokio::join!(call, play);
+}
+
+// Wire checklist line 37
+#[tokio::test]
+async fn dropping_only_the_sending_half_cancels_and_never_ends_it() {
+    let server = RawServer::bind().await;
+    let channel = channel(&server);
+    let (told, read) = tokio::sync::oneshot::channel();
+    let call = async {
+        let (mut sending, mut replies) = channel.bidi::<Raw, Raw>(&BIDI).timeout(LONG).await.unwrap().split();
+        sending.send(raw("one")).await.unwrap();
+        assert_eq!(replies.next().await.unwrap(), Some(raw("two")));
+        read.await.unwrap();
+        drop(sending);
+        replies.next().await.unwrap_err()
+    };
+    let play = async {
+        let mut connection = server.accept().await;
+        let request = connection.request().await;
+        connection.messages(request.stream).await;
+        connection.headers(request.stream).await;
+        connection.grpc_message(request.stream, b"two").await;
+        told.send(()).unwrap();
+        assert_cancelled_without_end(&mut connection, request.stream).await;
+        connection
+    };
+    let (status, _connection) = tokio::join!(call, play);
+    assert_eq!(status.code(), Code::Cancelled, "{status}");
+}
+
+// Wire checklist line 37
+#[tokio::test]
+async fn a_deadline_in_the_middle_of_an_upload_cancels_and_never_ends_it() {
+    let clock = FrozenClock::new();
+    let server = RawServer::bind().await;
+    let channel = channel(&server);
+    let call = async {
+        let mut stream = channel.client_streaming::<Raw, Raw>(&UP).timeout(LONG).await.unwrap();
+        loop {
+            if let Err(status) = stream.send(raw([7; 10_000])).await {
+                return status;
+            }
+        }
+    };
+    let play = async {
+        // The window holds back the rest.
+        let mut connection = server.accept_with(&[], 0).await;
+        let request = connection.request().await;
+        while connection.data_bytes() < 65_535 {
+            connection.wait("DATA", |event| matches!(event, Event::Data { .. })).await;
+        }
+        clock.advance(LONG).await;
+        assert_cancelled_without_end(&mut connection, request.stream).await;
+    };
+    let (status, ()) = tokio::join!(call, play);
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
 }
 
 // Wire checklist line 37

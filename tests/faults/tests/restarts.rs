@@ -37,6 +37,12 @@ fn read(mut streaming: Streaming<Raw>) -> JoinHandle<(Vec<Raw>, Status)> {
     })
 }
 
+/// Asserts that the call ended with OK and the one message `yes`.
+async fn assert_yes(reader: JoinHandle<(Vec<Raw>, Status)>) {
+    let (messages, status) = reader.await.unwrap();
+    assert_eq!((messages, status.code()), (vec![raw("yes")], Code::Ok), "{status}");
+}
+
 /// A call that the server turned away with GOAWAY after its first message, and whose next connection is being
 /// made: it waits for the server's SETTINGS.
 struct Reopening {
@@ -87,7 +93,7 @@ async fn a_message_beyond_the_replay_limit_survives_the_reopening_of_its_call() 
         let request = second.request().await;
         assert_eq!(bodies(&second.body(request.stream).await), [5, BEYOND_REPLAY]);
         second.reply(request.stream, b"yes").await;
-        assert_eq!(reader.await.unwrap(), (vec![raw("yes")], Status::ok()));
+        assert_yes(reader).await;
     }
 }
 
@@ -105,7 +111,7 @@ async fn small_messages_do_not_wait_for_the_reopening_and_arrive_in_order() {
     let sizes: Vec<_> = std::iter::once(5).chain(1..=100).collect();
     assert_eq!(bodies(&second.body(request.stream).await), sizes);
     second.reply(request.stream, b"yes").await;
-    assert_eq!(reader.await.unwrap(), (vec![raw("yes")], Status::ok()));
+    assert_yes(reader).await;
 }
 
 #[tokio::test]
@@ -133,7 +139,8 @@ async fn a_sender_dropped_while_its_call_is_reopened_sends_no_end_of_stream() {
         };
         let (answer, ()) = tokio::join!(call, play);
         assert_eq!(answer.unwrap(), raw("yes"));
-        let ended = |event: &&Event| matches!(event, Event::Data { stream, end_stream: true, .. } if *stream == 1);
+        let ended =
+            |event: &&Event| matches!(event, Event::Data { stream, end_stream: true, .. } if *stream == 1);
         assert_eq!(second.passed().filter(ended).count(), 0, "{}", second.transcript());
     }
 }
@@ -149,12 +156,15 @@ async fn half_close_after_a_dropped_send_keeps_its_message() {
             let ((mut sending, streaming), mut connection) = tokio::join!(call, accept);
             let reader = read(streaming);
             let request = connection.request().await;
-            drop(poll!(pin!(sending.send(raw(vec![3; 100])))));
+            {
+                let mut send = pin!(sending.send(raw(vec![3; 100])));
+                let _ = poll!(send.as_mut());
+            }
             sending.half_close();
             connection.window_update(request.stream, 1 << 20).await;
             assert_eq!(bodies(&connection.body(request.stream).await), [100], "window {window}");
             connection.reply(request.stream, b"yes").await;
-            assert_eq!(reader.await.unwrap(), (vec![raw("yes")], Status::ok()));
+            assert_yes(reader).await;
         }
     }
 }
@@ -219,7 +229,11 @@ async fn a_call_that_is_refused_for_good_was_not_sent() {
     let call = channel.unary::<Raw, Raw>(&UNARY, raw("hi")).timeout(LONG).into_future();
     let (outcome, _connection) = tokio::join!(call, play);
     let status = outcome.unwrap_err();
-    assert_eq!((status.code(), status.sent(), status.attempts()), (Code::Unavailable, Sent::NotSent, 2), "{status}");
+    assert_eq!(
+        (status.code(), status.sent(), status.attempts()),
+        (Code::Unavailable, Sent::NotSent, 2),
+        "{status}"
+    );
 }
 
 #[tokio::test]
@@ -237,7 +251,11 @@ async fn a_stream_that_is_refused_for_good_was_not_sent() {
     let call = async { channel.server_streaming::<Raw, Raw>(&DOWN, raw("hi")).timeout(LONG).await };
     let call = async { read(call.await.unwrap()).await.unwrap().1 };
     let (status, _connection) = tokio::join!(call, play);
-    assert_eq!((status.code(), status.sent(), status.attempts()), (Code::Unavailable, Sent::NotSent, 2), "{status}");
+    assert_eq!(
+        (status.code(), status.sent(), status.attempts()),
+        (Code::Unavailable, Sent::NotSent, 2),
+        "{status}"
+    );
 }
 
 #[tokio::test]
