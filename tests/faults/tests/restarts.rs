@@ -152,7 +152,8 @@ async fn half_close_after_a_dropped_send_keeps_its_message() {
         let server = RawServer::bind().await;
         for channel in both_ways(&server) {
             let call = async { channel.bidi::<Raw, Raw>(&BIDI).timeout(LONG).await.unwrap().split() };
-            let accept = server.accept_with(&[(setting::INITIAL_WINDOW_SIZE, window)], 1 << 24);
+            let settings = [(setting::INITIAL_WINDOW_SIZE, window)];
+            let accept = server.accept_with(&settings, 1 << 24);
             let ((mut sending, streaming), mut connection) = tokio::join!(call, accept);
             let reader = read(streaming);
             let request = connection.request().await;
@@ -174,7 +175,8 @@ async fn a_deadline_while_a_message_waits_resets_the_stream_and_later_sends_fail
     let server = RawServer::bind().await;
     let [channel, _] = both_ways(&server);
     let call = channel.bidi::<Raw, Raw>(&BIDI).timeout(Duration::from_millis(150));
-    let accept = server.accept_with(&[(setting::INITIAL_WINDOW_SIZE, 10)], 1 << 24);
+    let settings = [(setting::INITIAL_WINDOW_SIZE, 10)];
+    let accept = server.accept_with(&settings, 1 << 24);
     let (call, mut connection) = tokio::join!(call.into_future(), accept);
     // Nobody reads the answer while the message waits: the sender alone meets the deadline.
     let (mut sending, streaming) = call.unwrap().split();
@@ -184,7 +186,7 @@ async fn a_deadline_while_a_message_waits_resets_the_stream_and_later_sends_fail
     // There would be room now, in the middle of the message.
     connection.window_update(stream, 1 << 20).await;
     connection.sync().await;
-    sending.send(raw("next")).await.unwrap_err();
+    assert!(sending.send(raw("next")).await.is_err());
     assert_eq!(connection.wait_reset(stream).await, reason::CANCEL);
     let (_, status) = read(streaming).await.unwrap();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
@@ -283,17 +285,16 @@ async fn an_early_answer_is_still_there_after_a_send_that_failed() {
 #[tokio::test]
 async fn headers_of_a_call_that_failed_while_it_sent_are_its_status() {
     let server = RawServer::bind().await;
-    for channel in both_ways(&server) {
-        let call = async { channel.bidi::<Raw, Raw>(&BIDI).timeout(LONG).await.unwrap() };
-        let (mut call, mut connection) = tokio::join!(call, server.accept());
-        call.send(raw("first")).await.unwrap();
-        let stream = connection.request().await.stream;
-        connection.trailers_only(stream, 9, "not now").await;
-        connection.rst(stream, reason::NO_ERROR).await;
-        while call.send(raw("more")).await.is_ok() {
-            tokio::task::yield_now().await;
-        }
-        assert_status(&call.headers().await.unwrap_err(), Code::FailedPrecondition, "not now");
-        assert_status(&call.next().await.unwrap_err(), Code::FailedPrecondition, "not now");
+    let [channel, _] = both_ways(&server);
+    let call = async { channel.bidi::<Raw, Raw>(&BIDI).timeout(LONG).await.unwrap() };
+    let (mut call, mut connection) = tokio::join!(call, server.accept());
+    call.send(raw("first")).await.unwrap();
+    let stream = connection.request().await.stream;
+    connection.trailers_only(stream, 9, "not now").await;
+    connection.rst(stream, reason::NO_ERROR).await;
+    while call.send(raw("more")).await.is_ok() {
+        tokio::task::yield_now().await;
     }
+    assert_status(&call.headers().await.unwrap_err(), Code::FailedPrecondition, "not now");
+    assert_status(&call.next().await.unwrap_err(), Code::FailedPrecondition, "not now");
 }
