@@ -13,7 +13,7 @@ use crate::channel::stream::{ClientReceive, ClientSend};
 use crate::message::{self, Frame, Message};
 use crate::middleware::{BoxFuture, Item, Messages, Reply, SlotSender, Source};
 use crate::server::{CallShared, ServerReceive};
-use crate::{Metadata, Peer, Status};
+use crate::{Metadata, Peer, Sent, Status};
 
 /// Messages that arrive, in order. Reading is by demand: a reader that pauses pauses the sender.
 ///
@@ -87,6 +87,7 @@ impl<T: Message> Streaming<T> {
             Item::Message(bytes) => match message::decode(bytes) {
                 Ok(message) => Ok(Some(message)),
                 Err(status) => {
+                    let status = status.with_sent(Sent::Answered);
                     // What follows cannot be understood either: give the call up.
                     self.source = From::Messages(Messages::empty(Status::ok()));
                     self.end = Some(status.clone());
@@ -182,8 +183,17 @@ impl<T: Message> Streaming<T> {
                 }
                 From::Reply(reply) => match ready!(reply.as_mut().poll(cx)) {
                     Ok(reply) => {
-                        self.headers = Some(reply.headers);
                         self.source = From::Messages(reply.messages);
+                        // A call that failed before it had metadata shows that at once.
+                        if reply.headers.is_empty() {
+                            self.poll_peek(cx);
+                        }
+                        if let Some(Item::End(status)) = &self.peeked
+                            && !status.is_ok()
+                        {
+                            return Poll::Ready(Err(status.clone()));
+                        }
+                        self.headers = Some(reply.headers);
                     }
                     Err(status) => self.end = Some(status),
                 },

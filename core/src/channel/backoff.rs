@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::timer::after;
+
 /// How long to wait between attempts, as plain data.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct BackoffConfig {
@@ -82,10 +84,10 @@ impl Backoff {
     /// An attempt begins. Returns the moment at which it should be given up.
     pub(crate) fn start(&mut self, now: Instant) -> Instant {
         let jittered = self.jittered();
-        self.next_start = Some(now + jittered);
+        self.next_start = Some(after(now, jittered));
         let limit = self.config.min_connect_timeout.max(jittered);
         self.pause = scale(self.pause, self.config.multiplier).min(self.config.max);
-        now + limit
+        after(now, limit)
     }
 
     /// The attempt failed. Returns when the next may start, which is `now` if that is past already.

@@ -394,8 +394,9 @@ async fn collect_one<T: Message>(mut reply: crate::middleware::Reply) -> Result<
                     return Err(Status::unimplemented("response has no message where one is due"));
                 };
                 let trailers = status.metadata().clone();
+                let decoded = message::decode(bytes).map_err(|status| status.with_sent(Sent::Answered));
                 return Ok(Response {
-                    message: message::decode(bytes)?,
+                    message: decoded?,
                     headers: reply.headers,
                     trailers,
                     peer: None,

@@ -179,6 +179,13 @@ impl ClientReceive {
                     // A call that our own sending half gave up ends with its cause, not with the reset.
                     let cause = self.outgoing.take_cause().filter(|_| receive.was_given_up());
                     let status = match cause {
+                        // A request that is not whole is not handled, where one message is the request.
+                        Some(cause)
+                            if self.prepared.method.kind().one_request()
+                                && status.sent() != Sent::Answered =>
+                        {
+                            cause.with_sent(Sent::NotSent)
+                        }
                         Some(cause) => cause.with_sent(status.sent()),
                         None => status,
                     };
