@@ -16,6 +16,8 @@ PEERS_TARGET = TARGET / "bench-peers"
 ALLOCATIONS_SHIM = OUT / "allocations.so"
 
 OURS = "spanwire"
+VARIANTS = ("-lane", "-mt")
+"""How the name of a program ends that is another one in a different runtime."""
 CLIENT_WORDS = ("{port}", "{seconds}", "{in_flight}", "{size}", "{mode}")
 
 
@@ -39,8 +41,6 @@ class Program:
     name: str
     server: tuple[str, ...]
     client: tuple[str, ...]
-    is_variant: bool = False
-    """Whether it is another one in a different runtime."""
     counts_allocations: bool = True
     """Whether it takes its memory from the C library, where it can be counted."""
 
@@ -72,8 +72,8 @@ def ours(language: str, profile_folder: str) -> list[Program]:
     in_threads = ("--runtime", "multi-thread")
     return [
         Program(OURS, server, client),
-        Program(f"{OURS}-lane", (*server, "--lanes", "1"), (), is_variant=True),
-        Program(f"{OURS}-mt", (*server, *in_threads), (*client, *in_threads), is_variant=True),
+        Program(f"{OURS}-lane", (*server, "--lanes", "1"), ()),
+        Program(f"{OURS}-mt", (*server, *in_threads), (*client, *in_threads)),
     ]
 
 

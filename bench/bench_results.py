@@ -95,12 +95,22 @@ class Results:
         ratios = [mine / theirs for mine, theirs in pairs if theirs]
         return (statistics.median(ratios), min(ratios), max(ratios)) if ratios else None
 
+    def best_ratio(self, metric: str, ours: str, peer: str) -> float | None:
+        """The smallest sample of the peer divided by our smallest: of costs, those of the rounds
+        that other programs disturbed least."""
+        by_program = self.samples.get(metric, {})
+        if not by_program.get(ours) or not by_program.get(peer):
+            return None
+        return min(by_program[peer]) / min(by_program[ours])
+
 
 @dataclass(frozen=True)
 class About:
     """Where, when and how something was measured."""
 
     date: str
+    commit: str
+    """Of the tree that was measured; with a plus sign if it had changes that were not committed."""
     processor: str
     cores: int
     kernel: str
@@ -128,3 +138,9 @@ def write_json(results: Results, about: About, path: Path) -> None:
         json.dumps(whole, indent=1),
     )
     path.write_text(text + "\n")
+
+
+def read_json(path: Path) -> tuple[Results, About]:
+    """What `write_json` wrote."""
+    whole = json.loads(path.read_text())
+    return Results(whole["samples"]), About(**whole["about"])

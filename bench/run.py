@@ -19,6 +19,7 @@ import datetime
 import os
 import platform
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -35,7 +36,7 @@ import bench_report
 from bench_load import BODY_BYTES, SHAPES, Shape
 from bench_process import BenchFailed
 from bench_programs import BENCH, OUT, PEERS, Job, Program
-from bench_results import PAIR_JOBS, About, Results, write_json
+from bench_results import PAIR_JOBS, About, Results, read_json, write_json
 from harness import setup
 from harness.paths import shown
 
@@ -70,6 +71,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="only see whether it works")
     parser.add_argument("--no-build", action="store_true", help="measure what is there")
     parser.add_argument("--no-write", action="store_true", help="leave the results in target/bench")
+    parser.add_argument("--tables", type=Path, metavar="FILE", help="only show these results")
     flags = parser.parse_args()
     flags.only = _list_of(known, "program", flags.only)
     flags.parts = _list_of(PARTS, "part", flags.parts)
@@ -214,9 +216,24 @@ def _processor() -> str:
     return platform.machine()
 
 
+def _commit() -> str:
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--exclude=*"],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd=BENCH,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.strip()
+
+
 def _about(flags: argparse.Namespace, plan: Plan, machine_load: list[float]) -> About:
     return About(
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        commit=_commit(),
         processor=_processor(),
         cores=os.cpu_count() or 1,
         kernel=platform.release(),
@@ -231,6 +248,9 @@ def _about(flags: argparse.Namespace, plan: Plan, machine_load: list[float]) -> 
 def main() -> int:
     """Builds, measures and reports."""
     flags = _parse()
+    if flags.tables:
+        print(bench_report.report(*read_json(flags.tables)))
+        return 0
     programs = _build(flags)
     bench_process.allow_many_connections()
     plan = Plan(
@@ -243,11 +263,7 @@ def main() -> int:
     )
     results, machine_load = _measure(plan, flags.parts, flags.rounds)
     about = _about(flags, plan, machine_load)
-    peers = [program.name for program in programs if program.name in PEERS]
-    ours = [
-        program.name for program in programs if program.name not in PEERS and not program.is_variant
-    ]
-    text = f"{bench_report.note(about)}\n\n{bench_report.tables(results, about, ours, peers)}"
+    text = bench_report.report(results, about)
     print(f"\n{text}\n")
     out = BENCH / "results" / f"{about.date}.json" if flags.whole else OUT / "last.json"
     write_json(results, about, out)
