@@ -10,7 +10,7 @@ pub use probe::{Seen, TestServer};
 
 use spanwire::middleware::{Call, Next, Reply};
 use spanwire::{Channel, ChannelBuilder, Code, Kind, Method, Raw, Response, Status};
-use spanwire_faults::{RawConnection, RawServer};
+use spanwire_faults::{Event, Link, RawConnection, RawServer};
 use std::time::Duration;
 
 /// A method of each kind; raw servers answer them, [`TestServer`] has handlers of its own.
@@ -115,6 +115,29 @@ pub async fn tasks_end(expected: usize) -> Result<(), usize> {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     Ok(())
+}
+
+/// So many seconds.
+pub fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// One unary call.
+pub async fn call(channel: &Channel, body: &str) -> Result<Raw, Status> {
+    channel.unary::<Raw, Raw>(&UNARY, raw(body)).timeout(LONG).await
+}
+
+/// Lets the ping that measures the bandwidth be over, so that the next one is somebody else's.
+pub async fn no_ping_is_out(link: &mut Link) {
+    for _ in 0..2 {
+        link.sync().await;
+        while link.take_passed(is_ping).is_some() {}
+    }
+}
+
+/// Whether it is a PING that wants an answer.
+pub fn is_ping(event: &Event) -> bool {
+    matches!(event, Event::Ping(_))
 }
 
 /// Calls again on the same channel and expects that the server's answer comes through.
