@@ -1,0 +1,119 @@
+//! One call does not stop another by not being read, and an answer that is being taken is not cut.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{DOWN, FrozenClock, LONG, Seen, TestServer, UNARY, assert_status, raw};
+use spanwire::{Channel, Code, Raw};
+use spanwire_faults::frame::setting;
+use spanwire_faults::{Event, Fields, RawClient, RawServer, grpc};
+use std::time::{Duration, Instant};
+
+/// One message that is one DATA frame of the largest size.
+fn full_frame() -> bytes::Bytes {
+    grpc::message(&[7; 16_384 - 5])
+}
+
+#[tokio::test]
+async fn an_unread_stream_leaves_room_for_other_calls_also_when_its_window_has_grown() {
+    let server = RawServer::bind().await;
+    let channel = common::channel(&server);
+    let reader = channel.clone();
+    let reader = tokio::spawn(async move {
+        let mut stream = reader.server_streaming::<Raw, Raw>(&DOWN, raw("go")).timeout(LONG).await.unwrap();
+        while stream.next().await.unwrap().unwrap() != raw("stop") {}
+        stream
+    });
+    let mut connection = server.accept().await;
+    let stream = connection.request().await.stream;
+    connection.headers(stream).await;
+    // As fast as it is read, until the client has seen that a larger window pays.
+    let start = Instant::now();
+    while connection.room(stream) < 900_000 {
+        assert!(start.elapsed() < Duration::from_secs(5), "the window stays at {}", connection.room(stream));
+        while connection.room(stream) >= 16_384 {
+            connection.data(stream, &full_frame()).await;
+        }
+        connection.wait_room(stream, 16_384).await;
+    }
+    connection.grpc_message(stream, b"stop").await;
+    // Kept, and read no more.
+    let unread = reader.await.unwrap();
+    loop {
+        connection.sync().await;
+        if connection.room(stream) < 16_384 {
+            break;
+        }
+        while connection.room(stream) >= 16_384 {
+            connection.data(stream, &full_frame()).await;
+        }
+    }
+    assert!(connection.connection_room() > 16_384, "{} bytes left", connection.connection_room());
+    let play = async {
+        let (request, _) = connection.whole_request().await;
+        connection.reply(request.stream, &[1; 10_000]).await;
+    };
+    let call = channel.unary::<Raw, Raw>(&UNARY, raw("hi")).timeout(LONG).into_future();
+    let (answer, ()) = tokio::join!(call, play);
+    assert_eq!(answer.unwrap(), raw([1; 10_000]));
+    drop(unread);
+}
+
+#[tokio::test]
+async fn a_drain_does_not_cut_an_answer_that_a_slow_client_is_taking() {
+    let clock = FrozenClock::new();
+    let mut server = TestServer::start().await;
+    let settings = [(setting::INITIAL_WINDOW_SIZE, 10)];
+    let mut client = RawClient::connect_with(server.address(), &settings, 1 << 24).await;
+    let stream = client.call("/test.Probe/Echo").await;
+    client.window_update(0, 1000).await;
+    let body = vec![7; 1000];
+    client.grpc_message(stream, &body).await;
+    client.half_close(stream).await;
+    assert_eq!(server.ended().await, Seen::Finished("Echo"));
+    let handle = server.handle().clone();
+    let drain = tokio::spawn(async move { handle.shutdown(Duration::from_secs(3600)).await });
+    client.wait_goaway().await;
+    let is_data = |event: &Event| matches!(event, Event::Data { .. });
+    let mut taken = 0;
+    // Beyond the five seconds after which silent clients are left.
+    for _ in 0..8 {
+        if let Event::Data { data, .. } = client.wait("DATA", is_data).await {
+            taken += data.len();
+        }
+        clock.advance(Duration::from_millis(900)).await;
+        client.window_update(stream, 10).await;
+    }
+    client.window_update(stream, 1 << 20).await;
+    let answer = client.answer(stream).await;
+    assert_eq!(taken + answer.body.len(), 1005);
+    assert_eq!(answer.grpc_status(), Some("0"));
+    client.wait_closed().await;
+    drain.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_higher_metadata_limit_holds_for_trailers_too() {
+    for (size, fits) in [(100_000, true), (130_000, true), (140_000, false)] {
+        let server = RawServer::bind().await;
+        let limit = 128 * 1024 + 4096;
+        let channel = common::build(Channel::builder(&server.target()).max_metadata_bytes(limit));
+        let play = async {
+            let mut connection = server.accept().await;
+            let (request, _) = connection.whole_request().await;
+            connection.headers(request.stream).await;
+            let trailers = Fields::grpc_trailers(5, "no such thing").with("x-large", vec![b'a'; size]);
+            connection.fields(request.stream, &trailers, true).await;
+            connection
+        };
+        let call = channel.unary::<Raw, Raw>(&UNARY, raw("hi")).timeout(LONG).into_future();
+        let (outcome, _connection) = tokio::join!(call, play);
+        let status = outcome.unwrap_err();
+        if fits {
+            assert_status(&status, Code::NotFound, "no such thing");
+            assert_eq!(status.metadata().get("x-large").map(str::len), Some(size));
+        } else {
+            assert_status(&status, Code::ResourceExhausted, "max_metadata_bytes");
+        }
+    }
+}
