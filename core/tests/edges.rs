@@ -25,6 +25,11 @@ fn pass(call: Call, next: Next) -> BoxFuture<'static, Result<Reply, Status>> {
     next.run(call)
 }
 
+/// A plain channel, and one with an interceptor.
+fn channels(server: &Running) -> [Channel; 2] {
+    [server.channel(), server.builder().interceptor(pass).build().unwrap()]
+}
+
 /// Every kind of call on `channel`, with a timeout and one request: how each ended.
 async fn end_of_each_kind(channel: &Channel, request: &str, timeout: Duration) -> Vec<Status> {
     async fn end(mut stream: Streaming<Raw>) -> Status {
@@ -248,38 +253,6 @@ async fn fewer_connections_than_lanes_are_still_served_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn call_that_fails_before_it_is_sent_was_not_sent() {
-    let (server, echo) = echo().await;
-    let bad_path = Method::dynamic("no slash", Kind::Unary);
-    let channel = server.channel();
-    let request = || Raw::from("123");
-    let large = channel.unary::<_, Raw>(&ECHO, request()).max_send_message_bytes(2).await.unwrap_err();
-    assert_eq!((large.code(), large.sent()), (Code::ResourceExhausted, Sent::NotSent), "{large}");
-    let path = channel.unary::<_, Raw>(&bad_path, request()).await.unwrap_err();
-    assert_eq!(path.sent(), Sent::NotSent, "{path}");
-    let late = channel.unary::<_, Raw>(&ECHO, request()).timeout(Duration::ZERO).await.unwrap_err();
-    assert_eq!((late.code(), late.sent()), (Code::DeadlineExceeded, Sent::NotSent), "{late}");
-    let key = channel.unary::<_, Raw>(&ECHO, request()).metadata("grpc-x", "1").await.unwrap_err();
-    assert_eq!(key.sent(), Sent::NotSent, "{key}");
-    let large = channel.server_streaming::<_, Raw>(&REPEAT, request()).max_send_message_bytes(2);
-    let large = match large.await {
-        Ok(mut stream) => stream.next().await.unwrap_err(),
-        Err(status) => status,
-    };
-    assert_eq!((large.code(), large.sent()), (Code::ResourceExhausted, Sent::NotSent), "{large}");
-    assert_eq!(echo.seen.started.load(Ordering::SeqCst), 0);
-}
-
-#[tokio::test]
-async fn response_that_cannot_be_decoded_was_answered() {
-    let (server, _) = echo().await;
-    let channel = server.channel();
-    let garbage = Raw::from(vec![0xff_u8; 3]);
-    let status = channel.unary::<_, prost_types::Timestamp>(&ECHO, garbage).await.unwrap_err();
-    assert_eq!((status.code(), status.sent()), (Code::Internal, Sent::Answered), "{status}");
-}
-
-#[tokio::test]
 async fn longest_durations_are_as_good_as_none() {
     let max = Duration::MAX;
     let builder = Server::builder()
@@ -289,8 +262,8 @@ async fn longest_durations_are_as_good_as_none() {
         .max_connection_idle(max)
         .stall_timeout(Some(max));
     let server = serve(builder).await;
-    let plain = server.builder().backoff(max, max);
-    let intercepted = server.builder().interceptor(pass);
+    let plain = server.builder().connect_timeout(max).backoff(max, max);
+    let intercepted = server.builder().connect_timeout(max).interceptor(pass);
     for channel in [plain.build().unwrap(), intercepted.build().unwrap()] {
         for status in end_of_each_kind(&channel, "1", max).await {
             assert!(status.is_ok(), "{status}");
@@ -301,4 +274,38 @@ async fn longest_durations_are_as_good_as_none() {
         assert!(answer == large);
     }
     server.handle.shutdown(max).await;
+}
+
+#[tokio::test]
+async fn call_that_fails_before_it_is_sent_was_not_sent() {
+    let (server, echo) = echo().await;
+    let bad_path = Method::dynamic("no slash", Kind::Unary);
+    for channel in channels(&server) {
+        let request = || Raw::from("123");
+        let large = channel.unary::<_, Raw>(&ECHO, request()).max_send_message_bytes(2).await.unwrap_err();
+        assert_eq!((large.code(), large.sent()), (Code::ResourceExhausted, Sent::NotSent), "{large}");
+        let path = channel.unary::<_, Raw>(&bad_path, request()).await.unwrap_err();
+        assert_eq!(path.sent(), Sent::NotSent, "{path}");
+        let late = channel.unary::<_, Raw>(&ECHO, request()).timeout(Duration::ZERO).await.unwrap_err();
+        assert_eq!((late.code(), late.sent()), (Code::DeadlineExceeded, Sent::NotSent), "{late}");
+        let key = channel.unary::<_, Raw>(&ECHO, request()).metadata("grpc-x", "1").await.unwrap_err();
+        assert_eq!(key.sent(), Sent::NotSent, "{key}");
+        let large = channel.server_streaming::<_, Raw>(&REPEAT, request()).max_send_message_bytes(2);
+        let large = match large.await {
+            Ok(mut stream) => stream.next().await.unwrap_err(),
+            Err(status) => status,
+        };
+        assert_eq!((large.code(), large.sent()), (Code::ResourceExhausted, Sent::NotSent), "{large}");
+    }
+    assert_eq!(echo.seen.started.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn response_that_cannot_be_decoded_was_answered() {
+    let (server, _) = echo().await;
+    for channel in channels(&server) {
+        let garbage = Raw::from(vec![0xff_u8; 3]);
+        let status = channel.unary::<_, prost_types::Timestamp>(&ECHO, garbage).await.unwrap_err();
+        assert_eq!((status.code(), status.sent()), (Code::Internal, Sent::Answered), "{status}");
+    }
 }
