@@ -114,6 +114,32 @@ async fn small_messages_do_not_wait_for_the_reopening_and_arrive_in_order() {
     assert_yes(reader).await;
 }
 
+/// A call that is turned away with GOAWAY after its first message, while nobody reads its answer.
+async fn turned_away_unread(server: &RawServer, channel: &Channel) -> (Sending<Raw>, Streaming<Raw>) {
+    let call = async { channel.bidi::<Raw, Raw>(&BIDI).timeout(LONG).await.unwrap().split() };
+    let ((mut sending, streaming), mut first) = tokio::join!(call, server.accept());
+    sending.send(raw("first")).await.unwrap();
+    let request = first.request().await;
+    first.messages(request.stream).await;
+    first.goaway(0, reason::NO_ERROR, "").await;
+    first.wait_closed().await;
+    (sending, streaming)
+}
+
+#[tokio::test]
+async fn a_sender_that_nobody_reads_beside_never_waits_for_the_reader() {
+    let server = RawServer::bind().await;
+    let [channel, _] = both_ways(&server);
+    let (mut sending, streaming) = turned_away_unread(&server, &channel).await;
+    let mut sent = 0;
+    while sending.send(raw([3; 1000])).now_or_never().expect("it must not wait").is_ok() {
+        sent += 1;
+        assert!(sent < 1000, "nothing keeps so much");
+    }
+    let (_, status) = read(streaming).await.unwrap();
+    assert_eq!((status.code(), status.sent()), (Code::Unavailable, Sent::NotSent), "{status}");
+}
+
 #[tokio::test]
 async fn a_sender_dropped_while_its_call_is_reopened_sends_no_end_of_stream() {
     let server = RawServer::bind().await;
