@@ -162,6 +162,13 @@ impl<T: Message> Streaming<T> {
     }
 
     fn poll_headers(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        // Without metadata, and already known to have failed: that is the answer.
+        if self.headers.as_ref().is_none_or(Metadata::is_empty)
+            && let Some(Item::End(status)) = &self.peeked
+            && !status.is_ok()
+        {
+            return Poll::Ready(Err(status.clone()));
+        }
         while self.headers.is_none() {
             // What was peeked has passed the headers: there were none.
             match &self.peeked {

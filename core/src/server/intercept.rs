@@ -44,27 +44,41 @@ pub(crate) fn run(shared: Arc<CallShared>, request: Request) -> BoxFuture<'stati
 /// Sends a reply; gives its final status.
 async fn send(shared: &CallShared, mut reply: Reply) -> Status {
     shared.lock().headers = reply.headers;
+    let mut ahead = None;
     loop {
         // Headers go out when it turns out that nothing follows at once: an early failure stays Trailers-Only.
-        let item = poll_fn(|cx| {
+        let next = poll_fn(|cx| {
             let polled = reply.messages.poll_item(cx);
             if polled.is_pending() {
-                // A closed stream shows at the next message; the supervisor sees it even earlier.
+                // A closed stream shows at the next message; the call's own task sees it even earlier.
                 let _ = shared.lock().send_head();
             }
             polled
-        })
-        .await;
+        });
+        let item = match ahead.take() {
+            Some(item) => item,
+            None => next.await,
+        };
         let message = match item {
             Item::Message(message) => message,
             Item::End(status) => return status,
         };
-        let framing = shared.framing();
-        let mut frame = match framing.frame(message, true) {
+        let mut frame = match shared.framing().frame(message, true) {
             Ok(frame) => frame,
             Err(status) => return status,
         };
-        if poll_fn(|cx| shared.lock().poll_send(cx, &mut frame)).await.is_err() {
+        // The handler lives in its messages: while one of them waits for room it runs on, up to the next.
+        let sent = poll_fn(|cx| {
+            let sent = shared.lock().poll_send(cx, &mut frame);
+            if sent.is_pending()
+                && ahead.is_none()
+                && let Poll::Ready(item) = reply.messages.poll_item(cx)
+            {
+                ahead = Some(item);
+            }
+            sent
+        });
+        if sent.await.is_err() {
             return Status::cancelled("the client is gone");
         }
     }
