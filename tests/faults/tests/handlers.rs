@@ -223,6 +223,23 @@ async fn a_sender_in_another_task_goes_on_when_there_is_room_again() {
 }
 
 #[tokio::test]
+async fn a_handler_behind_interceptors_reads_on_while_a_reply_waits_for_room() {
+    let mut scene = Scene::new(true).await;
+    let mut client = scene.narrow_client().await;
+    let stream = client.call("/test.Elsewhere/Read").await;
+    // Behind interceptors the message counts as sent when the chain has it.
+    scene.expect([Said::Started, Said::Sent]).await;
+    client.wait("DATA", |event| matches!(event, Event::Data { .. })).await;
+    for _ in 0..2 {
+        client.grpc_message(stream, b"x").await;
+        assert_eq!(scene.next().await, Said::Asked);
+    }
+    client.window_update(stream, 1000).await;
+    let rest = client.wait("DATA", |event| matches!(event, Event::Data { .. })).await;
+    assert!(matches!(&rest, Event::Data { data, .. } if data.len() == 95), "{rest}");
+}
+
+#[tokio::test]
 async fn a_reset_ends_a_handler_and_its_sender_in_another_task() {
     let mut scene = Scene::new(false).await;
     let mut client = scene.narrow_client().await;

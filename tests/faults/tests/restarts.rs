@@ -311,16 +311,17 @@ async fn an_early_answer_is_still_there_after_a_send_that_failed() {
 #[tokio::test]
 async fn headers_of_a_call_that_failed_while_it_sent_are_its_status() {
     let server = RawServer::bind().await;
-    let [channel, _] = both_ways(&server);
-    let call = async { channel.bidi::<Raw, Raw>(&BIDI).timeout(LONG).await.unwrap() };
-    let (mut call, mut connection) = tokio::join!(call, server.accept());
-    call.send(raw("first")).await.unwrap();
-    let stream = connection.request().await.stream;
-    connection.trailers_only(stream, 9, "not now").await;
-    connection.rst(stream, reason::NO_ERROR).await;
-    while call.send(raw("more")).await.is_ok() {
-        tokio::task::yield_now().await;
+    for channel in both_ways(&server) {
+        let call = async { channel.bidi::<Raw, Raw>(&BIDI).timeout(LONG).await.unwrap() };
+        let (mut call, mut connection) = tokio::join!(call, server.accept());
+        call.send(raw("first")).await.unwrap();
+        let stream = connection.request().await.stream;
+        connection.trailers_only(stream, 9, "not now").await;
+        connection.rst(stream, reason::NO_ERROR).await;
+        while call.send(raw("more")).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        assert_status(&call.headers().await.unwrap_err(), Code::FailedPrecondition, "not now");
+        assert_status(&call.next().await.unwrap_err(), Code::FailedPrecondition, "not now");
     }
-    assert_status(&call.headers().await.unwrap_err(), Code::FailedPrecondition, "not now");
-    assert_status(&call.next().await.unwrap_err(), Code::FailedPrecondition, "not now");
 }
