@@ -23,6 +23,7 @@ use crate::{output, sources};
 ///   options = ["bytes=."]
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
+#[allow(rustdoc::broken_intra_doc_links, reason = "the doc comment is the text of --help")]
 pub(crate) struct Arguments {
     /// .proto files, and folders whose .proto files are all taken
     #[arg(value_name = "FILE_OR_DIR")]

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{Channel, options::CallOptions};
 use crate::message::Framing;
 use crate::timer::Deadline;
-use crate::transport::client::{Connection, Opened, Slot, StreamTag};
+use crate::transport::client::{Connection, GoingAway, Opened, Slot, StreamTag};
 use crate::transport::{Peer, RecvPart, SendPart, StreamEvent, StreamFailure};
 use crate::{Metadata, Method, Sent, Status};
 
@@ -195,6 +195,11 @@ impl Receive {
     /// Whether the message that came last had come compressed.
     pub(crate) fn last_compressed(&self) -> bool {
         self.machine.last_compressed()
+    }
+
+    /// See [`StreamTag::going_away`].
+    pub(crate) fn going_away(&self) -> GoingAway {
+        self.tag.going_away()
     }
 
     /// Whether the call ended because our own sending half gave it up.

@@ -14,6 +14,7 @@ use super::call::{CANCEL, REFUSED_STREAM};
 use crate::Status;
 use crate::message::Frame;
 use crate::transport::SendPart;
+use crate::transport::client::GoingAway;
 
 /// What a stream may keep of its requests, in bytes, to be able to send them again on another connection.
 pub(crate) const REPLAY_BYTES: usize = 256 * 1024;
@@ -25,6 +26,7 @@ pub(crate) struct Outgoing(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     stream: Option<SendPart>,
+    going_away: GoingAway,
     /// What was sent so far, while the call could still be started again.
     replay: Option<VecDeque<Frame>>,
     replay_bytes: usize,
@@ -52,9 +54,10 @@ pub(crate) struct Unsent {
 }
 
 impl Outgoing {
-    pub(crate) fn new(stream: SendPart) -> Self {
+    pub(crate) fn new(stream: SendPart, going_away: GoingAway) -> Self {
         Outgoing(Arc::new(Mutex::new(State {
             stream: Some(stream),
+            going_away,
             replay: Some(VecDeque::new()),
             replay_bytes: 0,
             half_closed: false,
@@ -101,9 +104,10 @@ impl Outgoing {
             match stream.poll_send(cx, &mut unsent.frame, last) {
                 Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
                 Poll::Ready(Err(_)) if state.replay.is_none() => return Poll::Ready(Err(Over)),
-                // The server has ended it, and not because it would not look at it.
+                // The server has ended it, and not because it would not look at it. (h2 shows a GOAWAY as a reset.)
                 Poll::Ready(Err(_))
-                    if stream.reset_by_peer(cx).is_some_and(|code| code != REFUSED_STREAM) =>
+                    if !state.going_away.get()
+                        && stream.reset_by_peer(cx).is_some_and(|code| code != REFUSED_STREAM) =>
                 {
                     state.replay = None;
                     return Poll::Ready(Err(Over));
@@ -191,7 +195,7 @@ impl Outgoing {
     }
 
     /// Continues on `stream`, with everything that was sent before.
-    pub(crate) fn restart(&self, mut stream: SendPart) {
+    pub(crate) fn restart(&self, mut stream: SendPart, going_away: GoingAway) {
         let mut state = self.lock();
         if state.cause.is_some() {
             // Given up meanwhile: an end of the request here would look like a whole one.
@@ -210,6 +214,7 @@ impl Outgoing {
             state.replay = None;
         }
         state.stream = Some(stream);
+        state.going_away = going_away;
         state.restarting = false;
         state.restarts += 1;
         let sender = state.sender.take();

@@ -42,7 +42,7 @@ pub(crate) async fn start(prepared: Prepared) -> Result<(ClientSend, ClientRecei
     let prepared = Arc::new(prepared);
     let mut attempts = Attempts::default();
     let (stream, receive) = prepared.open(&mut attempts).await?;
-    let outgoing = Outgoing::new(stream);
+    let outgoing = Outgoing::new(stream, receive.going_away());
     let send = ClientSend {
         outgoing: outgoing.clone(),
         deadline: Deadline::new(prepared.deadline),
@@ -158,8 +158,8 @@ impl ClientReceive {
                 match ready!(reopening.as_mut().poll(cx)) {
                     Ok((stream, receive)) => {
                         self.attempts = receive.attempts();
+                        self.outgoing.restart(stream, receive.going_away());
                         self.receive = Some(receive);
-                        self.outgoing.restart(stream);
                     }
                     Err(status) => return Poll::Ready(Some(self.end(status))),
                 }

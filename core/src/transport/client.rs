@@ -86,6 +86,11 @@ impl StreamTag {
         &self.slot.0.peer
     }
 
+    /// Whether the server has said that it closes the connection, readable after the stream is gone.
+    pub(crate) fn going_away(&self) -> GoingAway {
+        GoingAway(self.slot.0.facts.clone())
+    }
+
     fn facts(&self) -> &WireFacts {
         &self.slot.0.facts
     }
@@ -127,6 +132,16 @@ impl StreamTag {
                     .unwrap_or_else(|| connection_status(other, self.facts())),
             },
         }
+    }
+}
+
+/// See [`StreamTag::going_away`].
+#[derive(Clone, Debug)]
+pub(crate) struct GoingAway(Arc<WireFacts>);
+
+impl GoingAway {
+    pub(crate) fn get(&self) -> bool {
+        self.0.has_go_away()
     }
 }
 

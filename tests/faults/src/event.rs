@@ -36,11 +36,11 @@ pub enum Event {
         /// The error code, see [`crate::reason`].
         code: u32,
     },
-    /// SETTINGS; they were acknowledged unless [`crate::Link::acknowledge`] is off.
+    /// SETTINGS; they were acknowledged unless `Link::acknowledge` is off.
     Settings(Vec<(u16, u32)>),
     /// The acknowledgement of our SETTINGS.
     SettingsAck,
-    /// PING; it was acknowledged unless [`crate::Link::acknowledge`] is off.
+    /// PING; it was acknowledged unless `Link::acknowledge` is off.
     Ping([u8; 8]),
     /// The acknowledgement of our PING.
     PingAck([u8; 8]),
