@@ -127,6 +127,24 @@ async fn turned_away_unread(server: &RawServer, channel: &Channel) -> (Sending<R
 }
 
 #[tokio::test]
+async fn what_is_sent_while_nobody_reads_arrives_once_somebody_does() {
+    let server = RawServer::bind().await;
+    let [channel, _] = both_ways(&server);
+    let (mut sending, streaming) = turned_away_unread(&server, &channel).await;
+    for size in 1..=100 {
+        sending.send(raw(vec![2; size])).now_or_never().expect("there is a place for it").unwrap();
+    }
+    sending.half_close();
+    let reader = read(streaming);
+    let mut second = server.accept().await;
+    let request = second.request().await;
+    let sizes: Vec<_> = std::iter::once(5).chain(1..=100).collect();
+    assert_eq!(bodies(&second.body(request.stream).await), sizes);
+    second.reply(request.stream, b"yes").await;
+    assert_yes(reader).await;
+}
+
+#[tokio::test]
 async fn a_sender_that_nobody_reads_beside_never_waits_for_the_reader() {
     let server = RawServer::bind().await;
     let [channel, _] = both_ways(&server);
