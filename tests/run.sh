@@ -20,4 +20,6 @@ step "interop: official clients and servers, both directions"
 .venv/bin/python tests/interop/run.py --check-docs
 step "demo"
 .venv/bin/python tests/demo/run.py
+step "bench: the programs run"
+./bench/run.sh --quick --only rust
 step "all suites passed"
