@@ -18,7 +18,6 @@ from typing import Any
 import grpc
 import zones_pb2
 import zones_pb2_grpc
-
 from atlas import Atlas, Place, ZoneRecord
 
 
