@@ -19,8 +19,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import hpack
-from harness import process, setup
-from harness.paths import INTEROP_OUT
 from hyperframe.frame import (
     DataFrame,
     Frame,
@@ -29,6 +27,9 @@ from hyperframe.frame import (
     SettingsFrame,
     WindowUpdateFrame,
 )
+
+from harness import process, setup
+from harness.paths import INTEROP_OUT
 from interop_programs import http2_server_argv
 
 LIMIT_SECONDS = 10.0

@@ -18,6 +18,7 @@ from typing import Any
 import grpc
 import zones_pb2
 import zones_pb2_grpc
+
 from atlas import Atlas, Place, ZoneRecord
 
 

@@ -23,6 +23,7 @@ from typing import Any
 
 import grpc
 from interop_pb import empty_pb2, messages_pb2, test_pb2_grpc
+
 from wire_meter import WireMeter
 
 NOT_OFFERED_EXIT = 77

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from interop_client import INITIAL_KEY, TRAILING_KEY, boolean
 from interop_pb import empty_pb2, messages_pb2, test_pb2_grpc
+
+from interop_client import INITIAL_KEY, TRAILING_KEY, boolean
 
 SERVER_ID = f"grpcio-{os.getpid()}"
 
