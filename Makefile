@@ -19,7 +19,8 @@ lint:
 fmt:
 	cargo fmt --all
 	git ls-files "*.go" | xargs -r gofmt -w
-	.venv/bin/ruff format --config tests/ruff.toml tests bench
+	.venv/bin/ruff format tests
+	.venv/bin/ruff format --config tests/ruff.toml bench
 
 build:
 	cargo build --workspace --all-targets
