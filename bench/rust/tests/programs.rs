@@ -4,6 +4,7 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,20 +15,31 @@ struct Server {
 }
 
 impl Server {
+    /// Starts one on a free port. Somebody may take the port before the server does (any outgoing connection
+    /// can): then it ends, and another port is tried. One start at a time, so that a port that answers is ours.
     fn start(flags: &[&str]) -> Server {
+        static STARTING: Mutex<()> = Mutex::new(());
+        let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+        (0..10).find_map(|_| Server::try_start(flags)).expect("a server that listens")
+    }
+
+    fn try_start(flags: &[&str]) -> Option<Server> {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = Command::new(env!("CARGO_BIN_EXE_spanwire-bench-server"))
             .arg(port.to_string())
             .args(flags)
             .spawn()
             .unwrap();
-        let server = Server { child, port };
+        let mut server = Server { child, port };
         let limit = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if server.child.try_wait().unwrap().is_some() {
+                return None;
+            }
             assert!(Instant::now() < limit, "the server does not listen");
             thread::sleep(Duration::from_millis(5));
         }
-        server
+        Some(server)
     }
 
     /// Runs a client for a moment and returns the calls that it printed.
