@@ -204,41 +204,42 @@ async fn too_large_messages_are_resource_exhausted_on_either_side() {
 
 #[tokio::test]
 async fn nobody_listening_is_unavailable_and_not_sent() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let channel = spanwire::Channel::new(&format!("127.0.0.1:{port}")).unwrap();
+    // A port that no program of a user can take.
+    let channel = spanwire::Channel::new("127.0.0.1:1").unwrap();
     let status = channel.unary::<_, Raw>(&ECHO, Raw::default()).await.unwrap_err();
     assert_eq!((status.code(), status.sent()), (Code::Unavailable, Sent::NotSent), "{status}");
 }
 
 #[tokio::test]
 async fn wait_for_ready_outlasts_a_server_that_starts_late() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
+    let address = "inprocess:starts-late";
     let backoff = (Duration::from_millis(20), Duration::from_millis(50));
-    let channel = spanwire::Channel::builder(&address).backoff(backoff.0, backoff.1).build().unwrap();
-    let call = channel
-        .unary::<_, Raw>(&ECHO, Raw::from("late"))
-        .wait_for_ready(true)
-        .timeout(Duration::from_secs(10));
-    let call = tokio::spawn(call.into_future());
+    let channel = spanwire::Channel::builder(address).backoff(backoff.0, backoff.1).build().unwrap();
+    let call = channel.unary::<_, Raw>(&ECHO, Raw::from("late"));
+    let call = tokio::spawn(call.wait_for_ready(true).timeout(Duration::from_secs(10)).into_future());
     // The first attempt has failed when the channel says so.
     eventually("first attempt failed", || channel.connectivity() == spanwire::Connectivity::TransientFailure)
         .await;
-    let server = Server::builder().service(Echo::default()).bind(&address).await.unwrap();
+    let server = Server::builder().service(Echo::default()).bind(address).await.unwrap();
     tokio::spawn(server.run());
     assert_eq!(call.await.unwrap().unwrap(), Raw::from("late"));
 }
 
 #[tokio::test]
 async fn channel_recovers_after_a_server_restart() {
-    let (first, _) = echo().await;
-    let channel =
-        first.builder().backoff(Duration::from_millis(10), Duration::from_millis(20)).build().unwrap();
+    let address = "inprocess:restarts";
+    let start = async || {
+        let server = Server::builder().service(Echo::default()).bind(address).await.unwrap();
+        let handle = server.handle();
+        tokio::spawn(server.run());
+        handle
+    };
+    let first = start().await;
+    let backoff = (Duration::from_millis(10), Duration::from_millis(20));
+    let channel = spanwire::Channel::builder(address).backoff(backoff.0, backoff.1).build().unwrap();
     channel.unary::<_, Raw>(&ECHO, Raw::default()).await.unwrap();
-    first.handle.shutdown(Duration::from_secs(1)).await;
-    let second = Server::builder().service(Echo::default()).bind(&first.target()).await.unwrap();
-    tokio::spawn(second.run());
+    first.shutdown(Duration::from_secs(1)).await;
+    let _second = start().await;
     channel.unary::<_, Raw>(&ECHO, Raw::default()).wait_for_ready(true).await.unwrap();
 }
 

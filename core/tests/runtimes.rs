@@ -177,15 +177,13 @@ fn channel_recovers_when_the_runtime_ended_while_it_connected() {
 #[test]
 fn channel_recovers_when_the_runtime_ended_during_backoff() {
     let (server_runtime, server) = serving();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
-    let channel = Channel::builder(&address).backoff(LONG, LONG).build().unwrap();
+    let address = "inprocess:comes-during-backoff";
+    let channel = Channel::builder(address).backoff(LONG, LONG).build().unwrap();
     let first = current_thread();
     let call = channel.unary::<_, Raw>(&ECHO, Raw::from("hi")).timeout(LONG);
     assert_eq!(first.block_on(call.into_future()).unwrap_err().code(), Code::Unavailable);
     drop((first, server));
-    let bound = server_runtime.block_on(Server::builder().service(Echo::default()).bind(&address)).unwrap();
+    let bound = server_runtime.block_on(Server::builder().service(Echo::default()).bind(address)).unwrap();
     server_runtime.spawn(bound.run());
     let call = channel.unary::<_, Raw>(&ECHO, Raw::from("hi")).timeout(Duration::from_secs(5));
     assert_eq!(current_thread().block_on(call.into_future()).unwrap(), Raw::from("hi"));

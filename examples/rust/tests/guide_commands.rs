@@ -75,7 +75,9 @@ fn commands_and_files_of_the_guide_lead_to_an_answer() {
     if !has_protoc {
         eprintln!("there is no protoc: the commands with the plugin are left out");
     }
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // It is used minutes later: not one of those that outgoing connections are given meanwhile.
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    let port = (first..32_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap();
     let guide = fs::read_to_string(root.join("docs/rust.md")).unwrap().replace("50051", &port.to_string());
 
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
