@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use spanwire_wire::call::{ClientCall, ClientEvent, ResponseKind};
 use spanwire_wire::encoding::{Encoding, EncodingSet};
+use spanwire_wire::reset::{CANCEL, REFUSED_STREAM};
 use tokio::time::Instant;
 
 use super::{Channel, options::CallOptions};
@@ -17,10 +18,6 @@ use crate::transport::client::{Connection, GoingAway, Opened, Slot, StreamTag};
 use crate::transport::{Peer, RecvPart, SendPart, StreamEvent, StreamFailure};
 use crate::{Metadata, Method, Sent, Status};
 
-/// The HTTP/2 code of a call that its owner gave up.
-pub(crate) const CANCEL: u32 = 0x8;
-/// The HTTP/2 code of a stream that the server never looked at.
-pub(crate) const REFUSED_STREAM: u32 = 0x7;
 /// How often a call looks for another connection when the ones it is given close under its hands. Each
 /// round needs a new connection, which backoff spaces; the bound only guards against a fault of ours.
 const MAX_OPENS: u32 = 16;
@@ -74,7 +71,7 @@ impl Prepared {
                 // Boxed, so that the usual call does not carry the state of waiting.
                 None => Box::pin(self.connection()).await?,
             };
-            match connection.open(slot, self.head()?, false) {
+            match connection.open(slot, self.head()?) {
                 Ok(Opened { send, recv, tag }) => {
                     attempts.opened += 1;
                     return Ok((send, Receive::new(self, recv, tag, *attempts)));

@@ -15,7 +15,7 @@ use crate::message::Message;
 use crate::middleware::{BoxFuture, Call, Item, Messages, Reply, Source};
 use crate::streaming::Streaming;
 use crate::timer::Deadline;
-use crate::{Method, Sent, Status, deadline};
+use crate::{Method, Sent, Status};
 
 /// Sends a call through the channel's interceptors.
 pub(crate) fn intercepted(
@@ -105,13 +105,11 @@ pub(crate) async fn transport(
     }
     let prepared = Prepared::new(channel.clone(), call.method, options)?;
     let framing = prepared.framing;
-    let scope = prepared.deadline;
     let Some(runtime) = channel.spawner().handle() else { return Err(no_runtime()) };
     let (send, mut receive) = stream::start(prepared).await?;
     let pump = AbortOnDrop(runtime.spawn(pump(call.messages, send, framing)));
-    let first = poll_fn(|cx| deadline::scope(scope, || receive.poll_headers_or_item(cx))).await;
+    let mut first = poll_fn(|cx| receive.poll_headers_or_item(cx)).await;
     let headers = receive.take_headers().unwrap_or_default();
-    let mut first = first;
     let messages = Messages::from_poll_fn(move |cx| {
         let _pump = &pump;
         match first.take() {

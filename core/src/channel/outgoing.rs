@@ -10,7 +10,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use super::call::{CANCEL, REFUSED_STREAM};
+use spanwire_wire::reset::{CANCEL, REFUSED_STREAM};
+
 use crate::Status;
 use crate::message::Frame;
 use crate::transport::SendPart;

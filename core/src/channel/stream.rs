@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::call::{Attempts, CANCEL, Prepared, Receive, Received, deadline_exceeded};
+use spanwire_wire::reset::CANCEL;
+
+use super::call::{Attempts, Prepared, Receive, Received, deadline_exceeded};
 use super::outgoing::{Outgoing, Unsent};
 use crate::message::{Frame, Message};
 use crate::middleware::{BoxFuture, Item, Source};

@@ -4,8 +4,9 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use bytes::Bytes;
+use spanwire_wire::reset::CANCEL;
 
-use super::call::{Attempts, CANCEL, Prepared, Receive, Received};
+use super::call::{Attempts, Prepared, Receive, Received};
 use crate::message::Frame;
 use crate::transport::{SEND_NOW_BYTES, SendPart};
 use crate::{Metadata, PeerAddr, Status};

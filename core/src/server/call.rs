@@ -19,6 +19,7 @@ use http::Extensions;
 use spanwire_wire::call::{Accepted, RequestKind, accept_request};
 use spanwire_wire::encoding::EncodingSet;
 use spanwire_wire::metadata::strip_reserved;
+use spanwire_wire::reset::{CANCEL, ENHANCE_YOUR_CALM};
 use tokio::time::Instant;
 
 use super::context::Context;
@@ -247,11 +248,6 @@ impl ServerTask {
         self.shared.lock().reset(code);
     }
 }
-
-/// The HTTP/2 code for a call that is over before its answer is.
-const CANCEL: u32 = 0x8;
-/// The HTTP/2 code for a client that lets a stream stall.
-const ENHANCE_YOUR_CALM: u32 = 0xb;
 
 fn panicked() -> Status {
     Status::internal("the handler panicked")

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use spanwire_wire::call;
 use spanwire_wire::encoding::{Encoding, EncodingSet};
+use spanwire_wire::reset::CANCEL;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -289,9 +290,6 @@ impl Responder {
         }
     }
 }
-
-/// The HTTP/2 code of a call that was given up.
-const CANCEL: u32 = 0x8;
 
 impl Frame {
     /// The message without its prefix; only for frames that were not compressed.

@@ -258,8 +258,8 @@ impl Connection {
     ///
     /// # Errors
     /// The connection takes no more streams: nothing was sent.
-    pub(crate) fn open(&self, slot: Slot, request: http::Request<()>, end: bool) -> Result<Opened, Status> {
-        let opened = self.send.clone().send_request(request, end).map_err(|error| {
+    pub(crate) fn open(&self, slot: Slot, request: http::Request<()>) -> Result<Opened, Status> {
+        let opened = self.send.clone().send_request(request, false).map_err(|error| {
             self.shared.closed.store(true, Ordering::Release);
             connection_status(&error.into(), &self.shared.facts)
         });

@@ -4,8 +4,12 @@ use crate::Code;
 
 pub(crate) const NO_ERROR: u32 = 0x0;
 pub(crate) const PROTOCOL_ERROR: u32 = 0x1;
-pub(crate) const REFUSED_STREAM: u32 = 0x7;
-pub(crate) const CANCEL: u32 = 0x8;
+/// The server did not look at the stream.
+pub const REFUSED_STREAM: u32 = 0x7;
+/// The call was given up before its end.
+pub const CANCEL: u32 = 0x8;
+/// The peer asks for more than it may.
+pub const ENHANCE_YOUR_CALM: u32 = 0xb;
 
 /// The name of an HTTP/2 error code and the status a client reports when it ends a call.
 ///
@@ -24,7 +28,7 @@ pub fn describe(reason: u32) -> (&'static str, Code) {
         CANCEL => ("CANCEL", Code::Cancelled),
         0x9 => ("COMPRESSION_ERROR", Code::Internal),
         0xa => ("CONNECT_ERROR", Code::Internal),
-        0xb => ("ENHANCE_YOUR_CALM", Code::ResourceExhausted),
+        ENHANCE_YOUR_CALM => ("ENHANCE_YOUR_CALM", Code::ResourceExhausted),
         0xc => ("INADEQUATE_SECURITY", Code::PermissionDenied),
         0xd => ("HTTP_1_1_REQUIRED", Code::Internal),
         _ => ("unknown HTTP/2 code", Code::Internal),

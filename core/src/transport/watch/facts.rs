@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use spanwire_wire::reset::ENHANCE_YOUR_CALM;
 
 /// Debug data kept of a received GOAWAY, in bytes.
 pub(super) const MAX_GO_AWAY_DEBUG: usize = 1024;
@@ -270,9 +271,6 @@ impl GoAway {
         self.code == ENHANCE_YOUR_CALM && self.debug.as_ref() == b"too_many_pings"
     }
 }
-
-/// HTTP/2 error code for a peer that does too much (RFC 9113, section 7).
-pub(super) const ENHANCE_YOUR_CALM: u32 = 0xb;
 
 /// A limit on what a peer may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

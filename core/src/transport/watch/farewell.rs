@@ -6,10 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use spanwire_wire::reset::ENHANCE_YOUR_CALM;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-use super::facts::{ENHANCE_YOUR_CALM, Limit};
+use super::facts::Limit;
 use super::scan::kind;
 
 /// How long a peer may take to receive its GOAWAY.
