@@ -8,6 +8,7 @@ use super::target::{Endpoint, Target};
 use crate::Status;
 use crate::timer::after;
 use crate::transport::client::{Connection, Driver};
+use crate::transport::custom::Dial;
 use crate::transport::io::{Io, RawIo, connect_tcp, connect_unix};
 use crate::transport::tls::ClientTlsConfig;
 use crate::transport::{Http2, Keepalive, inprocess};
@@ -15,6 +16,8 @@ use crate::transport::{Http2, Keepalive, inprocess};
 /// Makes connections to one target.
 pub(crate) struct Connector {
     pub(crate) target: Target,
+    /// Makes the byte stream, instead of what the target says.
+    pub(crate) dial: Option<Dial>,
     pub(crate) tls: Option<ClientTlsConfig>,
     pub(crate) http2: Http2,
     /// Longest that one attempt may take, if shorter than what the backoff allows.
@@ -61,6 +64,9 @@ impl Connector {
     }
 
     async fn socket(&self, deadline: Instant) -> std::io::Result<RawIo> {
+        if let Some(dial) = &self.dial {
+            return dial.dial().await;
+        }
         match &self.target.endpoint {
             Endpoint::Dns { host, port, .. } => {
                 let addresses: Vec<_> = tokio::net::lookup_host((host.as_str(), *port)).await?.collect();

@@ -13,6 +13,8 @@ pub(crate) mod target;
 mod unary;
 
 use std::fmt;
+use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use http::HeaderValue;
 use http::uri::{Authority, Scheme};
 use spanwire_wire::call::{Limits, RequestTemplate};
 use spanwire_wire::encoding::{Encoding, EncodingSet};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use backoff::BackoffConfig;
 pub use calls::{
@@ -34,6 +37,7 @@ pub use target::TargetError;
 use crate::engine::Spawner;
 use crate::message::Message;
 use crate::middleware::{BoxFuture, Call, Interceptor, Interceptors, LayerInterceptor, NextService, Reply};
+use crate::transport::custom::Dial;
 use crate::transport::{ClientTls, Http2, Keepalive, TlsError};
 use crate::{Engine, Method, Status};
 
@@ -117,6 +121,7 @@ impl Channel {
     pub fn builder(target: &str) -> ChannelBuilder {
         ChannelBuilder {
             target: target.to_owned(),
+            dial: None,
             tls: None,
             authority: None,
             user_agent: None,
@@ -219,6 +224,7 @@ impl fmt::Debug for Channel {
 #[must_use = "a builder does nothing until `build`"]
 pub struct ChannelBuilder {
     target: String,
+    dial: Option<Dial>,
     tls: Option<ClientTls>,
     authority: Option<String>,
     user_agent: Option<String>,
@@ -312,6 +318,32 @@ impl ChannelBuilder {
         self.interceptor(LayerInterceptor::new(&layer))
     }
 
+    /// Runs connections on byte streams that `connector` makes, instead of connecting to the target: through a proxy,
+    /// over something that is no socket, or in memory. It is asked once for each attempt; an error is a failed attempt
+    /// (UNAVAILABLE, then backoff), and an attempt that takes longer than the connect timeout is dropped. The target
+    /// still names the authority and the host of TLS, which runs on top of the stream.
+    ///
+    /// ```
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use spanwire::Channel;
+    /// use tokio::net::TcpStream;
+    ///
+    /// let channel = Channel::builder("orders.test:443")
+    ///     .connector(|| async { TcpStream::connect("127.0.0.1:50051").await })
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn connector<F, Fut, T>(mut self, connector: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = io::Result<T>> + Send + 'static,
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        self.dial = Some(Dial::new(connector));
+        self
+    }
+
     /// Runs the connection on the lanes of `engine` instead of the caller's tokio runtime.
     pub fn engine(mut self, engine: &Engine) -> Self {
         self.spawner = Spawner::Engine(engine.clone());
@@ -344,6 +376,7 @@ impl ChannelBuilder {
         let backoff = BackoffConfig { min_connect_timeout: self.connect_timeout, ..self.backoff };
         let connector = Connector {
             target: target.clone(),
+            dial: self.dial,
             tls,
             http2: self.http2,
             connect_timeout: self.connect_timeout,

@@ -33,17 +33,25 @@ pub enum Connectivity {
     TransientFailure,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Idle,
     Connecting,
     Ready,
-    TransientFailure(Status),
+    TransientFailure,
+}
+
+/// What waiting calls watch. The count tells them of a failure also when the next attempt began before they looked.
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    failures: u64,
+    last_failure: Option<Status>,
 }
 
 pub(crate) struct Subchannel {
     current: ArcSwapOption<Connection>,
-    phase: watch::Sender<Phase>,
+    state: watch::Sender<State>,
     backoff: Mutex<Backoff>,
     keepalive: Mutex<Option<Keepalive>>,
     connector: Connector,
@@ -59,7 +67,7 @@ impl Subchannel {
     ) -> Arc<Self> {
         Arc::new(Subchannel {
             current: ArcSwapOption::empty(),
-            phase: watch::Sender::new(Phase::Idle),
+            state: watch::Sender::new(State { phase: Phase::Idle, failures: 0, last_failure: None }),
             backoff: Mutex::new(Backoff::new(backoff)),
             keepalive: Mutex::new(keepalive),
             connector,
@@ -71,10 +79,10 @@ impl Subchannel {
         if self.usable().is_some() {
             return Connectivity::Ready;
         }
-        match *self.phase.borrow() {
+        match self.state.borrow().phase {
             Phase::Idle | Phase::Ready => Connectivity::Idle,
             Phase::Connecting => Connectivity::Connecting,
-            Phase::TransientFailure(_) => Connectivity::TransientFailure,
+            Phase::TransientFailure => Connectivity::TransientFailure,
         }
     }
 
@@ -95,12 +103,14 @@ impl Subchannel {
         if let Some(connection) = self.usable() {
             return Ok(connection);
         }
-        let mut phase = self.phase.subscribe();
+        let mut states = self.state.subscribe();
+        let failures = states.borrow().failures;
         loop {
             // Marked as seen before looking, so that no change after this line can be missed.
-            let failure = match &*phase.borrow_and_update() {
-                Phase::TransientFailure(status) if !wait_for_ready => Some(status.clone()),
-                _ => None,
+            let failure = {
+                let state = states.borrow_and_update();
+                let failed = state.phase == Phase::TransientFailure || state.failures != failures;
+                state.last_failure.clone().filter(|_| failed && !wait_for_ready)
             };
             if let Some(connection) = self.usable() {
                 return Ok(connection);
@@ -109,7 +119,7 @@ impl Subchannel {
                 return Err(status);
             }
             self.connect_if_idle();
-            if phase.changed().await.is_err() {
+            if states.changed().await.is_err() {
                 return Err(Status::unavailable("the channel was closed"));
             }
         }
@@ -117,14 +127,14 @@ impl Subchannel {
 
     /// Starts an attempt when there is no usable connection and none is being made.
     pub(crate) fn connect_if_idle(self: &Arc<Self>) {
-        let started = self.phase.send_if_modified(|phase| {
-            let idle = match phase {
+        let started = self.state.send_if_modified(|state| {
+            let idle = match state.phase {
                 Phase::Idle => true,
                 Phase::Ready => self.usable().is_none(),
-                Phase::Connecting | Phase::TransientFailure(_) => false,
+                Phase::Connecting | Phase::TransientFailure => false,
             };
             if idle {
-                *phase = Phase::Connecting;
+                state.phase = Phase::Connecting;
             }
             idle
         });
@@ -152,10 +162,10 @@ struct Attempt(Weak<Subchannel>);
 impl Drop for Attempt {
     fn drop(&mut self) {
         if let Some(this) = self.0.upgrade() {
-            this.phase.send_if_modified(|phase| {
-                let unfinished = matches!(phase, Phase::Connecting | Phase::TransientFailure(_));
+            this.state.send_if_modified(|state| {
+                let unfinished = matches!(state.phase, Phase::Connecting | Phase::TransientFailure);
                 if unfinished {
-                    *phase = Phase::Idle;
+                    state.phase = Phase::Idle;
                 }
                 unfinished
             });
@@ -172,18 +182,25 @@ async fn attempt(subchannel: Attempt) {
         Ok((connection, driver)) => {
             this.lock_backoff().succeeded();
             this.current.store(Some(Arc::new(connection)));
-            this.phase.send_replace(Phase::Ready);
+            this.state.send_modify(|state| {
+                state.phase = Phase::Ready;
+                state.last_failure = None;
+            });
             drop(this);
             driver.await;
             // Calls that wait to be ready look again; the loss itself is in their own streams.
             if let Some(this) = subchannel.0.upgrade() {
-                this.phase.send_modify(|_| {});
+                this.state.send_modify(|_| {});
             }
         }
         Err(status) => {
             tracing::debug!(%status, "connection attempt failed");
             let next = this.lock_backoff().failed(Instant::now());
-            this.phase.send_replace(Phase::TransientFailure(status));
+            this.state.send_modify(|state| {
+                state.phase = Phase::TransientFailure;
+                state.failures += 1;
+                state.last_failure = Some(status);
+            });
             drop(this);
             // Then it is dropped, which makes the subchannel idle.
             tokio::time::sleep_until(next).await;

@@ -10,10 +10,13 @@ mod router;
 mod serve;
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_core::Stream;
 use spanwire_wire::call::Limits;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use context::Context;
 pub use handler::{Fallback, Handler, Service};
@@ -25,6 +28,7 @@ pub use serve::{BoundServer, ServerHandle};
 use crate::Engine;
 use crate::engine::Spawner;
 use crate::middleware::{Interceptor, Interceptors, LayerInterceptor, NextService};
+use crate::transport::custom::Incoming;
 use crate::transport::server::Lifetime;
 use crate::transport::watch::Policing;
 use crate::transport::{Http2, Keepalive, ServerTls, TlsError};
@@ -244,6 +248,57 @@ impl ServerBuilder {
     /// # Errors
     /// The address is malformed or taken, or the TLS settings do not work.
     pub async fn bind(self, address: &str) -> Result<BoundServer, ServeError> {
+        let (settings, spawner) = self.settings()?;
+        BoundServer::bind(address, settings, spawner).await
+    }
+
+    /// Takes its connections from `incoming`, each a byte stream that is accepted or made elsewhere: behind a proxy
+    /// protocol, from something that is no socket, or in memory. Everything that holds for sockets holds for them too:
+    /// TLS, limits, shutdown; on an engine they are spread over the lanes. An error of `incoming` is a pause at most;
+    /// when it ends, [`BoundServer::run`] ends with the last connection.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use futures_util::stream;
+    /// use spanwire::{Channel, Kind, Method, Raw, Server};
+    /// use tokio::sync::mpsc;
+    ///
+    /// let (sender, receiver) = mpsc::channel(1);
+    /// let incoming = stream::unfold(receiver, async |mut receiver| {
+    ///     Some((Ok(receiver.recv().await?), receiver))
+    /// });
+    /// let server = Server::builder().bind_incoming(incoming)?;
+    /// tokio::spawn(server.run());
+    ///
+    /// let channel = Channel::builder("memory")
+    ///     .connector(move || {
+    ///         let sender = sender.clone();
+    ///         async move {
+    ///             let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    ///             sender.send(theirs).await.map_err(std::io::Error::other)?;
+    ///             Ok(ours)
+    ///         }
+    ///     })
+    ///     .build()?;
+    /// let answer = channel.unary::<Raw, Raw>(&Method::new("/no.Service/Method", Kind::Unary), Raw::default());
+    /// assert_eq!(answer.await.unwrap_err().code(), spanwire::Code::Unimplemented);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The TLS settings do not work.
+    pub fn bind_incoming<S, T>(self, incoming: S) -> Result<BoundServer, ServeError>
+    where
+        S: Stream<Item = io::Result<T>> + Send + 'static,
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (settings, spawner) = self.settings()?;
+        Ok(BoundServer::with_incoming(Incoming::new(incoming), settings, spawner))
+    }
+
+    fn settings(self) -> Result<(serve::Settings, Spawner), ServeError> {
         let tls = self.tls.as_ref().map(ServerTls::build).transpose()?;
         let interceptors = Interceptors::new(self.interceptors);
         let router = Router::new(&self.services, self.fallback, interceptors, self.limits);
@@ -254,7 +309,7 @@ impl ServerBuilder {
             lifetime: self.lifetime,
             max_connections: self.max_connections,
         };
-        BoundServer::bind(address, settings, self.spawner).await
+        Ok((settings, self.spawner))
     }
 
     /// Binds and runs until `signal` resolves, then shuts down: running calls get `grace` to finish.

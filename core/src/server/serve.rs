@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
@@ -13,6 +14,7 @@ use super::call::Dispatcher;
 use super::router::Router;
 use crate::engine::Spawner;
 use crate::timer::after;
+use crate::transport::custom::Incoming;
 use crate::transport::io::{Io, PeerAddr, RawIo};
 use crate::transport::listen::{self, AcceptBackoff, Address, Bound};
 use crate::transport::server::{Lifetime, Shutdown, serve};
@@ -42,6 +44,7 @@ pub struct BoundServer {
 enum Socket {
     Os(Bound),
     InProcess(inprocess::Listener),
+    Incoming(Incoming),
 }
 
 /// Shuts a server down, from anywhere. Cheap to clone.
@@ -87,13 +90,14 @@ impl BoundServer {
                 (bound.into_iter().map(Socket::Os).collect(), local)
             }
         };
-        let permits = settings.max_connections.min(Semaphore::MAX_PERMITS);
-        let acceptor = Acceptor {
-            settings: Arc::new(settings),
-            connections: Arc::new(Semaphore::new(permits)),
-            shutdown: Shutdown::default(),
-        };
-        Ok(BoundServer { sockets, local_addr, address: text, acceptor, spawner })
+        Ok(BoundServer { sockets, local_addr, address: text, acceptor: Acceptor::new(settings), spawner })
+    }
+
+    pub(crate) fn with_incoming(incoming: Incoming, settings: Settings, spawner: Spawner) -> Self {
+        let local_addr = PeerAddr::Custom;
+        let address = local_addr.to_string();
+        let sockets = vec![Socket::Incoming(incoming)];
+        BoundServer { sockets, local_addr, address, acceptor: Acceptor::new(settings), spawner }
     }
 
     /// The address that it listens on, with the real port where port 0 was asked for.
@@ -103,6 +107,7 @@ impl BoundServer {
     }
 
     /// A target for channels in this process or on this machine, such as `127.0.0.1:50051` or `unix:/path`.
+    /// Only where it listens: a server on streams of the caller has none, and this is the word `custom`.
     #[must_use]
     pub fn target(&self) -> String {
         match &self.local_addr {
@@ -111,7 +116,7 @@ impl BoundServer {
             }
             PeerAddr::Tcp(address) if address.ip().is_unspecified() => format!("[::1]:{}", address.port()),
             PeerAddr::Tcp(address) => address.to_string(),
-            PeerAddr::Unix(_) | PeerAddr::InProcess => self.address.clone(),
+            PeerAddr::Unix(_) | PeerAddr::InProcess | PeerAddr::Custom => self.address.clone(),
         }
     }
 
@@ -136,7 +141,7 @@ impl BoundServer {
         let BoundServer { sockets, acceptor, spawner, .. } = self;
         let accepting = TaskTracker::new();
         for (index, socket) in sockets.into_iter().enumerate() {
-            let task = acceptor.clone().accept_loop(socket);
+            let task = acceptor.clone().accept_loop(socket, spawner.clone());
             match &spawner {
                 Spawner::Engine(engine) => drop(accepting.spawn_on(task, engine.lane(index))),
                 Spawner::Current => drop(accepting.spawn(task)),
@@ -176,22 +181,46 @@ impl std::fmt::Debug for Acceptor {
 }
 
 impl Acceptor {
+    fn new(settings: Settings) -> Self {
+        let permits = settings.max_connections.min(Semaphore::MAX_PERMITS);
+        Acceptor {
+            settings: Arc::new(settings),
+            connections: Arc::new(Semaphore::new(permits)),
+            shutdown: Shutdown::default(),
+        }
+    }
+
     /// One listening socket. Its connections stay on this runtime, so on an engine each lane serves what it
     /// accepted.
-    async fn accept_loop(self, socket: Socket) {
+    async fn accept_loop(self, socket: Socket, spawner: Spawner) {
         tokio::select! {
-            () = self.accept_all(socket) => {}
+            () = self.accept_all(socket, &spawner) => {}
             () = self.shutdown.drain.cancelled() => {}
             () = self.shutdown.accept.cancelled() => {}
         }
     }
 
-    async fn accept_all(&self, socket: Socket) {
+    async fn accept_all(&self, socket: Socket, spawner: &Spawner) {
         match socket {
+            Socket::Incoming(mut incoming) => {
+                let mut backoff = AcceptBackoff::new();
+                while let Some(accepted) = incoming.accept().await {
+                    match accepted {
+                        Ok(io) => {
+                            backoff.on_success();
+                            let Some(permit) = self.permit().await else { return };
+                            // It was not accepted by a lane of its own: any of them may have it.
+                            let lane = spawner.handle().unwrap_or_else(Handle::current);
+                            self.spawn_connection(io, permit, &lane);
+                        }
+                        Err(error) => tokio::time::sleep(backoff.on_error(&error)).await,
+                    }
+                }
+            }
             Socket::InProcess(mut listener) => {
                 while let Some(io) = listener.accept().await {
                     let Some(permit) = self.permit().await else { return };
-                    self.spawn_connection(io, permit);
+                    self.spawn_connection(io, permit, &Handle::current());
                 }
             }
             Socket::Os(bound) => {
@@ -206,7 +235,7 @@ impl Acceptor {
                             backoff.on_success();
                             // One that is above the limit waits here; the rest, in the system's queue.
                             let Some(permit) = self.permit().await else { return };
-                            self.spawn_connection(io, permit);
+                            self.spawn_connection(io, permit, &Handle::current());
                         }
                         // Nothing that a connection does may end the loop: out of descriptors is a pause.
                         Err(error) => tokio::time::sleep(backoff.on_error(&error)).await,
@@ -220,15 +249,16 @@ impl Acceptor {
         self.connections.clone().acquire_owned().await.ok()
     }
 
-    fn spawn_connection(&self, io: RawIo, permit: OwnedSemaphorePermit) {
+    fn spawn_connection(&self, io: RawIo, permit: OwnedSemaphorePermit, runtime: &Handle) {
         let this = self.clone();
-        self.shutdown.tracker.spawn(async move {
+        let connection = async move {
             let _permit = permit;
             let peer = io.peer_addr();
             if let Err(reason) = this.connection(io).await {
                 tracing::debug!(%peer, reason, "connection ended");
             }
-        });
+        };
+        self.shutdown.tracker.spawn_on(connection, runtime);
     }
 
     async fn connection(&self, raw: RawIo) -> Result<(), String> {

@@ -1,4 +1,4 @@
-//! Byte streams a connection runs on: TCP, Unix sockets and in-process pipes, plain or under TLS.
+//! Byte streams a connection runs on: TCP, Unix sockets, in-process pipes and the caller's own, plain or under TLS.
 //!
 //! [`RawIo`] is the stream as the system gives it, [`Io`] the same with or without TLS. Both are plain enums: one
 //! predictable branch instead of a virtual call for every read and write, and one type for everything above.
@@ -21,11 +21,13 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 use tokio_rustls::{client, server};
 
+use super::custom::Custom;
 use super::tls::TlsIdentity;
 
 /// The address of the other end of a connection.
 ///
-/// `Display` writes it in the gRPC form: `ipv4:192.0.2.1:5000`, `ipv6:[::1]:5000`, `unix:/run/app.sock`, `inprocess`.
+/// `Display` writes it in the gRPC form: `ipv4:192.0.2.1:5000`, `ipv6:[::1]:5000`, `unix:/run/app.sock`, `inprocess`,
+/// `custom`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PeerAddr {
@@ -35,6 +37,8 @@ pub enum PeerAddr {
     Unix(Option<PathBuf>),
     /// The other end is in this process.
     InProcess,
+    /// The connection runs on a byte stream that the program made itself.
+    Custom,
 }
 
 impl fmt::Display for PeerAddr {
@@ -45,6 +49,7 @@ impl fmt::Display for PeerAddr {
             Self::Unix(Some(path)) => write!(f, "unix:{}", path.display()),
             Self::Unix(None) => f.write_str("unix:"),
             Self::InProcess => f.write_str("inprocess"),
+            Self::Custom => f.write_str("custom"),
         }
     }
 }
@@ -59,6 +64,8 @@ pub(crate) enum RawIo {
     Unix(UnixStream),
     /// One end of a pipe in memory.
     Duplex(DuplexStream),
+    /// Of a type that the engine does not know.
+    Custom(Custom),
 }
 
 impl RawIo {
@@ -74,6 +81,7 @@ impl RawIo {
                 PeerAddr::Unix(path)
             }
             Self::Duplex(_) => PeerAddr::InProcess,
+            Self::Custom(_) => PeerAddr::Custom,
         }
     }
 
@@ -162,6 +170,7 @@ impl AsyncRead for RawIo {
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Duplex(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Custom(stream) => stream.pin().poll_read(cx, buf),
         }
     }
 }
@@ -173,6 +182,7 @@ impl AsyncWrite for RawIo {
             #[cfg(unix)]
             Self::Unix(stream) => unix_write(stream, cx, buf),
             Self::Duplex(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Custom(stream) => stream.pin().poll_write(cx, buf),
         }
     }
 
@@ -186,6 +196,7 @@ impl AsyncWrite for RawIo {
             #[cfg(unix)]
             Self::Unix(stream) => unix_write_vectored(stream, cx, bufs),
             Self::Duplex(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Custom(stream) => stream.pin().poll_write_vectored(cx, bufs),
         }
     }
 
@@ -195,6 +206,7 @@ impl AsyncWrite for RawIo {
             #[cfg(unix)]
             Self::Unix(_) => true,
             Self::Duplex(stream) => stream.is_write_vectored(),
+            Self::Custom(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -204,6 +216,7 @@ impl AsyncWrite for RawIo {
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
             Self::Duplex(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Custom(stream) => stream.pin().poll_flush(cx),
         }
     }
 
@@ -213,6 +226,7 @@ impl AsyncWrite for RawIo {
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Duplex(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Custom(stream) => stream.pin().poll_shutdown(cx),
         }
     }
 }
@@ -429,6 +443,7 @@ mod tests {
         assert_eq!(PeerAddr::Unix(Some("/run/a.sock".into())).to_string(), "unix:/run/a.sock");
         assert_eq!(PeerAddr::Unix(None).to_string(), "unix:");
         assert_eq!(PeerAddr::InProcess.to_string(), "inprocess");
+        assert_eq!(PeerAddr::Custom.to_string(), "custom");
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 //! once.
 
 pub(crate) mod client;
+pub(crate) mod custom;
 mod heart;
 pub(crate) mod inprocess;
 pub(crate) mod io;
