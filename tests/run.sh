@@ -13,6 +13,8 @@ step "Rust: build"
 cargo build --workspace --all-targets
 step "Rust: tests"
 cargo test --workspace
+step "Rust: the engine compiles for phones, Windows and macOS"
+./tests/cross.sh
 step "the runners' own tests"
 .venv/bin/python -m unittest discover -s tests/interop
 .venv/bin/python -m unittest discover -s tests/demo

@@ -94,6 +94,9 @@ pub struct ClientTls {
 
 impl ClientTls {
     /// Trusts the certificate authorities that the system trusts.
+    ///
+    /// Android and iOS keep them where only their own TLS can use them: give some with
+    /// [`with_ca_pem`](Self::with_ca_pem) there, or building the channel fails and says so.
     pub fn new() -> Self {
         Self::default()
     }
