@@ -18,14 +18,13 @@ use bytes::Bytes;
 use http::Extensions;
 use spanwire_wire::call::{Accepted, RequestKind, accept_request};
 use spanwire_wire::encoding::EncodingSet;
-use spanwire_wire::metadata::strip_reserved;
 use spanwire_wire::reset::{CANCEL, ENHANCE_YOUR_CALM};
 use tokio::time::Instant;
 
-use super::context::Context;
+use super::context::{Context, Facts, RequestMetadata};
 use super::handler::{Run, UnaryAnswer};
 use super::receive::ServerReceive;
-use super::responder::CallShared;
+use super::responder::{CallShared, Responder};
 use super::router::{Route, Router};
 use crate::message::{Frame, Framing};
 use crate::middleware::{BoxFuture, Item, Source};
@@ -33,7 +32,7 @@ use crate::streaming::{Sending, Streaming};
 use crate::timer::{Deadline, Timer, after};
 use crate::transport::server::{Dispatch, Incoming, LiveCall};
 use crate::transport::{Peer, SEND_NOW_BYTES};
-use crate::{Encoding, Metadata, Method, Status, deadline};
+use crate::{Encoding, Status, deadline};
 
 /// Turns the requests of one connection into calls.
 #[derive(Clone)]
@@ -45,62 +44,51 @@ pub(crate) struct Dispatcher {
 impl Dispatch for Dispatcher {
     type Call = ServerTask;
 
-    fn dispatch(&self, incoming: Incoming) -> ServerTask {
-        let Incoming { head, body, respond, live } = incoming;
+    fn dispatch(&self, incoming: Incoming) -> Option<ServerTask> {
+        let Incoming { mut head, body, respond, live } = incoming;
         let limits = &self.router.limits;
         let framing = Framing { max_send_bytes: limits.max_send_bytes, encoding: Encoding::Identity };
-        let accepted = match accept_request(&head, EncodingSet::all(), &limits.metadata) {
-            Ok(accepted) => accepted,
-            Err(refusal) => {
-                let shared = CallShared::new(respond, self.peer.clone(), EncodingSet::none(), framing);
-                match refusal.reset {
-                    Some(code) => shared.lock().reset(code),
-                    None => shared.lock().refuse(refusal.response),
+        let Accepted { method: path, timeout, encoding, accept, .. } =
+            match accept_request(&head, EncodingSet::all(), &limits.metadata) {
+                Ok(accepted) => accepted,
+                Err(refusal) => {
+                    let mut responder = Responder::new(respond, EncodingSet::none(), framing);
+                    match refusal.reset {
+                        Some(code) => responder.reset(code),
+                        None => responder.refuse(refusal.response),
+                    }
+                    return None;
                 }
-                return ServerTask::done(shared, live);
-            }
+            };
+        let mut responder = Responder::new(respond, accept, framing);
+        let Some(route) = self.router.find(path.as_str()) else {
+            let _ = responder.finish(self.router.unknown(path.as_str()));
+            return None;
         };
-        let shared = CallShared::new(respond, self.peer.clone(), accepted.accept, framing);
-        let path = accepted.method.as_str();
-        let Some(route) = self.router.find(path) else {
-            let _ = shared.lock().finish(self.router.unknown(path));
-            return ServerTask::done(shared, live);
-        };
-        let Accepted { timeout, encoding, .. } = accepted;
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             let late = Status::deadline_exceeded("the call's deadline had passed when it arrived");
-            let _ = shared.lock().finish(late);
-            return ServerTask::done(shared, live);
+            let _ = responder.finish(late);
+            return None;
         }
         let kind = if route.kind.one_request() { RequestKind::One } else { RequestKind::Many };
-        let mut headers = head.headers;
-        strip_reserved(&mut headers);
-        let request = Request {
-            route: route.clone(),
-            method: route.method_for(path),
-            metadata: Metadata::from_headers(headers),
+        let facts = Facts {
+            method: route.method_for(path.as_str()),
+            metadata: RequestMetadata::received(std::mem::take(&mut head.headers)),
             deadline,
-            receive: ServerReceive::new(body, kind, limits.max_recv_bytes, encoding),
+            extensions: Extensions::new(),
         };
-        ServerTask::start(shared, live, request, limits.stall_timeout)
+        let shared = CallShared::new(responder, self.peer.clone(), facts);
+        let receive = ServerReceive::new(body, kind, limits.max_recv_bytes, encoding);
+        let request = Request { route: route.clone(), receive };
+        Some(ServerTask::start(shared, live, request, limits.stall_timeout))
     }
 }
 
 /// A request that may be handled.
 pub(crate) struct Request {
-    pub(crate) route: Route,
-    pub(crate) method: Method,
-    pub(crate) metadata: Metadata,
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) route: Arc<Route>,
     pub(crate) receive: ServerReceive,
-}
-
-impl Request {
-    fn context(&mut self, shared: &Arc<CallShared>) -> Context {
-        let metadata = std::mem::take(&mut self.metadata);
-        Context::new(shared.clone(), self.method.clone(), metadata, self.deadline, Extensions::new())
-    }
 }
 
 /// The work of one call. Dropping it drops the handler and resets the stream.
@@ -116,7 +104,7 @@ pub(crate) struct ServerTask {
 
 enum Stage {
     /// A unary request that is not whole yet.
-    Receiving(Box<Request>),
+    Receiving(Request),
     Unary(BoxFuture<'static, UnaryAnswer>),
     Stream(BoxFuture<'static, Status>),
     /// A large answer that the client has not taken yet.
@@ -125,10 +113,6 @@ enum Stage {
 }
 
 impl ServerTask {
-    fn done(shared: Arc<CallShared>, live: LiveCall) -> Self {
-        ServerTask::new(shared, live, Stage::Done, None, None)
-    }
-
     fn new(
         shared: Arc<CallShared>,
         live: LiveCall,
@@ -149,15 +133,15 @@ impl ServerTask {
     fn start(
         shared: Arc<CallShared>,
         live: LiveCall,
-        mut request: Request,
+        request: Request,
         stall_timeout: Option<Duration>,
     ) -> Self {
-        let at = request.deadline;
+        let at = shared.facts.deadline;
         let stage = match &request.route.run {
-            Some(Run::Unary(_)) if !request.route.intercepted => Stage::Receiving(Box::new(request)),
+            Some(Run::Unary(_)) if !request.route.intercepted => Stage::Receiving(request),
             Some(Run::Stream(run)) if !request.route.intercepted => {
                 let run = run.clone();
-                let context = request.context(&shared);
+                let context = Context::new(shared.clone());
                 let replies = Sending::server(shared.clone());
                 let requests = Streaming::server(request.receive);
                 match catch_unwind(AssertUnwindSafe(|| run(requests, replies, context))) {
@@ -206,8 +190,8 @@ impl ServerTask {
     }
 
     fn run_unary(&mut self, message: Bytes) {
-        let Stage::Receiving(mut request) = std::mem::replace(&mut self.stage, Stage::Done) else { return };
-        let mut context = request.context(&self.shared);
+        let Stage::Receiving(request) = std::mem::replace(&mut self.stage, Stage::Done) else { return };
+        let mut context = Context::new(self.shared.clone());
         context.set_request_compressed(request.receive.last_compressed());
         let Some(Run::Unary(run)) = &request.route.run else { return };
         match deadline::scope(self.deadline.at(), || catch_unwind(AssertUnwindSafe(|| run(message, context))))

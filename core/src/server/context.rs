@@ -1,10 +1,10 @@
 //! What a handler knows of its call, and what it may say besides messages.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use http::Extensions;
-use spanwire_wire::metadata::MetadataError;
+use http::{Extensions, HeaderMap};
+use spanwire_wire::metadata::{MetadataError, strip_reserved};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -19,55 +19,86 @@ use crate::{Encoding, Metadata, Method, Status, TlsIdentity};
 #[derive(Debug)]
 pub struct Context {
     shared: Arc<CallShared>,
-    method: Method,
-    metadata: Metadata,
-    deadline: Option<Instant>,
-    trailers: Metadata,
-    extensions: Extensions,
+    /// Made when there are some: most calls have none.
+    trailers: Option<Box<Metadata>>,
     request_compressed: bool,
 }
 
+/// What is known of a call when it begins, and does not change.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) method: Method,
+    pub(crate) metadata: RequestMetadata,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) extensions: Extensions,
+}
+
+/// The metadata of a request, cleaned of what is gRPC's own when it is asked for: many handlers never ask.
+#[derive(Debug)]
+pub(crate) struct RequestMetadata {
+    received: Mutex<HeaderMap>,
+    clean: OnceLock<Metadata>,
+}
+
+impl RequestMetadata {
+    /// The header block of a request, as it came.
+    pub(crate) fn received(headers: HeaderMap) -> Self {
+        RequestMetadata { received: Mutex::new(headers), clean: OnceLock::new() }
+    }
+
+    pub(crate) fn get(&self) -> &Metadata {
+        self.clean.get_or_init(|| {
+            let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+            cleaned(std::mem::take(&mut received))
+        })
+    }
+
+    /// For whoever hands it on: the context has none then.
+    pub(crate) fn take(&self) -> Metadata {
+        let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        cleaned(std::mem::take(&mut received))
+    }
+}
+
+impl From<Metadata> for RequestMetadata {
+    /// Metadata that are clean already.
+    fn from(metadata: Metadata) -> Self {
+        RequestMetadata { received: Mutex::default(), clean: OnceLock::from(metadata) }
+    }
+}
+
+fn cleaned(mut headers: HeaderMap) -> Metadata {
+    strip_reserved(&mut headers);
+    Metadata::from_headers(headers)
+}
+
 impl Context {
-    pub(crate) fn new(
-        shared: Arc<CallShared>,
-        method: Method,
-        metadata: Metadata,
-        deadline: Option<Instant>,
-        extensions: Extensions,
-    ) -> Self {
-        Context {
-            shared,
-            method,
-            metadata,
-            deadline,
-            trailers: Metadata::new(),
-            extensions,
-            request_compressed: false,
-        }
+    pub(crate) fn new(shared: Arc<CallShared>) -> Self {
+        Context { shared, trailers: None, request_compressed: false }
     }
 
     /// The method that was called.
     #[must_use]
     pub fn method(&self) -> &Method {
-        &self.method
+        &self.shared.facts.method
     }
 
     /// The request's metadata, without the entries that are gRPC's own.
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
-        &self.metadata
+        self.shared.facts.metadata.get()
     }
 
     /// When the client stops waiting. Calls made inside the handler inherit it.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.shared.facts.deadline
     }
 
     /// The time left until the deadline.
     #[must_use]
     pub fn time_remaining(&self) -> Option<Duration> {
-        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     /// The other end of the connection.
@@ -97,7 +128,7 @@ impl Context {
     /// Values that interceptors left for the handler.
     #[must_use]
     pub fn extensions(&self) -> &Extensions {
-        &self.extensions
+        &self.shared.facts.extensions
     }
 
     /// Appends an ASCII entry to the response's leading metadata, which go out with the first message.
@@ -137,7 +168,7 @@ impl Context {
 
     /// The metadata that will follow the last message.
     pub fn trailers_mut(&mut self) -> &mut Metadata {
-        &mut self.trailers
+        self.trailers.get_or_insert_default()
     }
 
     /// Compresses the responses with `encoding` if the client can read it. Call it before the first message.
@@ -162,12 +193,9 @@ impl Context {
 
     /// Takes the trailers into the call's final status.
     pub(crate) fn into_status(self, status: Status) -> Status {
-        let Context { trailers, .. } = self;
-        if trailers.is_empty() {
-            return status;
-        }
+        let Some(trailers) = self.trailers.filter(|trailers| !trailers.is_empty()) else { return status };
         let mut metadata = status.metadata().clone();
-        metadata.extend(trailers);
+        metadata.extend(*trailers);
         status.with_metadata(metadata)
     }
 }

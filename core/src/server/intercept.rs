@@ -7,7 +7,7 @@ use std::task::{Context as TaskContext, Poll};
 use http::Extensions;
 
 use super::call::Request;
-use super::context::Context;
+use super::context::{Context, Facts, RequestMetadata};
 use super::handler::{Run, UnaryAnswer};
 use super::responder::CallShared;
 use crate::Status;
@@ -16,20 +16,20 @@ use crate::streaming::{Sending, Streaming};
 
 /// The whole call, up to its final status.
 pub(crate) fn run(shared: Arc<CallShared>, request: Request) -> BoxFuture<'static, Status> {
-    let Request { route, method, metadata, deadline, receive } = request;
-    let peer = shared.peer.clone();
+    let Request { route, receive } = request;
+    let facts = &shared.facts;
     let call = Call {
         side: Side::Server,
-        method,
-        metadata,
-        deadline,
-        peer: Some(peer),
+        method: facts.method.clone(),
+        metadata: facts.metadata.take(),
+        deadline: facts.deadline,
+        peer: Some(shared.peer.clone()),
         messages: Messages::from_source(receive),
         extensions: Extensions::new(),
     };
     let outer = shared.clone();
-    let reply = route.interceptors.clone().run(call, move |call| match (route.run, route.fallback) {
-        (Some(run), _) => Box::pin(handle(run, call, shared)),
+    let reply = route.interceptors.clone().run(call, move |call| match (&route.run, &route.fallback) {
+        (Some(run), _) => Box::pin(handle(run.clone(), call, shared)),
         (None, Some(fallback)) => fallback.call(call),
         (None, None) => Box::pin(async { Err(Status::unimplemented("no handler")) }),
     });
@@ -86,16 +86,13 @@ async fn send(shared: &CallShared, mut reply: Reply) -> Status {
 
 /// The handler at the end of the chain, as a reply.
 async fn handle(run: Run, mut call: Call, outer: Arc<CallShared>) -> Result<Reply, Status> {
-    let shared = CallShared::captured(outer);
-    let context = |call: &mut Call| {
-        Context::new(
-            shared.clone(),
-            call.method.clone(),
-            std::mem::take(&mut call.metadata),
-            call.deadline,
-            std::mem::take(&mut call.extensions),
-        )
+    let facts = Facts {
+        method: call.method.clone(),
+        metadata: RequestMetadata::from(std::mem::take(&mut call.metadata)),
+        deadline: call.deadline,
+        extensions: std::mem::take(&mut call.extensions),
     };
+    let shared = CallShared::captured(outer, facts);
     match run {
         Run::Unary(run) => {
             let message = match call.messages.next().await {
@@ -105,7 +102,7 @@ async fn handle(run: Run, mut call: Call, outer: Arc<CallShared>) -> Result<Repl
                 }
                 Item::End(status) => return Err(status),
             };
-            let UnaryAnswer { frame, status } = run(message, context(&mut call))?.await;
+            let UnaryAnswer { frame, status } = run(message, Context::new(shared.clone()))?.await;
             let headers = shared.take_headers();
             match frame {
                 Some(frame) => {
@@ -115,10 +112,10 @@ async fn handle(run: Run, mut call: Call, outer: Arc<CallShared>) -> Result<Repl
             }
         }
         Run::Stream(run) => {
-            let context = context(&mut call);
             let (slot, replies) = slot();
             let requests = Streaming::messages(call.messages);
-            let running = run(requests, Sending::slot(slot, Some(shared.clone())), context);
+            let running =
+                run(requests, Sending::slot(slot, Some(shared.clone())), Context::new(shared.clone()));
             let mut source = Running { running: Some(running), replies };
             // The reply exists when the handler said its first word: a message, its headers, or its end.
             let first = poll_fn(|cx| match source.poll_item(cx) {

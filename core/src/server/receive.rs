@@ -46,7 +46,12 @@ impl Source for ServerReceive {
                 None => {}
             }
             match std::task::ready!(self.recv.poll_event(cx)) {
-                StreamEvent::Data(data) => self.machine.on_data(data),
+                StreamEvent::Data(data) => {
+                    self.machine.on_data(data);
+                    if self.recv.at_end() {
+                        self.machine.on_end();
+                    }
+                }
                 // Clients send no trailers; if one does, they end the request as END_STREAM would.
                 StreamEvent::End | StreamEvent::Trailers(_) | StreamEvent::Headers { .. } => {
                     self.machine.on_end()

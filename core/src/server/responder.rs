@@ -10,6 +10,7 @@ use spanwire_wire::reset::CANCEL;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::context::Facts;
 use crate::message::{Frame, Framing};
 use crate::transport::server::Respond;
 use crate::transport::{Peer, SendPart};
@@ -21,31 +22,33 @@ pub(crate) struct CallShared {
     responder: Mutex<Responder>,
     cancelled: OnceLock<CancellationToken>,
     pub(crate) peer: Arc<Peer>,
+    pub(crate) facts: Facts,
     /// Behind interceptors: the call whose stream it really is.
     outer: Option<Arc<CallShared>>,
 }
 
 impl CallShared {
-    pub(crate) fn new(respond: Respond, peer: Arc<Peer>, accept: EncodingSet, framing: Framing) -> Arc<Self> {
-        let responder = Responder::new(State::Head(respond), accept, framing);
+    pub(crate) fn new(responder: Responder, peer: Arc<Peer>, facts: Facts) -> Arc<Self> {
         Arc::new(CallShared {
             responder: Mutex::new(responder),
             cancelled: OnceLock::new(),
             peer,
+            facts,
             outer: None,
         })
     }
 
     /// For a handler behind interceptors: its headers are kept for the reply instead of being sent, and its
     /// messages are neither compressed nor framed here.
-    pub(crate) fn captured(outer: Arc<CallShared>) -> Arc<Self> {
+    pub(crate) fn captured(outer: Arc<CallShared>, facts: Facts) -> Arc<Self> {
         let framing = Framing { encoding: Encoding::Identity, ..outer.framing() };
         let captured = State::Captured { released: false, waker: None };
-        let responder = Responder::new(captured, EncodingSet::none(), framing);
+        let responder = Responder::with_state(captured, EncodingSet::none(), framing);
         Arc::new(CallShared {
             responder: Mutex::new(responder),
             cancelled: OnceLock::new(),
             peer: outer.peer.clone(),
+            facts,
             outer: Some(outer),
         })
     }
@@ -126,7 +129,12 @@ enum State {
 pub(crate) struct Closed;
 
 impl Responder {
-    fn new(state: State, accept: EncodingSet, framing: Framing) -> Self {
+    /// For a client that reads `accept`.
+    pub(crate) fn new(respond: Respond, accept: EncodingSet, framing: Framing) -> Self {
+        Responder::with_state(State::Head(respond), accept, framing)
+    }
+
+    fn with_state(state: State, accept: EncodingSet, framing: Framing) -> Self {
         Responder {
             state,
             headers: Metadata::new(),
@@ -147,11 +155,8 @@ impl Responder {
     pub(crate) fn send_head(&mut self) -> Result<(), Closed> {
         match &mut self.state {
             State::Head(respond) => {
-                let head = call::response_head(
-                    self.framing.encoding,
-                    EncodingSet::all(),
-                    std::mem::take(&mut self.headers),
-                );
+                let headers = std::mem::take(&mut self.headers);
+                let head = call::response_head(self.framing.encoding, announced(self.accept), headers);
                 match respond.send(head, false) {
                     Ok(stream) => self.state = State::Body(stream),
                     Err(_) => self.state = State::Closed,
@@ -232,8 +237,8 @@ impl Responder {
             // OK without a message keeps the handler's headers apart from the trailers.
             State::Head(mut respond) if status.is_ok() => {
                 let headers = std::mem::take(&mut self.headers);
-                let head = call::response_head(self.framing.encoding, EncodingSet::all(), headers);
-                let trailers = call::trailers(&status, Metadata::new());
+                let head = call::response_head(self.framing.encoding, announced(self.accept), headers);
+                let trailers = call::trailers(&status);
                 respond.send(head, false).and_then(|mut stream| stream.trailers(trailers))
             }
             State::Head(mut respond) => {
@@ -241,7 +246,7 @@ impl Responder {
                 headers.extend(status.metadata().clone());
                 respond.send(call::trailers_only(status.with_metadata(headers)), true).map(drop)
             }
-            State::Body(mut stream) => stream.trailers(call::trailers(&status, Metadata::new())),
+            State::Body(mut stream) => stream.trailers(call::trailers(&status)),
             State::Closed | State::Captured { .. } => Ok(()),
         };
         sent.map_err(|_| Closed)
@@ -289,6 +294,11 @@ impl Responder {
             State::Captured { .. } => Poll::Pending,
         }
     }
+}
+
+/// What we say that we can read: nothing to a client that never speaks of encodings.
+fn announced(accepted: EncodingSet) -> EncodingSet {
+    if accepted == EncodingSet::none() { accepted } else { EncodingSet::all() }
 }
 
 impl Frame {

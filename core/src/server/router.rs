@@ -1,6 +1,7 @@
 //! Which handler a path leads to.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,14 +21,34 @@ pub(crate) struct CallLimits {
 }
 
 pub(crate) struct Router {
-    methods: HashMap<String, Route>,
+    methods: HashMap<String, Arc<Route>, BuildHasherDefault<PathHasher>>,
     services: Vec<&'static str>,
-    fallback: Option<Route>,
+    fallback: Option<Arc<Route>>,
     pub(crate) limits: CallLimits,
 }
 
+/// FNV-1a: paths are short, and which of them are in the map is not for clients to choose.
+struct PathHasher(u64);
+
+impl Default for PathHasher {
+    fn default() -> Self {
+        PathHasher(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for PathHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// What to do with a call.
-#[derive(Clone)]
 pub(crate) struct Route {
     pub(crate) kind: Kind,
     method: Option<Method>,
@@ -50,15 +71,17 @@ impl Router {
         interceptors: Interceptors,
         limits: CallLimits,
     ) -> Self {
-        let route = |kind, method, run, fallback| Route {
-            kind,
-            method,
-            run,
-            fallback,
-            intercepted: !interceptors.is_empty(),
-            interceptors: interceptors.clone(),
+        let route = |kind, method, run, fallback| {
+            Arc::new(Route {
+                kind,
+                method,
+                run,
+                fallback,
+                intercepted: !interceptors.is_empty(),
+                interceptors: interceptors.clone(),
+            })
         };
-        let mut methods = HashMap::new();
+        let mut methods = HashMap::default();
         for service in services {
             for (name, handler) in service.methods() {
                 let path = format!("/{}/{name}", service.name());
@@ -74,7 +97,7 @@ impl Router {
         }
     }
 
-    pub(crate) fn find(&self, path: &str) -> Option<&Route> {
+    pub(crate) fn find(&self, path: &str) -> Option<&Arc<Route>> {
         self.methods.get(path).or(self.fallback.as_ref())
     }
 

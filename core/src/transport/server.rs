@@ -72,7 +72,8 @@ pub(crate) trait Dispatch: Send + Unpin + 'static {
     /// The work of one call, until its answer is handed to the connection.
     type Call: Future<Output = ()> + Send + Unpin + 'static;
 
-    fn dispatch(&self, incoming: Incoming) -> Self::Call;
+    /// `None`: it is answered already.
+    fn dispatch(&self, incoming: Incoming) -> Option<Self::Call>;
 }
 
 /// How a server's connections live and end, as plain data.
@@ -310,7 +311,7 @@ impl<D: Dispatch> Driver<D> {
     fn run_batch(&mut self, cx: &mut Context<'_>) -> bool {
         let any = !self.batch.is_empty();
         for incoming in self.batch.drain(..) {
-            let mut call = self.dispatch.dispatch(incoming);
+            let Some(mut call) = self.dispatch.dispatch(incoming) else { continue };
             if self.eager && Pin::new(&mut call).poll(cx).is_ready() {
                 continue;
             }

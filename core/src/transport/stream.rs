@@ -179,6 +179,11 @@ impl RecvPart {
         RecvPart(State::Body(body))
     }
 
+    /// Whether a good end is all that is left to come, which spares a reader that knows it two more looks.
+    pub(crate) fn at_end(&self) -> bool {
+        matches!(&self.0, State::Body(body) if body.is_end_stream())
+    }
+
     /// The next event; after an ending one there are no more ([`StreamEvent::End`] for ever).
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<StreamEvent> {
         let event = match &mut self.0 {

@@ -357,7 +357,11 @@ fn append_headers(to: &mut HeaderMap, from: HeaderMap, keep: impl Fn(&HeaderName
 }
 
 pub(crate) fn size_of_headers(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD).sum()
+    headers.iter().map(|(name, value)| size_of_field(name.as_str(), value)).sum()
+}
+
+pub(crate) fn size_of_field(name: &str, value: &HeaderValue) -> usize {
+    name.len() + value.len() + FIELD_OVERHEAD
 }
 
 pub(crate) fn encode_base64(bytes: &[u8]) -> Option<HeaderValue> {

@@ -257,6 +257,11 @@ impl Status {
         Status::new(code, format!("stream reset by the server: {name} ({h2_reason:#x})")).with_sent(sent)
     }
 
+    /// Whether it is OK and has nothing else to tell. What is not plain may be, too, if it was something else before.
+    pub(crate) fn is_plain_ok(&self) -> bool {
+        self.0.is_none()
+    }
+
     fn inner(&mut self) -> &mut Inner {
         self.0.get_or_insert_default()
     }

@@ -35,7 +35,7 @@
 //! assert!(matches!(call.poll_event(), Some(ClientEvent::Headers(_))));
 //! assert!(call.poll_event().is_none(), "the message waits for its status");
 //!
-//! call.on_trailers(trailers(&Status::ok(), Metadata::new()));
+//! call.on_trailers(trailers(&Status::ok()));
 //! assert!(matches!(call.poll_event(), Some(ClientEvent::Message(message)) if message == "an order"));
 //! assert!(matches!(call.poll_event(), Some(ClientEvent::Done(status)) if status.is_ok()));
 //! # Ok::<(), Status>(())

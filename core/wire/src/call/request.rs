@@ -1,5 +1,6 @@
 //! The header block of a request: made on the client, checked on the server.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::header::{self as http_header, HeaderMap, HeaderValue};
@@ -9,7 +10,7 @@ use http::{Method, Request, Response, StatusCode, Uri};
 
 use super::response::{refusal, trailers_only};
 use crate::encoding::{Encoding, EncodingSet};
-use crate::metadata::{Metadata, append_unreserved, size_of_headers};
+use crate::metadata::{Metadata, append_unreserved, size_of_field, size_of_headers};
 use crate::{Status, content_type, header, reset, timeout};
 
 /// Everything in front of the messages of a request.
@@ -119,14 +120,16 @@ impl Limits {
     /// # Errors
     /// RESOURCE_EXHAUSTED naming the limit and both sizes.
     pub fn check(&self, headers: &HeaderMap) -> Result<(), Status> {
-        let fields = headers.len();
+        self.check_sizes(headers.len(), size_of_headers(headers))
+    }
+
+    fn check_sizes(&self, fields: usize, bytes: usize) -> Result<(), Status> {
         if fields > self.max_metadata_fields {
             return Err(Status::resource_exhausted(format!(
                 "metadata of {fields} fields is larger than max_metadata_fields ({})",
                 self.max_metadata_fields
             )));
         }
-        let bytes = size_of_headers(headers);
         if bytes > self.max_metadata_bytes {
             return Err(Status::resource_exhausted(format!(
                 "metadata of {bytes} bytes is larger than max_metadata_bytes ({} bytes)",
@@ -139,11 +142,11 @@ impl Limits {
 
 /// A request that is a well-formed gRPC call.
 #[derive(Clone, Debug)]
-pub struct Accepted {
-    /// The path, with its leading slash. Shares the memory of the request.
-    pub method: PathAndQuery,
+pub struct Accepted<'a> {
+    /// The path, with its leading slash.
+    pub method: &'a PathAndQuery,
     /// `:authority`, or the `host` field of a request without one.
-    pub authority: Authority,
+    pub authority: Cow<'a, Authority>,
     /// The caller's time limit, never zero; `None` for no limit.
     pub timeout: Option<Duration>,
     /// How compressed request messages are encoded.
@@ -180,13 +183,13 @@ impl Refusal {
 /// slash (UNIMPLEMENTED); too much metadata (RESOURCE_EXHAUSTED); an unknown encoding (UNIMPLEMENTED,
 /// with `grpc-accept-encoding`); an unreadable `grpc-timeout` (INTERNAL); a timeout of zero
 /// (DEADLINE_EXCEEDED). The HTTP refusals carry the gRPC status INTERNAL with the reason.
-pub fn accept_request(
-    parts: &Parts,
+pub fn accept_request<'a>(
+    parts: &'a Parts,
     supported: EncodingSet,
     limits: &Limits,
-) -> Result<Accepted, Box<Refusal>> {
-    let headers = &parts.headers;
-    if headers.contains_key(http_header::CONNECTION) {
+) -> Result<Accepted<'a>, Box<Refusal>> {
+    let fields = Fields::of(&parts.headers);
+    if fields.connection {
         let mut refusal =
             Refusal::http(StatusCode::BAD_REQUEST, "connection header is not allowed in HTTP/2");
         refusal.reset = Some(reset::PROTOCOL_ERROR);
@@ -198,19 +201,56 @@ pub fn accept_request(
         refusal.response.headers_mut().insert(http_header::ALLOW, header::POST.clone());
         return Err(Box::new(refusal));
     }
-    check_content_type(headers)?;
-    let authority = authority(parts)?;
+    check_content_type(fields.content_type)?;
+    let authority = authority(parts, &fields)?;
     let method = match parts.uri.path_and_query() {
-        Some(path) if path.as_str().starts_with('/') => path.clone(),
+        Some(path) if path.as_str().starts_with('/') => path,
         path => {
             let path = path.map_or("", PathAndQuery::as_str);
             return Err(status(Status::unimplemented(format!("path {path:?} has no leading slash"))));
         }
     };
-    limits.check(headers).map_err(status)?;
-    let encoding = request_encoding(headers, supported)?;
-    let timeout = request_timeout(headers)?;
-    Ok(Accepted { method, authority, timeout, encoding, accept: EncodingSet::from_headers(headers) })
+    limits.check_sizes(parts.headers.len(), fields.bytes).map_err(status)?;
+    let encoding =
+        if fields.encoded { request_encoding(&parts.headers, supported)? } else { Encoding::Identity };
+    let timeout = fields.timeout.map_or(Ok(None), request_timeout)?;
+    let accept = if fields.accept { EncodingSet::from_headers(&parts.headers) } else { EncodingSet::none() };
+    Ok(Accepted { method, authority, timeout, encoding, accept })
+}
+
+/// What the fields of a request say to gRPC, found in one walk: a map asked for each name costs several.
+#[derive(Default)]
+struct Fields<'a> {
+    connection: bool,
+    content_type: Option<&'a HeaderValue>,
+    host: Option<&'a HeaderValue>,
+    two_hosts: bool,
+    encoded: bool,
+    timeout: Option<&'a HeaderValue>,
+    accept: bool,
+    /// Their size, as [`Limits`] counts it.
+    bytes: usize,
+}
+
+impl<'a> Fields<'a> {
+    fn of(headers: &'a HeaderMap) -> Self {
+        let mut fields = Fields::default();
+        for (name, value) in headers {
+            let name = name.as_str();
+            fields.bytes += size_of_field(name, value);
+            // Of several values of one name, the first counts.
+            match name {
+                "connection" => fields.connection = true,
+                "content-type" => fields.content_type = fields.content_type.or(Some(value)),
+                "host" => fields.two_hosts |= fields.host.replace(value).is_some(),
+                "grpc-encoding" => fields.encoded = true,
+                "grpc-timeout" => fields.timeout = fields.timeout.or(Some(value)),
+                "grpc-accept-encoding" => fields.accept = true,
+                _ => {}
+            }
+        }
+        fields
+    }
 }
 
 fn status(status: Status) -> Box<Refusal> {
@@ -221,8 +261,7 @@ fn http_refusal(http_status: StatusCode, message: impl Into<String>) -> Box<Refu
     Box::new(Refusal::http(http_status, message))
 }
 
-fn check_content_type(headers: &HeaderMap) -> Result<(), Box<Refusal>> {
-    let found = headers.get(http_header::CONTENT_TYPE);
+fn check_content_type(found: Option<&HeaderValue>) -> Result<(), Box<Refusal>> {
     if found.is_some_and(content_type::is_grpc) {
         return Ok(());
     }
@@ -235,16 +274,15 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Box<Refusal>> {
 
 /// `:authority` counts and drops `host`; a lone `host` takes its place (gRFC A41). Either twice is an
 /// error: two readers of the request could choose differently.
-fn authority(parts: &Parts) -> Result<Authority, Box<Refusal>> {
+fn authority<'a>(parts: &'a Parts, fields: &Fields<'_>) -> Result<Cow<'a, Authority>, Box<Refusal>> {
     let bad = |message: &str| http_refusal(StatusCode::BAD_REQUEST, message);
-    let mut hosts = parts.headers.get_all(http_header::HOST).iter();
-    let host = hosts.next();
-    if hosts.next().is_some() {
+    if fields.two_hosts {
         return Err(bad("request has two host headers"));
     }
-    let authority = match (parts.uri.authority(), host) {
-        (Some(authority), _) => authority.clone(),
+    let authority = match (parts.uri.authority(), fields.host) {
+        (Some(authority), _) => Cow::Borrowed(authority),
         (None, Some(host)) => Authority::from_maybe_shared(bytes::Bytes::copy_from_slice(host.as_bytes()))
+            .map(Cow::Owned)
             .map_err(|_| bad("host header is not an authority"))?,
         (None, None) => return Err(bad("request has no :authority")),
     };
@@ -264,8 +302,7 @@ fn request_encoding(headers: &HeaderMap, supported: EncodingSet) -> Result<Encod
     Err(Box::new(refusal))
 }
 
-fn request_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Box<Refusal>> {
-    let Some(value) = headers.get(&header::GRPC_TIMEOUT) else { return Ok(None) };
+fn request_timeout(value: &HeaderValue) -> Result<Option<Duration>, Box<Refusal>> {
     match timeout::parse(value.as_bytes()) {
         Ok(Some(Duration::ZERO)) => {
             Err(status(Status::deadline_exceeded("deadline had passed before the call arrived")))

@@ -19,7 +19,7 @@ fn parts(uri: &str, fields: &[(&'static str, &str)]) -> Parts {
 
 const URI: &str = "http://shop.example:80/shop.v1.Orders/Get";
 
-fn check(parts: &Parts) -> Result<Accepted, Box<Refusal>> {
+fn check(parts: &Parts) -> Result<Accepted<'_>, Box<Refusal>> {
     accept_request(parts, EncodingSet::parse("gzip"), &Limits::default())
 }
 
@@ -33,9 +33,10 @@ fn refuse(parts: &Parts) -> (u16, Status, Response<()>) {
 #[test]
 fn a_good_request_is_accepted() {
     let fields = [("grpc-timeout", "100m"), ("grpc-encoding", "gzip"), ("grpc-accept-encoding", "zstd, br")];
-    let accepted = check(&parts(URI, &fields)).unwrap();
-    assert_eq!(accepted.method, "/shop.v1.Orders/Get");
-    assert_eq!(accepted.authority, "shop.example:80");
+    let request = parts(URI, &fields);
+    let accepted = check(&request).unwrap();
+    assert_eq!(*accepted.method, "/shop.v1.Orders/Get");
+    assert_eq!(*accepted.authority, "shop.example:80");
     assert_eq!(accepted.timeout, Some(Duration::from_millis(100)));
     assert_eq!(accepted.encoding, Encoding::Gzip);
     assert_eq!(accepted.accept, EncodingSet::parse("zstd"));
@@ -94,10 +95,12 @@ fn a_timeout_of_zero_is_deadline_exceeded_before_any_handler() {
 // Wire checklist line 6.
 #[test]
 fn a_lone_host_becomes_the_authority() {
-    let accepted = check(&parts("/s/m", &[("host", "alone.example")])).unwrap();
-    assert_eq!(accepted.authority, "alone.example");
-    let accepted = check(&parts(URI, &[("host", "other.example")])).unwrap();
-    assert_eq!(accepted.authority, "shop.example:80");
+    let request = parts("/s/m", &[("host", "alone.example")]);
+    let accepted = check(&request).unwrap();
+    assert_eq!(*accepted.authority, "alone.example");
+    let request = parts(URI, &[("host", "other.example")]);
+    let accepted = check(&request).unwrap();
+    assert_eq!(*accepted.authority, "shop.example:80");
 }
 
 // Wire checklist line 6.
@@ -222,7 +225,14 @@ fn response_headers_and_trailers_carry_duplicates_in_order() {
     let response = super::super::response_head(Encoding::Gzip, EncodingSet::all(), metadata.clone());
     assert_eq!(response.headers()["grpc-encoding"], "gzip");
     assert_eq!(response.headers().get_all("key").iter().collect::<Vec<_>>(), ["1", "2"]);
-    let trailers = super::super::trailers(&Status::ok().with_metadata(metadata.clone()), metadata);
+    let trailers = super::super::trailers(&Status::ok().with_metadata(metadata));
     assert_eq!(trailers["grpc-status"], "0");
-    assert_eq!(trailers.get_all("key").iter().collect::<Vec<_>>(), ["1", "2", "1", "2"]);
+    assert_eq!(trailers.get_all("key").iter().collect::<Vec<_>>(), ["1", "2"]);
+}
+
+#[test]
+fn encodings_are_announced_unless_there_are_none() {
+    let head = |accept| super::super::response_head(Encoding::Identity, accept, Metadata::new());
+    assert_eq!(head(EncodingSet::parse("gzip")).headers()["grpc-accept-encoding"], "identity,gzip");
+    assert!(!head(EncodingSet::none()).headers().contains_key("grpc-accept-encoding"));
 }

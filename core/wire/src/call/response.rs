@@ -10,16 +10,14 @@ use crate::metadata::{Metadata, append_unreserved};
 use crate::{Status, header};
 
 /// The head of a response that will carry messages: HTTP 200, the encoding its compressed messages use
-/// (it must be one the caller listed, see [`EncodingSet::choose`]), what the server accepts, and
-/// custom metadata without reserved names.
+/// (it must be one the caller listed, see [`EncodingSet::choose`]), what the server accepts unless that is
+/// [`EncodingSet::none`], and custom metadata without reserved names.
 #[must_use]
 pub fn response_head(encoding: Encoding, accept: EncodingSet, metadata: Metadata) -> Response<()> {
-    /// What nearly every response begins with.
+    /// What every response begins with.
     static PLAIN: LazyLock<HeaderMap> = LazyLock::new(|| {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, header::APPLICATION_GRPC.clone());
-        let (name, value) = EncodingSet::all().field();
-        headers.insert(name, value);
         headers
     });
     let mut response = Response::new(());
@@ -28,7 +26,7 @@ pub fn response_head(encoding: Encoding, accept: EncodingSet, metadata: Metadata
     if encoding != Encoding::Identity {
         headers.insert(header::GRPC_ENCODING.clone(), encoding.header_value());
     }
-    if accept != EncodingSet::all() {
+    if accept != EncodingSet::none() {
         let (name, value) = accept.field();
         headers.insert(name, value);
     }
@@ -45,22 +43,20 @@ pub fn trailers_only(status: Status) -> Response<()> {
     refusal(StatusCode::OK, &status)
 }
 
-/// The trailers behind the messages of a response: the status and its own metadata, then `metadata`
-/// without reserved names.
+/// The trailers behind the messages of a response: the status and its own metadata without reserved names.
 #[must_use]
-pub fn trailers(status: &Status, metadata: Metadata) -> HeaderMap {
+pub fn trailers(status: &Status) -> HeaderMap {
     /// The trailers of nearly every call.
     static OK: LazyLock<HeaderMap> = LazyLock::new(|| {
         let mut trailers = HeaderMap::new();
         Status::ok().write_trailers(&mut trailers);
         trailers
     });
-    if status.is_ok() && status.metadata().is_empty() && metadata.is_empty() {
+    if status.is_plain_ok() {
         return OK.clone();
     }
     let mut trailers = HeaderMap::new();
     status.write_trailers(&mut trailers);
-    append_unreserved(&mut trailers, metadata.into_headers());
     trailers
 }
 
