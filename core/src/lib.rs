@@ -17,6 +17,7 @@ mod method;
 pub mod middleware;
 pub mod rpc;
 pub mod server;
+mod stats;
 mod streaming;
 mod timer;
 mod transport;
@@ -33,8 +34,11 @@ pub use prost_types;
 pub use server::{BoundServer, Context, ServeError, Server, ServerBuilder, ServerHandle};
 pub use spanwire_wire::metadata::Value;
 pub use spanwire_wire::{Code, Encoding, Metadata, MetadataError, Sent, Status};
+pub use stats::{ChannelStats, LimitCounts, ServerStats};
 pub use streaming::{Sending, Streaming};
-pub use transport::{ClientTls, Keepalive, Peer, PeerAddr, ServerTls, TlsError, TlsIdentity};
+pub use transport::{
+    ClientTls, FloodLimits, Keepalive, Peer, PeerAddr, Rate, ServerTls, TlsError, TlsIdentity,
+};
 
 /// What generated code refers to; not for other use.
 #[doc(hidden)]

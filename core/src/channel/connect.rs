@@ -6,6 +6,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::target::{Endpoint, Target};
 use crate::Status;
+use crate::stats::ChannelCounters;
 use crate::timer::after;
 use crate::transport::client::{Connection, Driver};
 use crate::transport::custom::Dial;
@@ -22,6 +23,7 @@ pub(crate) struct Connector {
     pub(crate) http2: Http2,
     /// Longest that one attempt may take, if shorter than what the backoff allows.
     pub(crate) connect_timeout: std::time::Duration,
+    pub(crate) counters: ChannelCounters,
 }
 
 impl Connector {
@@ -32,15 +34,24 @@ impl Connector {
         keepalive: Option<&Keepalive>,
     ) -> Result<(Connection, Driver), Status> {
         let deadline = deadline.min(after(Instant::now(), self.connect_timeout));
-        match timeout_at(deadline, self.attempt(deadline, keepalive)).await {
-            Ok(result) => result.map_err(|status| {
+        let status = match timeout_at(deadline, self.attempt(deadline, keepalive)).await {
+            Ok(Ok(connection)) => {
+                self.counters.connected.hit();
+                return Ok(connection);
+            }
+            Ok(Err(status)) => {
                 Status::new(status.code(), format!("cannot connect to {}: {}", self.target, status.message()))
-            }),
-            Err(_) => Err(Status::unavailable(format!(
-                "cannot connect to {}: no answer within connect_timeout ({:?})",
-                self.target, self.connect_timeout
-            ))),
-        }
+            }
+            Err(_) => {
+                self.counters.limits.handshakes.hit();
+                Status::unavailable(format!(
+                    "cannot connect to {}: no answer within connect_timeout ({:?})",
+                    self.target, self.connect_timeout
+                ))
+            }
+        };
+        self.counters.failed.hit();
+        Err(status)
     }
 
     async fn attempt(
@@ -60,7 +71,7 @@ impl Connector {
                 .await
                 .map_err(|error| Status::unavailable(error.to_string()))?,
         };
-        Connection::establish(io, &self.http2, keepalive).await
+        Connection::establish(io, &self.http2, keepalive, &self.counters.limits).await
     }
 
     async fn socket(&self, deadline: Instant) -> std::io::Result<RawIo> {

@@ -37,8 +37,10 @@ pub use target::TargetError;
 use crate::engine::Spawner;
 use crate::message::Message;
 use crate::middleware::{BoxFuture, Call, Interceptor, Interceptors, LayerInterceptor, NextService, Reply};
+use crate::stats::{ChannelCounters, ChannelStats};
 use crate::transport::custom::Dial;
-use crate::transport::{ClientTls, Http2, Keepalive, TlsError};
+use crate::transport::limits::{self, BadOption};
+use crate::transport::{ClientTls, FloodLimits, Http2, Keepalive, TlsError};
 use crate::{Engine, Method, Status};
 
 /// A client's connection to a service, as far as the caller is concerned. Cheap to clone; clones share the
@@ -96,7 +98,7 @@ pub enum ChannelError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// A setting has a value that cannot be sent.
-    #[error("{setting}: {value:?} cannot be used: {reason}")]
+    #[error("{setting}: {value} cannot be used: {reason}")]
     Setting {
         /// The name of the setting.
         setting: &'static str,
@@ -105,6 +107,12 @@ pub enum ChannelError {
         /// What is wrong with it.
         reason: &'static str,
     },
+}
+
+impl From<BadOption> for ChannelError {
+    fn from(BadOption { setting, value, reason }: BadOption) -> Self {
+        ChannelError::Setting { setting, value, reason }
+    }
 }
 
 impl Channel {
@@ -179,6 +187,12 @@ impl Channel {
     #[must_use]
     pub fn connectivity(&self) -> Connectivity {
         self.inner.subchannel.connectivity()
+    }
+
+    /// What the channel did so far, and how often each limit was hit.
+    #[must_use]
+    pub fn stats(&self) -> ChannelStats {
+        self.inner.subchannel.stats()
     }
 
     /// Connects now, instead of with the first call.
@@ -297,6 +311,44 @@ impl ChannelBuilder {
         self
     }
 
+    /// Most metadata entries of a response's headers or trailers; 128 by default.
+    pub fn max_metadata_fields(mut self, fields: usize) -> Self {
+        self.limits.max_metadata_fields = fields;
+        self
+    }
+
+    /// What a stream may have under way to us before its reader asks for more, at first; 65 535 bytes by
+    /// default. It grows with the measured bandwidth-delay product up to `max_stream_window_bytes`.
+    pub fn stream_window_bytes(mut self, bytes: u32) -> Self {
+        self.http2.stream_window = bytes;
+        self
+    }
+
+    /// How far the window of a stream may grow; 1 MiB by default.
+    pub fn max_stream_window_bytes(mut self, bytes: u32) -> Self {
+        self.http2.max_stream_window = bytes;
+        self
+    }
+
+    /// What all streams of a connection together may have under way to us; 1 MiB by default, and four times the
+    /// grown window of a stream if that is more, so that one unread stream does not stop the others.
+    pub fn connection_window_bytes(mut self, bytes: u32) -> Self {
+        self.http2.connection_window = bytes;
+        self
+    }
+
+    /// What one stream may have queued for sending before its sender waits; 64 KiB by default.
+    pub fn send_buffer_bytes(mut self, bytes: usize) -> Self {
+        self.http2.send_buffer = bytes;
+        self
+    }
+
+    /// How much of what costs a server nothing it may send: SETTINGS and the like.
+    pub fn flood_limits(mut self, limits: FloodLimits) -> Self {
+        self.http2.floods = limits;
+        self
+    }
+
     /// Compresses the requests of calls that do not say otherwise.
     pub fn compress(mut self, encoding: Encoding) -> Self {
         self.defaults.encoding = Some(encoding);
@@ -350,11 +402,27 @@ impl ChannelBuilder {
         self
     }
 
+    fn check(&self) -> Result<(), BadOption> {
+        self.http2.check()?;
+        limits::at_least_one("max_metadata_fields", self.limits.max_metadata_fields)?;
+        limits::some_time("connect_timeout", Some(self.connect_timeout))?;
+        let BackoffConfig { initial, max, .. } = self.backoff;
+        limits::some_time("backoff", Some(initial))?;
+        limits::check(
+            initial <= max,
+            "backoff",
+            &(initial, max),
+            "the first pause is longer than the longest",
+        )?;
+        self.keepalive.as_ref().map_or(Ok(()), Keepalive::check)
+    }
+
     /// Makes the channel. Nothing is connected yet.
     ///
     /// # Errors
     /// A malformed target or setting, or TLS settings that do not work.
     pub fn build(self) -> Result<Channel, ChannelError> {
+        self.check()?;
         let target = Target::parse(&self.target)?;
         let authority = self.authority.unwrap_or_else(|| target.authority().to_owned());
         let authority = Authority::try_from(authority.as_str()).map_err(|_| ChannelError::Setting {
@@ -380,6 +448,7 @@ impl ChannelBuilder {
             tls,
             http2: self.http2,
             connect_timeout: self.connect_timeout,
+            counters: ChannelCounters::default(),
         };
         let inner = Inner {
             subchannel: Subchannel::new(connector, self.keepalive, backoff, self.spawner.clone()),

@@ -17,6 +17,7 @@ use super::backoff::{Backoff, BackoffConfig};
 use super::connect::Connector;
 use crate::Status;
 use crate::engine::Spawner;
+use crate::stats::ChannelStats;
 use crate::transport::Keepalive;
 use crate::transport::client::Connection;
 
@@ -83,6 +84,16 @@ impl Subchannel {
             Phase::Idle | Phase::Ready => Connectivity::Idle,
             Phase::Connecting => Connectivity::Connecting,
             Phase::TransientFailure => Connectivity::TransientFailure,
+        }
+    }
+
+    pub(crate) fn stats(&self) -> ChannelStats {
+        let counters = &self.connector.counters;
+        ChannelStats {
+            total_connections: counters.connected.get(),
+            failed_connections: counters.failed.get(),
+            calls: self.current.load().as_ref().map_or(0, |connection| connection.live_calls() as u64),
+            limits: counters.limits.read(),
         }
     }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Extensions;
-use spanwire_wire::call::{Accepted, RequestKind, accept_request};
+use spanwire_wire::call::{Accepted, Excess, RequestKind, accept_request};
 use spanwire_wire::encoding::EncodingSet;
 use spanwire_wire::reset::{CANCEL, ENHANCE_YOUR_CALM};
 use tokio::time::Instant;
@@ -53,6 +53,11 @@ impl Dispatch for Dispatcher {
                 Ok(accepted) => accepted,
                 Err(refusal) => {
                     let mut responder = Responder::new(respond, EncodingSet::none(), framing);
+                    match refusal.excess {
+                        Some(Excess::Bytes(_)) => live.limits().metadata_bytes.hit(),
+                        Some(Excess::Fields(_)) => live.limits().metadata_fields.hit(),
+                        None => {}
+                    }
                     match refusal.reset {
                         Some(code) => responder.reset(code),
                         None => responder.refuse(refusal.response),
@@ -79,7 +84,7 @@ impl Dispatch for Dispatcher {
             extensions: Extensions::new(),
         };
         let shared = CallShared::new(responder, self.peer.clone(), facts);
-        let receive = ServerReceive::new(body, kind, limits.max_recv_bytes, encoding);
+        let receive = ServerReceive::new(body, kind, limits.max_recv_bytes, encoding, live.calls());
         let request = Request { route: route.clone(), receive };
         Some(ServerTask::start(shared, live, request, limits.stall_timeout))
     }
@@ -94,7 +99,7 @@ pub(crate) struct Request {
 /// The work of one call. Dropping it drops the handler and resets the stream.
 pub(crate) struct ServerTask {
     shared: Arc<CallShared>,
-    _live: LiveCall,
+    live: LiveCall,
     stage: Stage,
     deadline: Deadline,
     /// How long the client may leave us without room to send.
@@ -122,7 +127,7 @@ impl ServerTask {
     ) -> Self {
         ServerTask {
             shared,
-            _live: live,
+            live,
             stage,
             deadline: Deadline::new(deadline),
             stall_timeout,
@@ -268,6 +273,7 @@ impl Future for ServerTask {
         }
         let patience_ends = stalled.zip(this.stall_timeout).map(|(since, timeout)| after(since, timeout));
         if this.stall.poll(patience_ends, cx).is_ready() {
+            this.live.limits().stalled_streams.hit();
             tracing::debug!("stall_timeout: the client took nothing for so long; stream reset");
             this.reset(ENHANCE_YOUR_CALM);
             return Poll::Ready(());

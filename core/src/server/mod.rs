@@ -29,8 +29,9 @@ use crate::Engine;
 use crate::engine::Spawner;
 use crate::middleware::{Interceptor, Interceptors, LayerInterceptor, NextService};
 use crate::transport::custom::Incoming;
+use crate::transport::limits::{self, BadOption, FloodLimits};
 use crate::transport::server::Lifetime;
-use crate::transport::watch::Policing;
+use crate::transport::watch::PingPolicy;
 use crate::transport::{Http2, Keepalive, ServerTls, TlsError};
 
 /// A gRPC server; see [`Server::builder`].
@@ -66,6 +67,22 @@ pub enum ServeError {
     /// The TLS settings do not work.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// An option has a value that makes no sense.
+    #[error("{setting}: {value} cannot be used: {reason}")]
+    Setting {
+        /// The name of the option.
+        setting: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+impl From<BadOption> for ServeError {
+    fn from(BadOption { setting, value, reason }: BadOption) -> Self {
+        ServeError::Setting { setting, value, reason }
+    }
 }
 
 /// The default of [`ServerBuilder::stall_timeout`].
@@ -79,7 +96,7 @@ impl Server {
             fallback: None,
             interceptors: Vec::new(),
             tls: None,
-            http2: Http2::default(),
+            http2: Http2 { floods: FloodLimits::server_default(), ..Http2::default() },
             limits: CallLimits {
                 metadata: Limits::default(),
                 max_recv_bytes: 4 * 1024 * 1024,
@@ -92,7 +109,7 @@ impl Server {
                 max_age: None,
                 max_age_grace: None,
                 max_idle: None,
-                policing: Policing::server(),
+                pings: PingPolicy::server_default(),
                 stall_timeout: Some(STALL_TIMEOUT),
             },
             max_connections: 10_000,
@@ -192,6 +209,38 @@ impl ServerBuilder {
         self
     }
 
+    /// What a stream may have under way to us before its handler asks for more, at first; 65 535 bytes by
+    /// default. It grows with the measured bandwidth-delay product up to `max_stream_window_bytes`.
+    pub fn stream_window_bytes(mut self, bytes: u32) -> Self {
+        self.http2.stream_window = bytes;
+        self
+    }
+
+    /// How far the window of a stream may grow; 1 MiB by default.
+    pub fn max_stream_window_bytes(mut self, bytes: u32) -> Self {
+        self.http2.max_stream_window = bytes;
+        self
+    }
+
+    /// What all streams of a connection together may have under way to us; 1 MiB by default, and four times the
+    /// grown window of a stream if that is more, so that one unread stream does not stop the others.
+    pub fn connection_window_bytes(mut self, bytes: u32) -> Self {
+        self.http2.connection_window = bytes;
+        self
+    }
+
+    /// What one stream may have queued for sending before its sender waits; 64 KiB by default.
+    pub fn send_buffer_bytes(mut self, bytes: usize) -> Self {
+        self.http2.send_buffer = bytes;
+        self
+    }
+
+    /// How much of what costs a client nothing it may send: resets, SETTINGS and the like.
+    pub fn flood_limits(mut self, limits: FloodLimits) -> Self {
+        self.http2.floods = limits;
+        self
+    }
+
     /// Connections at once; 10 000 by default. Further ones wait in the operating system's queue.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
@@ -215,10 +264,8 @@ impl ServerBuilder {
     /// `permit_without_calls` (else not below 2 h). After two pings too many the connection is closed with
     /// GOAWAY `too_many_pings` (gRFC A8).
     pub fn keepalive_enforcement(mut self, min_interval: Duration, permit_without_calls: bool) -> Self {
-        if let Some(ping) = &mut self.lifetime.policing.ping {
-            ping.min_interval = min_interval;
-            ping.permit_without_calls = permit_without_calls;
-        }
+        self.lifetime.pings.min_interval = min_interval;
+        self.lifetime.pings.permit_without_calls = permit_without_calls;
         self
     }
 
@@ -246,7 +293,7 @@ impl ServerBuilder {
     /// Listens on `address` (`host:port`, `[::]:port`, `unix:/path`, `inprocess:name`) without accepting yet.
     ///
     /// # Errors
-    /// The address is malformed or taken, or the TLS settings do not work.
+    /// The address is malformed or taken, an option makes no sense, or the TLS settings do not work.
     pub async fn bind(self, address: &str) -> Result<BoundServer, ServeError> {
         let (settings, spawner) = self.settings()?;
         BoundServer::bind(address, settings, spawner).await
@@ -288,7 +335,7 @@ impl ServerBuilder {
     /// ```
     ///
     /// # Errors
-    /// The TLS settings do not work.
+    /// An option makes no sense, or the TLS settings do not work.
     pub fn bind_incoming<S, T>(self, incoming: S) -> Result<BoundServer, ServeError>
     where
         S: Stream<Item = io::Result<T>> + Send + 'static,
@@ -299,6 +346,7 @@ impl ServerBuilder {
     }
 
     fn settings(self) -> Result<(serve::Settings, Spawner), ServeError> {
+        self.check()?;
         let tls = self.tls.as_ref().map(ServerTls::build).transpose()?;
         let interceptors = Interceptors::new(self.interceptors);
         let router = Router::new(&self.services, self.fallback, interceptors, self.limits);
@@ -310,6 +358,18 @@ impl ServerBuilder {
             max_connections: self.max_connections,
         };
         Ok((settings, self.spawner))
+    }
+
+    fn check(&self) -> Result<(), BadOption> {
+        let lifetime = &self.lifetime;
+        self.http2.check()?;
+        limits::at_least_one("max_metadata_fields", self.limits.metadata.max_metadata_fields)?;
+        limits::at_least_one("max_connections", self.max_connections)?;
+        limits::some_time("handshake_timeout", Some(lifetime.handshake_timeout))?;
+        limits::some_time("stall_timeout", lifetime.stall_timeout)?;
+        limits::some_time("max_connection_age", lifetime.max_age)?;
+        limits::some_time("max_connection_idle", lifetime.max_idle)?;
+        lifetime.keepalive.as_ref().map_or(Ok(()), Keepalive::check)
     }
 
     /// Binds and runs until `signal` resolves, then shuts down: running calls get `grace` to finish.

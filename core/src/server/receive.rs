@@ -1,24 +1,34 @@
 //! The request side of a call on a server.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use spanwire_wire::call::{RequestKind, ServerCall, ServerEvent};
 use spanwire_wire::encoding::Encoding;
 
-use crate::Status;
 use crate::middleware::{Item, Source};
+use crate::stats::Calls;
 use crate::transport::{RecvPart, StreamEvent, StreamFailure};
+use crate::{Code, Status};
 
 /// Takes messages out of a request's body as they are asked for.
 pub(crate) struct ServerReceive {
     recv: RecvPart,
     machine: ServerCall,
     over: bool,
+    calls: Arc<Calls>,
 }
 
 impl ServerReceive {
-    pub(crate) fn new(recv: RecvPart, kind: RequestKind, max_recv_bytes: usize, encoding: Encoding) -> Self {
-        ServerReceive { recv, machine: ServerCall::new(kind, max_recv_bytes, encoding), over: false }
+    pub(crate) fn new(
+        recv: RecvPart,
+        kind: RequestKind,
+        max_recv_bytes: usize,
+        encoding: Encoding,
+        calls: &Arc<Calls>,
+    ) -> Self {
+        let machine = ServerCall::new(kind, max_recv_bytes, encoding);
+        ServerReceive { recv, machine, over: false, calls: calls.clone() }
     }
 
     /// Whether the message that came last had come compressed.
@@ -41,6 +51,9 @@ impl Source for ServerReceive {
                 }
                 Some(ServerEvent::Failed(status)) => {
                     self.over = true;
+                    if status.code() == Code::ResourceExhausted {
+                        self.calls.limits().message_bytes.hit();
+                    }
                     return Poll::Ready(Item::End(status));
                 }
                 None => {}

@@ -13,6 +13,7 @@ use super::ServeError;
 use super::call::Dispatcher;
 use super::router::Router;
 use crate::engine::Spawner;
+use crate::stats::{LiveConnection, ServerCounters, ServerStats};
 use crate::timer::after;
 use crate::transport::custom::Incoming;
 use crate::transport::io::{Io, PeerAddr, RawIo};
@@ -51,9 +52,16 @@ enum Socket {
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
     shutdown: Shutdown,
+    counters: Arc<ServerCounters>,
 }
 
 impl ServerHandle {
+    /// What the server does now, and how often each limit was hit.
+    #[must_use]
+    pub fn stats(&self) -> ServerStats {
+        self.counters.read()
+    }
+
     /// Stops accepting, tells clients to go elsewhere (GOAWAY), waits for running calls, and after `grace`
     /// ends those that still run. Resolves when everything is gone, `grace` after the call at the latest,
     /// whatever the clients do.
@@ -129,10 +137,11 @@ impl BoundServer {
         }
     }
 
-    /// The way to shut it down.
+    /// The way to shut it down, and to ask how it does.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
-        ServerHandle { shutdown: self.acceptor.shutdown.clone() }
+        let Acceptor { shutdown, counters, .. } = &self.acceptor;
+        ServerHandle { shutdown: shutdown.clone(), counters: counters.clone() }
     }
 
     /// Accepts and serves until [`ServerHandle::shutdown`]. Dropping the future stops accepting; connections
@@ -170,6 +179,7 @@ struct Acceptor {
     settings: Arc<Settings>,
     connections: Arc<Semaphore>,
     shutdown: Shutdown,
+    counters: Arc<ServerCounters>,
 }
 
 impl std::fmt::Debug for Acceptor {
@@ -187,6 +197,7 @@ impl Acceptor {
             settings: Arc::new(settings),
             connections: Arc::new(Semaphore::new(permits)),
             shutdown: Shutdown::default(),
+            counters: Arc::default(),
         }
     }
 
@@ -213,7 +224,10 @@ impl Acceptor {
                             let lane = spawner.handle().unwrap_or_else(Handle::current);
                             self.spawn_connection(io, permit, &lane);
                         }
-                        Err(error) => tokio::time::sleep(backoff.on_error(&error)).await,
+                        Err(error) => {
+                            self.counters.limits.accept_errors.hit();
+                            tokio::time::sleep(backoff.on_error(&error)).await;
+                        }
                     }
                 }
             }
@@ -238,7 +252,10 @@ impl Acceptor {
                             self.spawn_connection(io, permit, &Handle::current());
                         }
                         // Nothing that a connection does may end the loop: out of descriptors is a pause.
-                        Err(error) => tokio::time::sleep(backoff.on_error(&error)).await,
+                        Err(error) => {
+                            self.counters.limits.accept_errors.hit();
+                            tokio::time::sleep(backoff.on_error(&error)).await;
+                        }
                     }
                 }
             }
@@ -246,34 +263,42 @@ impl Acceptor {
     }
 
     async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = self.connections.clone().try_acquire_owned() {
+            return Some(permit);
+        }
+        self.counters.limits.connection_waits.hit();
         self.connections.clone().acquire_owned().await.ok()
     }
 
     fn spawn_connection(&self, io: RawIo, permit: OwnedSemaphorePermit, runtime: &Handle) {
         let this = self.clone();
         let connection = async move {
-            let _permit = permit;
+            let (_permit, live) = (permit, this.counters.connection());
             let peer = io.peer_addr();
-            if let Err(reason) = this.connection(io).await {
+            if let Err(reason) = this.connection(io, &live).await {
                 tracing::debug!(%peer, reason, "connection ended");
             }
         };
         self.shutdown.tracker.spawn_on(connection, runtime);
     }
 
-    async fn connection(&self, raw: RawIo) -> Result<(), String> {
+    async fn connection(&self, raw: RawIo, live: &LiveConnection) -> Result<(), String> {
         let settings = &*self.settings;
         let deadline = after(Instant::now(), settings.lifetime.handshake_timeout);
         let io = match &settings.tls {
             None => Io::from(raw),
             Some(tls) => tokio::select! {
                 io = tokio::time::timeout_at(deadline, tls.handshake(raw)) => io
-                    .map_err(|_| "TLS handshake not done within handshake_timeout".to_owned())?
+                    .map_err(|_| {
+                        self.counters.limits.handshakes.hit();
+                        "TLS handshake not done within handshake_timeout".to_owned()
+                    })?
                     .map_err(|error| error.to_string())?,
                 () = self.shutdown.drain.cancelled() => return Ok(()),
             },
         };
         let dispatcher = Dispatcher { router: settings.router.clone(), peer: Arc::new(Peer::of(&io)) };
-        serve(io, deadline, &settings.http2, &settings.lifetime, &self.shutdown, dispatcher).await
+        let Settings { http2, lifetime, .. } = settings;
+        serve(io, deadline, http2, lifetime, &self.shutdown, &live.calls, dispatcher).await
     }
 }

@@ -16,8 +16,9 @@ use super::ping::{BdpEstimator, Keepalive, KeepaliveState, Pinger};
 use super::room::Room;
 use super::stream::code_name;
 use super::watch::{Policing, Role, Watched, WireFacts};
-use super::{Http2, Peer, RecvPart, SendPart, StreamFailure, connection_window};
+use super::{Http2, Peer, RecvPart, SendPart, StreamFailure, connection_window, count_end};
 use crate::Status;
+use crate::stats::Counters;
 
 type H2 = h2::client::Connection<Watched<Io>, Bytes>;
 
@@ -173,9 +174,11 @@ impl Connection {
         io: Io,
         settings: &Http2,
         keepalive: Option<&Keepalive>,
+        counters: &Arc<Counters>,
     ) -> Result<(Connection, Driver), Status> {
         let peer = Peer::of(&io);
-        let (watched, facts) = Watched::new(io, Role::Client, Some(Policing::client()));
+        let policing = Policing { ping: None, floods: settings.floods.clone() };
+        let (watched, facts) = Watched::new(io, Role::Client, Some(policing), counters.clone());
         facts.set_longest_block(u64::from(settings.h2_header_list_limit()) / 16 * 15);
         let (send, mut h2) = builder(settings)
             .handshake::<_, Bytes>(watched)
@@ -211,6 +214,7 @@ impl Connection {
             shared: shared.clone(),
             connection_window: settings.connection_window,
             limit,
+            counters: counters.clone(),
         };
         Ok((Connection { send, shared }, driver))
     }
@@ -218,6 +222,11 @@ impl Connection {
     /// Whether new calls may be opened here.
     pub(crate) fn is_usable(&self) -> bool {
         !self.shared.closed.load(Ordering::Acquire) && !self.shared.facts.has_go_away()
+    }
+
+    /// Calls that are open, or wait for room.
+    pub(crate) fn live_calls(&self) -> usize {
+        self.shared.live.load(Ordering::Relaxed)
     }
 
     /// Whether the server closed this connection because of our pings.
@@ -283,7 +292,7 @@ fn builder(settings: &Http2) -> Builder {
         .initial_connection_window_size(settings.connection_window)
         .max_header_list_size(settings.h2_header_list_limit())
         .max_send_buffer_size(settings.send_buffer)
-        .data_frame_budget(super::SMALL_DATA_BUDGET)
+        .data_frame_budget(settings.floods.small_data_budget)
         .enable_push(false)
         // Lifetime counters in h2 that honest connections with many cancelled calls would reach.
         .max_local_error_reset_streams(None)
@@ -305,6 +314,7 @@ pub(crate) struct Driver {
     connection_window: u32,
     /// The server's limit of concurrent streams, as `Shared::room` has it.
     limit: usize,
+    counters: Arc<Counters>,
 }
 
 impl Future for Driver {
@@ -317,7 +327,10 @@ impl Future for Driver {
             if let Poll::Ready(result) = Pin::new(&mut *h2).poll(cx) {
                 let status = match result {
                     Ok(()) => Status::unavailable("the server closed the connection"),
-                    Err(error) => connection_status(&error.into(), &this.shared.facts),
+                    Err(error) => {
+                        count_end(&error, &this.counters);
+                        connection_status(&error.into(), &this.shared.facts)
+                    }
                 };
                 this.close(status);
                 return Poll::Ready(());
@@ -339,6 +352,7 @@ impl Future for Driver {
                     h2.set_target_window_size(connection_window(window, this.connection_window));
                 }
                 Beat::Dead => {
+                    this.counters.keepalive.hit();
                     this.close(Status::unavailable(
                         "keepalive: the server did not answer a ping within keepalive.timeout",
                     ));

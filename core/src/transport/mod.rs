@@ -10,6 +10,7 @@ pub(crate) mod custom;
 mod heart;
 pub(crate) mod inprocess;
 pub(crate) mod io;
+pub(crate) mod limits;
 pub(crate) mod listen;
 pub(crate) mod ping;
 mod room;
@@ -19,9 +20,12 @@ pub(crate) mod tls;
 pub(crate) mod watch;
 
 pub use io::PeerAddr;
+pub use limits::{FloodLimits, Rate};
 pub use ping::Keepalive;
 pub(crate) use stream::{RecvPart, SendPart, StreamEvent, StreamFailure, code_name};
 pub use tls::{ClientTls, ServerTls, TlsError, TlsIdentity};
+
+use crate::stats::Counters;
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
@@ -52,11 +56,6 @@ impl Peer {
 /// only one of their call: that costs less than waiting would, and is bounded by the number of calls.
 pub(crate) const SEND_NOW_BYTES: usize = 16 * 1024;
 
-/// What unread small DATA frames may add up to, in h2's units: 256 less the frame's length, each. It bounds
-/// the memory that a flood of tiny frames can take (some 10 MB a connection) and leaves room for the
-/// 62 832 five-byte frames of the official interop case, which arrive faster than a reader is scheduled.
-pub(crate) const SMALL_DATA_BUDGET: usize = 16 << 20;
-
 /// HTTP/2 settings of one side, as plain data.
 #[derive(Clone, Debug)]
 pub(crate) struct Http2 {
@@ -73,6 +72,7 @@ pub(crate) struct Http2 {
     pub(crate) send_buffer: usize,
     /// Streams that a client may have open at once.
     pub(crate) max_concurrent_streams: u32,
+    pub(crate) floods: FloodLimits,
 }
 
 impl Default for Http2 {
@@ -84,6 +84,18 @@ impl Default for Http2 {
             max_metadata_bytes: 16 * 1024,
             send_buffer: 64 * 1024,
             max_concurrent_streams: 256,
+            floods: FloodLimits::client_default(),
+        }
+    }
+}
+
+/// Counts the end of a connection that h2 brought about for what the peer did.
+pub(crate) fn count_end(error: &h2::Error, counters: &Counters) {
+    if error.is_go_away() && !error.is_remote() {
+        match error.reason() {
+            Some(h2::Reason::ENHANCE_YOUR_CALM) => counters.http2_excess.hit(),
+            Some(h2::Reason::NO_ERROR) | None => {}
+            Some(_) => counters.http2_violations.hit(),
         }
     }
 }

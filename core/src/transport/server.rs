@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,8 +18,9 @@ use super::heart::{Beat, Heart};
 use super::io::Io;
 use super::ping::{BdpEstimator, Keepalive, KeepaliveState, Pinger};
 use super::stream::SendClosed;
-use super::watch::{Policing, Role, Watched, WireFacts};
-use super::{Http2, RecvPart, SendPart, connection_window};
+use super::watch::{PingPolicy, Policing, Role, Watched, WireFacts};
+use super::{Http2, RecvPart, SendPart, connection_window, count_end};
+use crate::stats::{Calls, Counters};
 use crate::timer::{Timer, after};
 
 /// How long a client may take to acknowledge that the server goes away before it is left behind.
@@ -59,11 +60,27 @@ impl Respond {
 
 /// Counts one running call of a connection until it is dropped.
 #[derive(Debug)]
-pub(crate) struct LiveCall(Arc<AtomicUsize>);
+pub(crate) struct LiveCall(Arc<Calls>);
+
+impl LiveCall {
+    fn begin(calls: &Arc<Calls>) -> Self {
+        calls.begin();
+        LiveCall(calls.clone())
+    }
+
+    pub(crate) fn calls(&self) -> &Arc<Calls> {
+        &self.0
+    }
+
+    /// Where the limits that the call meets are counted.
+    pub(crate) fn limits(&self) -> &Counters {
+        self.0.limits()
+    }
+}
 
 impl Drop for LiveCall {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.end();
     }
 }
 
@@ -84,7 +101,8 @@ pub(crate) struct Lifetime {
     pub(crate) max_age: Option<Duration>,
     pub(crate) max_age_grace: Option<Duration>,
     pub(crate) max_idle: Option<Duration>,
-    pub(crate) policing: Policing,
+    /// How often clients may ping.
+    pub(crate) pings: PingPolicy,
     /// How long finished answers may wait for a client to take them.
     pub(crate) stall_timeout: Option<Duration>,
 }
@@ -121,14 +139,24 @@ pub(crate) async fn serve<D: Dispatch>(
     http2: &Http2,
     lifetime: &Lifetime,
     shutdown: &Shutdown,
+    calls: &Arc<Calls>,
     dispatch: D,
 ) -> Result<(), String> {
-    let (watched, facts) = Watched::new(io, Role::Server, Some(lifetime.policing.clone()));
+    let counters = calls.counters();
+    let policing = Policing { ping: Some(lifetime.pings), floods: http2.floods.clone() };
+    let (watched, facts) = Watched::new(io, Role::Server, Some(policing), counters.clone());
+    facts.set_longest_block(http2.h2_header_list_limit().into());
     let handshake = builder(http2).handshake::<_, Bytes>(watched);
     let mut h2 = tokio::select! {
         result = timeout_at(deadline, handshake) => result
-            .map_err(|_| "no HTTP/2 preface within handshake_timeout".to_owned())?
-            .map_err(|error| format!("HTTP/2 handshake failed: {error}"))?,
+            .map_err(|_| {
+                counters.handshakes.hit();
+                "no HTTP/2 preface within handshake_timeout".to_owned()
+            })?
+            .map_err(|error| {
+                count_end(&error, counters);
+                format!("HTTP/2 handshake failed: {error}")
+            })?,
         () = shutdown.drain.cancelled() => return Ok(()),
     };
     let ping = h2.ping_pong();
@@ -144,7 +172,7 @@ pub(crate) async fn serve<D: Dispatch>(
         facts,
         dispatch,
         batch: Vec::new(),
-        live: Arc::default(),
+        calls: calls.clone(),
         // On one thread the first poll of a handler runs here, so that all answers of a wake-up are written
         // at once. With more threads, each call goes to whichever is free.
         eager: Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread,
@@ -179,7 +207,7 @@ fn builder(settings: &Http2) -> h2::server::Builder {
         .max_header_list_size(settings.h2_header_list_limit())
         .max_concurrent_streams(settings.max_concurrent_streams)
         .max_send_buffer_size(settings.send_buffer)
-        .data_frame_budget(super::SMALL_DATA_BUDGET)
+        .data_frame_budget(settings.floods.small_data_budget)
         // h2's own guards count over the life of a connection and never forget, so honest clients that cancel
         // much would trip them. The watcher below h2 counts with buckets that drain instead.
         .max_pending_accept_reset_streams(10_000)
@@ -220,7 +248,7 @@ struct Driver<D> {
     facts: Arc<WireFacts>,
     dispatch: D,
     batch: Vec<Incoming>,
-    live: Arc<AtomicUsize>,
+    calls: Arc<Calls>,
     eager: bool,
     connection_window: u32,
     drain: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
@@ -255,7 +283,7 @@ impl<D: Dispatch> Future for Driver<D> {
             if this.run_batch(cx) {
                 continue;
             }
-            let live = this.live.load(Ordering::Relaxed);
+            let live = this.calls.running();
             this.facts.set_live_calls(live);
             match this.heart.poll(cx, live > 0) {
                 Beat::Quiet => {}
@@ -267,6 +295,7 @@ impl<D: Dispatch> Future for Driver<D> {
                     continue;
                 }
                 Beat::Dead => {
+                    this.calls.limits().keepalive.hit();
                     return Poll::Ready(Err("keepalive: the client did not answer a ping".to_owned()));
                 }
             }
@@ -291,16 +320,18 @@ impl<D: Dispatch> Driver<D> {
         loop {
             match self.h2.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
-                    self.live.fetch_add(1, Ordering::Relaxed);
                     let (head, body) = request.into_parts();
                     self.batch.push(Incoming {
                         head,
                         body: RecvPart::request(body),
                         respond: Respond(respond),
-                        live: LiveCall(self.live.clone()),
+                        live: LiveCall::begin(&self.calls),
                     });
                 }
-                Poll::Ready(Some(Err(error))) => return Some(Err(error.to_string())),
+                Poll::Ready(Some(Err(error))) => {
+                    count_end(&error, self.calls.limits());
+                    return Some(Err(error.to_string()));
+                }
                 Poll::Ready(None) => return Some(Ok(())),
                 Poll::Pending => return None,
             }
@@ -339,6 +370,7 @@ impl<D: Dispatch> Driver<D> {
         }
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if due(limits.handshake) {
+            self.calls.limits().handshakes.hit();
             return Check::End(Err("no SETTINGS from the client within handshake_timeout".to_owned()));
         }
         if due(limits.hard_end) {
@@ -362,11 +394,18 @@ impl<D: Dispatch> Driver<D> {
         }
         let stall_end = limits.stall.filter(|_| unflushed).map(|stall| after(limits.written.1, stall));
         if due(stall_end) {
+            self.calls.limits().stalled_connections.hit();
             return Check::End(Err("stall_timeout: the client does not take its answers".to_owned()));
         }
         let idle_end =
             limits.idle.filter(|_| self.drain.is_some()).map(|idle| after(limits.idle_since, idle));
         if due(limits.age) || due(idle_end) {
+            let counters = self.calls.limits();
+            if due(limits.age) {
+                counters.connection_age.hit()
+            } else {
+                counters.connection_idle.hit()
+            }
             limits.grace_to_come = limits.grace;
             self.go_away();
             return Check::Again;

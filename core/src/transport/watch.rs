@@ -18,13 +18,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use spanwire_wire::reset::REFUSED_STREAM;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub(crate) use self::facts::{GoAway, Limit, WireFacts};
 use self::farewell::Farewell;
-pub(crate) use self::police::Policing;
 use self::police::{Moment, Police};
+pub(crate) use self::police::{PingPolicy, Policing};
 use self::scan::{FrameHead, FrameScanner, FrameSink, kind};
+use crate::stats::Counters;
 
 mod facts;
 mod farewell;
@@ -78,7 +80,12 @@ impl<T> Watched<T> {
     /// Watches `io`, on which nothing was sent yet. Without `policing` nothing is limited.
     ///
     /// The facts live as long as anyone holds them, also after the connection.
-    pub(crate) fn new(io: T, role: Role, policing: Option<Policing>) -> (Self, Arc<WireFacts>) {
+    pub(crate) fn new(
+        io: T,
+        role: Role,
+        policing: Option<Policing>,
+        counters: Arc<Counters>,
+    ) -> (Self, Arc<WireFacts>) {
         let facts = Arc::new(WireFacts::default());
         let (reader, writer) = match role {
             Role::Client => (FrameScanner::default(), FrameScanner::after_preface()),
@@ -86,10 +93,12 @@ impl<T> Watched<T> {
         };
         let inspector = Inspector {
             facts: facts.clone(),
+            counters,
             police: policing.map(Police::new),
             moment: Moment::default(),
             go_away: Vec::new(),
             block_bytes: 0,
+            reset: (0, 0),
             role,
         };
         (Self { io, reader, writer, inspector, farewell: None, paused_reader: None }, facts)
@@ -103,6 +112,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Watched<T> {
             && let Some(limit) = self.inspector.exceeded()
         {
             self.inspector.facts.set_limit_exceeded(limit);
+            limit.counter(&self.inspector.counters).hit();
             let last_stream = match self.inspector.role {
                 Role::Client => 0,
                 Role::Server => self.inspector.facts.max_read_stream(),
@@ -167,7 +177,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<T> {
             return this.poll_farewell(cx).map(|error| Err(error.into()));
         }
         if this.inspector.police.as_ref().is_some_and(Police::must_stop_reading) {
-            this.paused_reader = Some(cx.waker().clone());
+            if this.paused_reader.replace(cx.waker().clone()).is_none() {
+                this.inspector.counters.pending_acks.hit();
+            }
             return Poll::Pending;
         }
         let before = buf.filled().len();
@@ -237,12 +249,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
 #[derive(Debug)]
 struct Inspector {
     facts: Arc<WireFacts>,
+    counters: Arc<Counters>,
     police: Option<Police>,
     moment: Moment,
     /// The payload of a GOAWAY that is coming in.
     go_away: Vec<u8>,
     /// Payload bytes so far of the header block that is coming in.
     block_bytes: u64,
+    /// The stream and the code of a RST_STREAM that is going out.
+    reset: (u32, u32),
     role: Role,
 }
 
@@ -285,7 +300,7 @@ struct Read<'a>(&'a mut Inspector);
 
 impl FrameSink for Read<'_> {
     fn frame(&mut self, head: FrameHead) -> bool {
-        let Inspector { facts, police, moment, block_bytes, .. } = &mut *self.0;
+        let Inspector { facts, counters, police, moment, block_bytes, .. } = &mut *self.0;
         facts.read_frames.add(1);
         match head.kind {
             kind::DATA => {
@@ -308,9 +323,11 @@ impl FrameSink for Read<'_> {
             kind::PING if !head.is_ack() => facts.pings_read.add(1),
             kind::SETTINGS if !head.is_ack() => facts.settings_read.add(1),
             kind::CONTINUATION => {
+                let before = *block_bytes;
                 *block_bytes += u64::from(head.length);
-                if *block_bytes > facts.longest_block() {
+                if (before..*block_bytes).contains(&facts.longest_block()) {
                     facts.add_cut_block(head.stream);
+                    counters.metadata_bytes.hit();
                 }
             }
             kind::PING | kind::SETTINGS | kind::PUSH_PROMISE | kind::GOAWAY => {}
@@ -340,7 +357,7 @@ struct Written<'a>(&'a mut Inspector);
 
 impl FrameSink for Written<'_> {
     fn frame(&mut self, head: FrameHead) -> bool {
-        let Inspector { facts, police, moment, .. } = &mut *self.0;
+        let Inspector { facts, police, .. } = &mut *self.0;
         facts.written_frames.add(1);
         match head.kind {
             kind::DATA => facts.written_data.add(1),
@@ -348,15 +365,32 @@ impl FrameSink for Written<'_> {
                 facts.written_headers.add(1);
                 facts.raise_written_stream(head.stream);
             }
-            kind::RST_STREAM => facts.resets_written.add(1),
+            kind::RST_STREAM => {
+                facts.resets_written.add(1);
+                self.0.reset = (head.stream, 0);
+                return true;
+            }
             kind::GOAWAY => facts.go_aways_written.add(1),
             _ => {}
         }
         if let Some(police) = police {
-            police.frame_written(head, facts, moment);
+            police.frame_written(head);
         }
         false
     }
 
-    fn payload(&mut self, _bytes: &[u8], _last: bool) {}
+    /// Of a RST_STREAM.
+    fn payload(&mut self, bytes: &[u8], last: bool) {
+        let Inspector { facts, counters, police, moment, reset: (stream, code), role, .. } = &mut *self.0;
+        *code = bytes.iter().fold(*code, |code, byte| code << 8 | u32::from(*byte));
+        if !last {
+            return;
+        }
+        if *code == REFUSED_STREAM && *role == Role::Server {
+            counters.refused_streams.hit();
+        }
+        if let Some(police) = police {
+            police.reset_written(*stream, *code, facts, moment);
+        }
+    }
 }

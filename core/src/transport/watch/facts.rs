@@ -7,6 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use spanwire_wire::reset::ENHANCE_YOUR_CALM;
 
+use crate::stats::{Count, Counters};
+
 /// Debug data kept of a received GOAWAY, in bytes.
 pub(super) const MAX_GO_AWAY_DEBUG: usize = 1024;
 
@@ -299,6 +301,17 @@ impl Limit {
         Self::Continuations,
         Self::Glitches,
     ];
+
+    pub(super) fn counter(self, counters: &Counters) -> &Count {
+        match self {
+            Self::Pings => &counters.pings,
+            Self::Resets => &counters.resets,
+            Self::Settings => &counters.settings,
+            Self::SettingsEntries => &counters.settings_entries,
+            Self::Continuations => &counters.continuations,
+            Self::Glitches => &counters.control_frames,
+        }
+    }
 
     /// The name in the GOAWAY's debug data and in error texts.
     pub(crate) fn name(self) -> &'static str {

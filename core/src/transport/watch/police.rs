@@ -5,17 +5,12 @@
 
 use std::time::Duration;
 
+use spanwire_wire::reset::REFUSED_STREAM;
 use tokio::time::Instant;
 
 use super::facts::{Limit, WireFacts};
 use super::scan::{FrameHead, kind};
-
-/// So many at once, and so many a second after that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Rate {
-    pub(crate) burst: u32,
-    pub(crate) per_second: u32,
-}
+use crate::transport::limits::{FloodLimits, Rate};
 
 /// How often a client may ping (gRFC A8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,47 +31,25 @@ pub(crate) struct PingPolicy {
 pub(crate) struct Policing {
     /// Pings; `None` allows any number.
     pub(crate) ping: Option<PingPolicy>,
-    /// Resets of calls that got no answer, the peer's and our own (rapid reset, CVE-2023-44487; "made you reset",
-    /// CVE-2025-8671). `None` allows any number.
-    pub(crate) resets: Option<Rate>,
-    /// SETTINGS frames.
-    pub(crate) settings: Rate,
-    /// Entries in a SETTINGS frame.
-    pub(crate) max_settings_entries: u32,
-    /// PRIORITY, WINDOW_UPDATE and unknown frames, and acknowledgements of nothing.
-    pub(crate) glitches: Rate,
-    /// CONTINUATION frames in a header block, whatever their size.
-    pub(crate) max_continuations: u32,
-    /// Acknowledgements of PING and SETTINGS that may wait to be written before reading stops.
-    pub(crate) max_pending_acks: u32,
+    pub(crate) floods: FloodLimits,
 }
 
-impl Policing {
+impl PingPolicy {
     /// What a server lets its clients do.
-    pub(crate) fn server() -> Self {
+    pub(crate) fn server_default() -> Self {
         Self {
-            ping: Some(PingPolicy {
-                min_interval: Duration::from_secs(5 * 60),
-                min_interval_without_calls: Duration::from_secs(2 * 60 * 60),
-                permit_without_calls: false,
-                max_strikes: 2,
-            }),
-            resets: Some(Rate { burst: 1000, per_second: 100 }),
-            ..Self::client()
+            min_interval: Duration::from_secs(5 * 60),
+            min_interval_without_calls: Duration::from_secs(2 * 60 * 60),
+            permit_without_calls: false,
+            max_strikes: 2,
         }
     }
+}
 
-    /// What a client lets its server do: a server may ping and reset as it likes.
-    pub(crate) fn client() -> Self {
-        Self {
-            ping: None,
-            resets: None,
-            settings: Rate { burst: 100, per_second: 10 },
-            max_settings_entries: 32,
-            glitches: Rate { burst: 10_000, per_second: 330 },
-            max_continuations: 8,
-            max_pending_acks: 1000,
-        }
+#[cfg(test)]
+impl Policing {
+    pub(super) fn server() -> Self {
+        Self { ping: Some(PingPolicy::server_default()), floods: FloodLimits::server_default() }
     }
 }
 
@@ -180,10 +153,14 @@ struct ResetAccount {
     /// Streams from here on came in the current batch of reads.
     batch_begins_at: u32,
     hasty: u32,
+    /// The last stream that a client opened before it knew our SETTINGS, once it does.
+    settled_at: Option<u32>,
+    /// How many of those may still be refused for free.
+    early_refusals: u32,
 }
 
 impl ResetAccount {
-    fn new(rate: Rate) -> Self {
+    fn new(rate: Rate, early_refusals: u32) -> Self {
         Self {
             rate,
             bucket: Bucket::default(),
@@ -191,6 +168,8 @@ impl ResetAccount {
             free: 0,
             batch_begins_at: 0,
             hasty: 0,
+            settled_at: None,
+            early_refusals,
         }
     }
 
@@ -243,7 +222,8 @@ pub(super) struct Police {
 
 impl Police {
     pub(super) fn new(limits: Policing) -> Self {
-        let resets = limits.resets.map(ResetAccount::new);
+        let resets =
+            limits.floods.resets.map(|rate| ResetAccount::new(rate, limits.floods.max_early_refusals));
         Self {
             limits,
             exceeded: None,
@@ -268,7 +248,7 @@ impl Police {
 
     /// Whether so many acknowledgements wait that nothing more should be read.
     pub(super) fn must_stop_reading(&self) -> bool {
-        self.pending_acks > self.limits.max_pending_acks
+        self.pending_acks > self.limits.floods.max_pending_acks
     }
 
     /// All that was there has been read: calls that came so far get their chance now.
@@ -298,7 +278,12 @@ impl Police {
                 None => self.glitch(moment),
             },
             kind::SETTINGS if head.is_ack() => match self.settings_out.checked_sub(1) {
-                Some(left) => self.settings_out = left,
+                Some(left) => {
+                    self.settings_out = left;
+                    if let Some(resets) = &mut self.resets {
+                        resets.settled_at.get_or_insert(facts.max_read_stream());
+                    }
+                }
                 None => self.glitch(moment),
             },
             kind::PING => {
@@ -312,7 +297,7 @@ impl Police {
             kind::PUSH_PROMISE => self.continuations = 0,
             kind::CONTINUATION => {
                 self.continuations += 1;
-                if self.continuations > self.limits.max_continuations {
+                if self.continuations > self.limits.floods.max_continuations {
                     self.exceed(Limit::Continuations);
                 } else if head.ends_headers() {
                     self.continuations = 0;
@@ -324,8 +309,8 @@ impl Police {
         }
     }
 
-    /// A frame was written.
-    pub(super) fn frame_written(&mut self, head: FrameHead, facts: &WireFacts, moment: &mut Moment) {
+    /// A frame was written; a reset, once its code is known, is told to [`Police::reset_written`].
+    pub(super) fn frame_written(&mut self, head: FrameHead) {
         match head.kind {
             kind::DATA => {
                 self.forgive_pings();
@@ -338,19 +323,24 @@ impl Police {
                     resets.on_answer(head.stream);
                 }
             }
-            kind::RST_STREAM => {
-                let Some(resets) = &mut self.resets else { return };
-                if !resets.is_free(head.stream, facts.max_read_stream())
-                    && !resets.bucket.pour(HASTY_COST, resets.rate, moment.get())
-                {
-                    self.exceed(Limit::Resets);
-                }
-            }
             kind::PING if head.is_ack() => self.pending_acks = self.pending_acks.saturating_sub(1),
             kind::PING => self.pings_out += 1,
             kind::SETTINGS if head.is_ack() => self.pending_acks = self.pending_acks.saturating_sub(1),
             kind::SETTINGS => self.settings_out += 1,
             _ => {}
+        }
+    }
+
+    /// A RST_STREAM was written, with this code.
+    pub(super) fn reset_written(&mut self, stream: u32, code: u32, facts: &WireFacts, moment: &mut Moment) {
+        let Some(resets) = &mut self.resets else { return };
+        let unknowing = code == REFUSED_STREAM && resets.settled_at.is_none_or(|last| stream <= last);
+        if unknowing && let Some(left) = resets.early_refusals.checked_sub(1) {
+            resets.early_refusals = left;
+        } else if !resets.is_free(stream, facts.max_read_stream())
+            && !resets.bucket.pour(HASTY_COST, resets.rate, moment.get())
+        {
+            self.exceed(Limit::Resets);
         }
     }
 
@@ -368,7 +358,7 @@ impl Police {
     }
 
     fn glitch(&mut self, moment: &mut Moment) {
-        if !self.glitches.pour(1000, self.limits.glitches, moment.get()) {
+        if !self.glitches.pour(1000, self.limits.floods.control_frames, moment.get()) {
             self.exceed(Limit::Glitches);
         }
     }
@@ -386,9 +376,9 @@ impl Police {
 
     fn settings_read(&mut self, head: FrameHead, moment: &mut Moment) {
         const ENTRY: u32 = 6;
-        if head.length / ENTRY > self.limits.max_settings_entries {
+        if head.length / ENTRY > self.limits.floods.max_settings_entries {
             self.exceed(Limit::SettingsEntries);
-        } else if !self.settings.pour(1000, self.limits.settings, moment.get()) {
+        } else if !self.settings.pour(1000, self.limits.floods.settings, moment.get()) {
             self.exceed(Limit::Settings);
         }
     }

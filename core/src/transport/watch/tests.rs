@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::*;
+use crate::transport::limits::FloodLimits;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const PING: u8 = 0x6;
@@ -20,8 +21,12 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 
 fn server(capacity: usize) -> (Watched<DuplexStream>, Arc<WireFacts>, DuplexStream) {
     let (near, far) = tokio::io::duplex(capacity);
-    let (watched, facts) = Watched::new(near, Role::Server, Some(Policing::server()));
+    let (watched, facts) = Watched::new(near, Role::Server, Some(Policing::server()), Arc::default());
     (watched, facts, far)
+}
+
+fn client() -> Policing {
+    Policing { ping: None, floods: FloodLimits::client_default() }
 }
 
 /// Reads until the connection ends, and returns the error's text and its limit.
@@ -33,8 +38,8 @@ async fn read_to_failure(watched: &mut Watched<DuplexStream>) -> (String, Limit)
 
 async fn exchange(size: usize, clients: usize) -> (Arc<WireFacts>, Arc<WireFacts>) {
     let (near, far) = tokio::io::duplex(1000);
-    let (near, client_facts) = Watched::new(near, Role::Client, Some(Policing::client()));
-    let (far, server_facts) = Watched::new(far, Role::Server, Some(Policing::server()));
+    let (near, client_facts) = Watched::new(near, Role::Client, Some(client()), Arc::default());
+    let (far, server_facts) = Watched::new(far, Role::Server, Some(Policing::server()), Arc::default());
     let serve = async {
         let mut connection = h2::server::handshake(far).await.unwrap();
         while let Some(request) = connection.accept().await {
@@ -95,7 +100,7 @@ async fn both_ends_count_the_same_frames() {
 #[tokio::test]
 async fn bytes_pass_untouched_through_partial_vectored_writes() {
     let (near, mut far) = tokio::io::duplex(7);
-    let (mut watched, facts) = Watched::new(near, Role::Server, None);
+    let (mut watched, facts) = Watched::new(near, Role::Server, None, Arc::default());
     let mut sent = Vec::new();
     for stream in 1..200_u32 {
         let payload = vec![stream as u8; (stream * 31 % 97) as usize];
@@ -124,7 +129,7 @@ async fn bytes_pass_untouched_through_partial_vectored_writes() {
 #[tokio::test]
 async fn a_goaway_is_known_with_its_debug_data() {
     let (near, mut far) = tokio::io::duplex(4096);
-    let (mut watched, facts) = Watched::new(near, Role::Client, Some(Policing::client()));
+    let (mut watched, facts) = Watched::new(near, Role::Client, Some(client()), Arc::default());
     assert_eq!(facts.go_away(), None);
     let mut payload = [0x80, 0, 0, 9, 0, 0, 0, 0xb].to_vec();
     payload.extend_from_slice(b"too_many_pings");
@@ -142,7 +147,7 @@ async fn a_goaway_is_known_with_its_debug_data() {
 
 #[test]
 fn debug_data_is_kept_up_to_a_limit() {
-    let (watched, facts) = Watched::new((), Role::Client, None);
+    let (watched, facts) = Watched::new((), Role::Client, None, Arc::default());
     let Watched { mut reader, mut inspector, .. } = watched;
     let mut payload = vec![0; 8];
     payload.extend_from_slice(&[b'x'; 2000]);
@@ -250,7 +255,7 @@ async fn a_peer_that_never_stops_sending_is_left() {
 async fn reading_stops_while_too_many_acknowledgements_wait() {
     let (near, mut far) = tokio::io::duplex(64 * 1024);
     let policing = Policing { ping: None, ..Policing::server() };
-    let (mut watched, facts) = Watched::new(near, Role::Server, Some(policing));
+    let (mut watched, facts) = Watched::new(near, Role::Server, Some(policing), Arc::default());
     far.write_all(PREFACE).await.unwrap();
     for _ in 0..1001 {
         far.write_all(&frame(PING, 0, 0, &[0; 8])).await.unwrap();

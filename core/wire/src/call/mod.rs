@@ -47,6 +47,6 @@ mod response;
 mod server;
 
 pub use client::{ClientCall, ClientEvent, ResponseKind};
-pub use request::{Accepted, Limits, Refusal, RequestHead, RequestTemplate, accept_request};
+pub use request::{Accepted, Excess, Limits, Refusal, RequestHead, RequestTemplate, accept_request};
 pub use response::{response_head, trailers, trailers_only};
 pub use server::{RequestKind, ServerCall, ServerEvent};

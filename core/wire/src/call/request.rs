@@ -120,23 +120,39 @@ impl Limits {
     /// # Errors
     /// RESOURCE_EXHAUSTED naming the limit and both sizes.
     pub fn check(&self, headers: &HeaderMap) -> Result<(), Status> {
-        self.check_sizes(headers.len(), size_of_headers(headers))
+        let excess = self.exceeded(headers.len(), size_of_headers(headers));
+        excess.map_or(Ok(()), |excess| Err(excess.status(self)))
     }
 
-    fn check_sizes(&self, fields: usize, bytes: usize) -> Result<(), Status> {
+    fn exceeded(&self, fields: usize, bytes: usize) -> Option<Excess> {
         if fields > self.max_metadata_fields {
-            return Err(Status::resource_exhausted(format!(
-                "metadata of {fields} fields is larger than max_metadata_fields ({})",
-                self.max_metadata_fields
-            )));
+            return Some(Excess::Fields(fields));
         }
-        if bytes > self.max_metadata_bytes {
-            return Err(Status::resource_exhausted(format!(
+        (bytes > self.max_metadata_bytes).then_some(Excess::Bytes(bytes))
+    }
+}
+
+/// The limit that a header block exceeded, and by what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excess {
+    /// So many bytes, where [`Limits::max_metadata_bytes`] are allowed.
+    Bytes(usize),
+    /// So many fields, where [`Limits::max_metadata_fields`] are allowed.
+    Fields(usize),
+}
+
+impl Excess {
+    fn status(self, limits: &Limits) -> Status {
+        Status::resource_exhausted(match self {
+            Excess::Bytes(bytes) => format!(
                 "metadata of {bytes} bytes is larger than max_metadata_bytes ({} bytes)",
-                self.max_metadata_bytes
-            )));
-        }
-        Ok(())
+                limits.max_metadata_bytes
+            ),
+            Excess::Fields(fields) => format!(
+                "metadata of {fields} fields is larger than max_metadata_fields ({})",
+                limits.max_metadata_fields
+            ),
+        })
     }
 }
 
@@ -162,15 +178,17 @@ pub struct Refusal {
     pub response: Response<()>,
     /// If set, answer nothing and reset the stream with this HTTP/2 error code.
     pub reset: Option<u32>,
+    /// The limit that was exceeded, if that is the reason.
+    pub excess: Option<Excess>,
 }
 
 impl Refusal {
     fn http(status: StatusCode, message: impl Into<String>) -> Refusal {
-        Refusal { response: refusal(status, &Status::internal(message)), reset: None }
+        Refusal { response: refusal(status, &Status::internal(message)), reset: None, excess: None }
     }
 
     fn status(status: Status) -> Refusal {
-        Refusal { response: trailers_only(status), reset: None }
+        Refusal { response: trailers_only(status), reset: None, excess: None }
     }
 }
 
@@ -210,7 +228,9 @@ pub fn accept_request<'a>(
             return Err(status(Status::unimplemented(format!("path {path:?} has no leading slash"))));
         }
     };
-    limits.check_sizes(parts.headers.len(), fields.bytes).map_err(status)?;
+    if let Some(excess) = limits.exceeded(parts.headers.len(), fields.bytes) {
+        return Err(Box::new(Refusal { excess: Some(excess), ..Refusal::status(excess.status(limits)) }));
+    }
     let encoding =
         if fields.encoded { request_encoding(&parts.headers, supported)? } else { Encoding::Identity };
     let timeout = fields.timeout.map_or(Ok(None), request_timeout)?;

@@ -1,3 +1,5 @@
+use spanwire_wire::reset::CANCEL;
+
 use super::*;
 
 /// A police on a virtual clock, with frames named by what they are.
@@ -27,8 +29,11 @@ impl Beat {
     }
 
     fn write(&mut self, kind: u8, flags: u8, stream: u32, length: u32) -> Option<Limit> {
-        let head = FrameHead { length, kind, flags, stream };
-        self.police.frame_written(head, &self.facts, &mut Moment::at(self.now));
+        if kind == kind::RST_STREAM {
+            self.police.reset_written(stream, CANCEL, &self.facts, &mut Moment::at(self.now));
+        } else {
+            self.police.frame_written(FrameHead { length, kind, flags, stream });
+        }
         self.police.exceeded()
     }
 
@@ -135,7 +140,7 @@ fn pings_without_calls_can_be_permitted() {
 
 #[test]
 fn a_client_takes_any_number_of_pings_and_resets() {
-    let mut beat = Beat::new(Policing::client());
+    let mut beat = Beat::new(Policing { ping: None, floods: FloodLimits::client_default() });
     for stream in 0..10_000 {
         assert_eq!(beat.ping(), None);
         assert_eq!(beat.reset(stream * 2 + 1), None);
@@ -375,4 +380,41 @@ fn the_first_limit_exceeded_stays() {
     for _ in 0..10 {
         assert_eq!(beat.ping(), Some(Limit::SettingsEntries));
     }
+}
+
+/// The server refuses a stream that came.
+fn refuse(beat: &mut Beat, stream: u32) -> Option<Limit> {
+    beat.open(stream);
+    beat.police.reset_written(stream, REFUSED_STREAM, &beat.facts, &mut Moment::at(beat.now));
+    beat.police.exceeded()
+}
+
+#[test]
+fn streams_opened_before_the_limit_was_known_are_refused_for_free_and_then_no_more() {
+    let mut beat = Beat::server();
+    beat.write(kind::SETTINGS, 0, 0, 12);
+    let mut streams = (1..).step_by(2);
+    for stream in streams.by_ref().take(5000) {
+        beat.open(stream);
+    }
+    // The acknowledgement passes before the streams that came with it are refused.
+    beat.read(kind::SETTINGS, 1, 0, 0);
+    for stream in (1..).step_by(2).take(5000) {
+        beat.police.reset_written(stream, REFUSED_STREAM, &beat.facts, &mut Moment::at(beat.now));
+        assert_eq!(beat.police.exceeded(), None);
+    }
+    for stream in streams.by_ref().take(1000) {
+        assert_eq!(refuse(&mut beat, stream), None);
+    }
+    assert_eq!(refuse(&mut beat, streams.next().unwrap()), Some(Limit::Resets));
+}
+
+#[test]
+fn who_never_acknowledges_is_not_refused_for_ever() {
+    let mut beat = Beat::server();
+    let mut streams = (1..).step_by(2);
+    for stream in streams.by_ref().take(11_000) {
+        assert_eq!(refuse(&mut beat, stream), None);
+    }
+    assert_eq!(refuse(&mut beat, streams.next().unwrap()), Some(Limit::Resets));
 }

@@ -1,0 +1,228 @@
+//! Numbers that a user can read: what lives now, and how often each limit was hit.
+//!
+//! Everything is counted here, with relaxed atomics that are touched when a limit is hit, or when a connection or a
+//! call begins or ends, never with a message.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn hit(&self) {
+        self.add(1);
+    }
+
+    pub(crate) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! limit_counts {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        /// How often each limit was hit since the server or channel was made. A limit that the other side keeps for
+        /// us stays at 0.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct LimitCounts {
+            $($(#[$doc])* pub $name: u64,)+
+        }
+
+        impl LimitCounts {
+            /// All counts with their names, for exporters.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+                [$((stringify!($name), self.$name)),+].into_iter()
+            }
+        }
+
+        /// Where [`LimitCounts`] are counted.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: Count,)+
+        }
+
+        impl Counters {
+            pub(crate) fn read(&self) -> LimitCounts {
+                LimitCounts { $($name: self.$name.get(),)+ }
+            }
+        }
+    };
+}
+
+limit_counts! {
+    /// Connections ended for pings closer together than `keepalive_enforcement` permits.
+    pings,
+    /// Connections ended for calls that were opened only to be reset: `flood_limits.resets`.
+    resets,
+    /// Connections ended for SETTINGS frames: `flood_limits.settings`.
+    settings,
+    /// Connections ended for the entries of one SETTINGS frame: `flood_limits.max_settings_entries`.
+    settings_entries,
+    /// Connections ended for frames that do nothing: `flood_limits.control_frames`.
+    control_frames,
+    /// Connections ended for the CONTINUATION frames of a header block: `flood_limits.max_continuations`.
+    continuations,
+    /// Times that reading stopped until acknowledgements were written: `flood_limits.max_pending_acks`.
+    pending_acks,
+    /// Connections ended by the HTTP/2 layer itself with ENHANCE_YOUR_CALM: small DATA frames beyond
+    /// `flood_limits.small_data_budget`, metadata far beyond `max_metadata_bytes`.
+    http2_excess,
+    /// Connections ended because the peer broke HTTP/2.
+    http2_violations,
+    /// Header blocks above `max_metadata_bytes`.
+    metadata_bytes,
+    /// Header blocks of more fields than `max_metadata_fields`.
+    metadata_fields,
+    /// Received messages above `max_recv_message_bytes`.
+    message_bytes,
+    /// Streams refused (REFUSED_STREAM) because `max_concurrent_streams` were open or still had a handler.
+    refused_streams,
+    /// Streams reset because the peer took nothing of an answer for `stall_timeout`.
+    stalled_streams,
+    /// Connections ended because the peer took nothing of any answer for `stall_timeout`.
+    stalled_connections,
+    /// Connections ended before they were ready: `handshake_timeout`.
+    handshakes,
+    /// Connections ended because a ping of `keepalive` was not answered.
+    keepalive,
+    /// Connections that were told to go at `max_connection_age`.
+    connection_age,
+    /// Connections that were told to go after `max_connection_idle`.
+    connection_idle,
+    /// Connections that had to wait because `max_connections` were open.
+    connection_waits,
+    /// Times that accepting a connection failed, such as when the process had no file descriptor left.
+    accept_errors,
+}
+
+/// The numbers of a server; see [`ServerHandle::stats`](crate::ServerHandle::stats).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerStats {
+    /// Connections that are open now, those in their handshake included.
+    pub connections: u64,
+    /// Connections accepted so far.
+    pub total_connections: u64,
+    /// Calls that run now: their handlers have not ended, or the client has not taken the answer.
+    pub calls: u64,
+    /// Calls begun so far, those answered without a handler included.
+    pub total_calls: u64,
+    /// How often each limit was hit.
+    pub limits: LimitCounts,
+}
+
+/// The calls of one connection of a server.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    running: AtomicUsize,
+    begun: AtomicU64,
+    counters: Arc<ServerCounters>,
+}
+
+impl Calls {
+    pub(crate) fn begin(&self) {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        // Only the task of the connection writes it.
+        self.begun.store(self.begun.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn end(&self) {
+        self.running.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn limits(&self) -> &Counters {
+        &self.counters.limits
+    }
+
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.counters.limits
+    }
+}
+
+/// Where [`ServerStats`] are counted.
+#[derive(Debug, Default)]
+pub(crate) struct ServerCounters {
+    pub(crate) limits: Arc<Counters>,
+    accepted: Count,
+    /// Calls of connections that are gone.
+    past_calls: Count,
+    /// By a number of their own, which is that of `accepted` at their begin.
+    connections: Mutex<HashMap<u64, Arc<Calls>>>,
+}
+
+/// One connection, as long as it lasts.
+#[derive(Debug)]
+pub(crate) struct LiveConnection {
+    number: u64,
+    pub(crate) calls: Arc<Calls>,
+}
+
+impl Drop for LiveConnection {
+    fn drop(&mut self) {
+        let counters = &self.calls.counters;
+        let mut connections = counters.lock();
+        connections.remove(&self.number);
+        counters.past_calls.add(self.calls.begun.load(Ordering::Relaxed));
+    }
+}
+
+impl ServerCounters {
+    pub(crate) fn connection(self: &Arc<Self>) -> LiveConnection {
+        let number = self.accepted.0.fetch_add(1, Ordering::Relaxed);
+        let counters = self.clone();
+        let calls = Arc::new(Calls { running: AtomicUsize::new(0), begun: AtomicU64::new(0), counters });
+        self.lock().insert(number, calls.clone());
+        LiveConnection { number, calls }
+    }
+
+    pub(crate) fn read(&self) -> ServerStats {
+        let connections = self.lock();
+        let calls = connections.values().map(|calls| calls.running() as u64).sum();
+        let begun: u64 = connections.values().map(|calls| calls.begun.load(Ordering::Relaxed)).sum();
+        ServerStats {
+            connections: connections.len() as u64,
+            total_connections: self.accepted.get(),
+            calls,
+            total_calls: self.past_calls.get() + begun,
+            limits: self.limits.read(),
+        }
+    }
+
+    /// Nothing can panic while it is held, but a panic elsewhere in the task leaves it good too.
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Calls>>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The numbers of a channel; see [`Channel::stats`](crate::Channel::stats).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChannelStats {
+    /// Connections made so far.
+    pub total_connections: u64,
+    /// Attempts to connect that failed so far.
+    pub failed_connections: u64,
+    /// Calls that are open now on the current connection, or wait for room on it.
+    pub calls: u64,
+    /// How often each limit was hit.
+    pub limits: LimitCounts,
+}
+
+/// Where [`ChannelStats`] are counted.
+#[derive(Debug, Default)]
+pub(crate) struct ChannelCounters {
+    pub(crate) limits: Arc<Counters>,
+    pub(crate) connected: Count,
+    pub(crate) failed: Count,
+}
