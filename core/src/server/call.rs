@@ -60,7 +60,7 @@ impl Dispatch for Dispatcher {
                     }
                     match refusal.reset {
                         Some(code) => responder.reset(code),
-                        None => responder.refuse(refusal.response),
+                        None => responder.refuse(refusal.response, refusal.body),
                     }
                     return None;
                 }

@@ -260,9 +260,9 @@ impl Responder {
     }
 
     /// Answers a request that no handler will see.
-    pub(crate) fn refuse(&mut self, response: http::Response<()>) {
+    pub(crate) fn refuse(&mut self, response: http::Response<()>, body: &'static str) {
         if let State::Head(mut respond) = std::mem::replace(&mut self.state, State::Closed) {
-            let _ = respond.send(response, true);
+            let _ = respond.send_whole(response, Bytes::from_static(body.as_bytes()));
         }
     }
 

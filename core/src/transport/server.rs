@@ -48,6 +48,12 @@ impl Respond {
         self.0.send_response(head, end).map(SendPart::new).map_err(|_| SendClosed)
     }
 
+    /// Sends a whole answer that is no gRPC.
+    pub(crate) fn send_whole(&mut self, head: http::Response<()>, body: Bytes) -> Result<(), SendClosed> {
+        let mut stream = self.0.send_response(head, body.is_empty()).map_err(|_| SendClosed)?;
+        if body.is_empty() { Ok(()) } else { stream.send_data(body, true).map_err(|_| SendClosed) }
+    }
+
     pub(crate) fn reset(&mut self, code: u32) {
         self.0.send_reset(Reason::from(code));
     }

@@ -75,7 +75,10 @@ async fn server_answers_405_to_other_methods_than_post() {
     for method in ["GET", "PUT", "OPTIONS"] {
         let answer = client.unary_with(&Fields::grpc_request(ECHO).set(":method", method), b"hi").await;
         assert_eq!(answer.http_status(), Some("405"), "{method}");
+        assert!(answer.body.starts_with(b"This is a gRPC server"), "{method}: {answer:?}");
     }
+    let answer = client.unary_with(&Fields::grpc_request(ECHO).set(":method", "HEAD"), b"").await;
+    assert!(answer.http_status() == Some("405") && answer.body.is_empty(), "{answer:?}");
     assert_eq!(server.calls(), 0, "no handler ran");
 }
 

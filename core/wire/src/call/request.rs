@@ -174,21 +174,26 @@ pub struct Accepted<'a> {
 /// A request that is answered without a handler.
 #[derive(Debug)]
 pub struct Refusal {
-    /// What to answer, with END_STREAM and no body.
+    /// What to answer.
     pub response: Response<()>,
+    /// The body of the answer: a sentence for whoever came with a browser. Empty for gRPC clients, whose answer ends
+    /// with its headers.
+    pub body: &'static str,
     /// If set, answer nothing and reset the stream with this HTTP/2 error code.
     pub reset: Option<u32>,
     /// The limit that was exceeded, if that is the reason.
     pub excess: Option<Excess>,
 }
 
+const NOT_A_WEB_SERVER: &str = "This is a gRPC server: its calls are made by gRPC clients, with POST.\n";
+
 impl Refusal {
     fn http(status: StatusCode, message: impl Into<String>) -> Refusal {
-        Refusal { response: refusal(status, &Status::internal(message)), reset: None, excess: None }
+        Refusal { response: refusal(status, &Status::internal(message)), body: "", reset: None, excess: None }
     }
 
     fn status(status: Status) -> Refusal {
-        Refusal { response: trailers_only(status), reset: None, excess: None }
+        Refusal { response: trailers_only(status), body: "", reset: None, excess: None }
     }
 }
 
@@ -200,7 +205,8 @@ impl Refusal {
 /// gRPC (HTTP 415); no authority, an unreadable one or two of them (HTTP 400); a path without a leading
 /// slash (UNIMPLEMENTED); too much metadata (RESOURCE_EXHAUSTED); an unknown encoding (UNIMPLEMENTED,
 /// with `grpc-accept-encoding`); an unreadable `grpc-timeout` (INTERNAL); a timeout of zero
-/// (DEADLINE_EXCEEDED). The HTTP refusals carry the gRPC status INTERNAL with the reason.
+/// (DEADLINE_EXCEEDED). The HTTP refusals carry the gRPC status INTERNAL with the reason; HTTP 405, which no gRPC
+/// client ever meets, says it in a body too.
 pub fn accept_request<'a>(
     parts: &'a Parts,
     supported: EncodingSet,
@@ -216,7 +222,12 @@ pub fn accept_request<'a>(
     if parts.method != Method::POST {
         let message = format!("gRPC needs the method POST, not {}", parts.method);
         let mut refusal = Refusal::http(StatusCode::METHOD_NOT_ALLOWED, message);
-        refusal.response.headers_mut().insert(http_header::ALLOW, header::POST.clone());
+        let headers = refusal.response.headers_mut();
+        headers.insert(http_header::ALLOW, header::POST.clone());
+        if parts.method != Method::HEAD {
+            headers.insert(http_header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+            refusal.body = NOT_A_WEB_SERVER;
+        }
         return Err(Box::new(refusal));
     }
     check_content_type(fields.content_type)?;

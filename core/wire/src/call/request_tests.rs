@@ -62,6 +62,19 @@ fn a_method_other_than_post_is_http_405() {
     assert_eq!(response.headers()["allow"], "POST");
 }
 
+#[test]
+fn a_browser_is_told_in_words_and_a_grpc_client_in_headers_alone() {
+    let mut request = parts(URI, &[]);
+    for (method, has_body) in [(Method::GET, true), (Method::PUT, true), (Method::HEAD, false)] {
+        request.method = method.clone();
+        let refusal = check(&request).unwrap_err();
+        assert_eq!(!refusal.body.is_empty(), has_body, "{method}");
+        let content_type = if has_body { "text/plain" } else { "application/grpc" };
+        assert_eq!(refusal.response.headers()["content-type"], content_type, "{method}");
+    }
+    assert_eq!(check(&parts(URI, &[("content-type", "text/html")])).unwrap_err().body, "");
+}
+
 // Wire checklist line 3.
 #[test]
 fn a_path_without_a_leading_slash_is_unimplemented() {
