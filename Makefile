@@ -1,5 +1,5 @@
 # Thin: each target calls the tool that a person would call. See README.md for what they do.
-.PHONY: demo test bench lint fmt interop build
+.PHONY: demo test bench lint fmt interop attack build
 
 demo:
 	python3 tests/demo/run.py
@@ -9,6 +9,9 @@ test:
 
 interop:
 	python3 tests/interop/run.py
+
+attack:
+	cargo test -p spanwire-attack
 
 bench:
 	./bench/run.sh

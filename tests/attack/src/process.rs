@@ -1,0 +1,116 @@
+//! The server under attack, in a process of its own, and what the system says of it.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What is freed goes back to the system at once, as far as it can, instead of being kept for the next allocation: what
+/// is resident is then what the server holds.
+const TUNABLES: &str = "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0:glibc.malloc.mmap_threshold=16384:\
+                        glibc.malloc.trim_threshold=65536";
+
+/// A running server; dropping it ends it.
+#[derive(Debug)]
+pub struct TargetProcess {
+    child: Child,
+    address: SocketAddr,
+}
+
+/// Memory of a process, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    /// What is resident now.
+    pub now: u64,
+    /// The most that was, since the start or [`TargetProcess::forget_peak`].
+    pub peak: u64,
+}
+
+/// What the scheduler gave a thread, and how long it kept it waiting for a processor.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scheduled {
+    /// Time on a processor.
+    pub ran: Duration,
+    /// Time in which it could have run, and something else did.
+    pub waited: Duration,
+}
+
+impl TargetProcess {
+    /// Starts `program`, the attack server, and waits until it listens.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start(program: &Path, flags: &[String]) -> Self {
+        let mut command = Command::new(program);
+        command.args(flags).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.env("GLIBC_TUNABLES", TUNABLES);
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        let mut line = String::new();
+        if let Some(output) = child.stdout.take() {
+            BufReader::new(output).read_line(&mut line).ok();
+        }
+        let port = line.trim().parse().unwrap_or_else(|_| panic!("the server says {line:?} for its port"));
+        Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)) }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether it still runs.
+    pub fn lives(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Its memory; zero where the system does not tell.
+    pub fn memory(&self) -> Memory {
+        let status = std::fs::read_to_string(self.file("status")).unwrap_or_default();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            line.trim_end_matches("kB").trim().parse::<u64>().unwrap_or_default() * 1024
+        };
+        Memory { now: field("VmRSS:"), peak: field("VmHWM:") }
+    }
+
+    /// Its memory as soon as it is no more than `bytes`, or when `patience` ends.
+    pub async fn memory_below(&self, bytes: u64, patience: Duration) -> Memory {
+        let limit = Instant::now() + patience;
+        loop {
+            let memory = self.memory();
+            if memory.now <= bytes || Instant::now() >= limit {
+                return memory;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// From here on [`Memory::peak`] begins anew.
+    pub fn forget_peak(&self) {
+        std::fs::write(self.file("clear_refs"), "5").ok();
+    }
+
+    /// The file that tells how its only busy thread was scheduled, for [`scheduled`].
+    pub fn schedule_file(&self) -> String {
+        self.file("schedstat")
+    }
+
+    fn file(&self, name: &str) -> String {
+        format!("/proc/{}/{name}", self.child.id())
+    }
+}
+
+impl Drop for TargetProcess {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// How the thread of a `schedstat` file was scheduled; zero where the system does not tell.
+pub fn scheduled(file: &str) -> Scheduled {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let mut numbers = text.split_whitespace().map(|word| Duration::from_nanos(word.parse().unwrap_or(0)));
+    Scheduled { ran: numbers.next().unwrap_or_default(), waited: numbers.next().unwrap_or_default() }
+}
