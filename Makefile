@@ -1,5 +1,5 @@
 # Thin: each target calls the tool that a person would call. See README.md for what they do.
-.PHONY: demo test bench lint fmt interop attack build
+.PHONY: demo test soak bench lint fmt interop attack build
 
 demo:
 	python3 tests/demo/run.py
@@ -15,6 +15,9 @@ attack:
 
 bench:
 	./bench/run.sh
+
+soak:
+	cargo run --quiet -p spanwire-soak
 
 lint:
 	./tests/lint.sh
