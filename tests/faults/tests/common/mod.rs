@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod clock;
+pub mod fault;
 mod probe;
 
 pub use clock::FrozenClock;
