@@ -1,4 +1,4 @@
-"""As much HTTP/2 as it takes to call `bench.v1.Echo/Unary` by hand.
+"""As much HTTP/2 as it takes to make a call by hand, of `bench.v1.Echo/Unary` most of the time.
 
 For what no load generator does: to hold a thousand idle connections, and to
 see the first answer of a server that has just been started.
@@ -27,8 +27,13 @@ def _varint(number: int) -> bytes:
 
 def message(size: int) -> bytes:
     """A `Block` whose body has `size` bytes, with gRPC's prefix."""
-    block = b"\x0a" + _varint(size) + bytes(size)
-    return b"\0" + struct.pack(">I", len(block)) + block
+    return first_field(bytes(size))
+
+
+def first_field(value: bytes) -> bytes:
+    """A message whose field 1 is these bytes or this text, with gRPC's prefix."""
+    encoded = b"\x0a" + _varint(len(value)) + value
+    return b"\0" + struct.pack(">I", len(encoded)) + encoded
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
@@ -41,17 +46,21 @@ def _literal(name: str, value: str) -> bytes:
     return b"\0" + b"".join(bytes([len(field)]) + field for field in fields)
 
 
-REQUEST_HEADERS = b"".join(
-    _literal(name, value)
-    for name, value in (
-        (":method", "POST"),
-        (":scheme", "http"),
-        (":path", "/bench.v1.Echo/Unary"),
-        (":authority", "localhost"),
-        ("te", "trailers"),
-        ("content-type", "application/grpc"),
+ECHO = "/bench.v1.Echo/Unary"
+
+
+def _request_headers(path: str) -> bytes:
+    return b"".join(
+        _literal(name, value)
+        for name, value in (
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":path", path),
+            (":authority", "localhost"),
+            ("te", "trailers"),
+            ("content-type", "application/grpc"),
+        )
     )
-)
 
 
 class Connection:
@@ -96,14 +105,18 @@ class Connection:
 
     def call(self, size: int) -> None:
         """The first and only call of this connection, up to the trailers."""
-        request = _frame(HEADERS, END_HEADERS, 1, REQUEST_HEADERS)
-        self._socket.sendall(request + _frame(DATA, END_STREAM, 1, message(size)))
-        received = 0
+        received = len(self.exchange(ECHO, message(size)))
+        if received != len(message(size)):
+            raise BenchFailed(f"the answer has {received} bytes, not {len(message(size))}")
+
+    def exchange(self, path: str, request: bytes) -> bytes:
+        """As `call`, of any method: the body of its answer."""
+        headers = _frame(HEADERS, END_HEADERS, 1, _request_headers(path))
+        self._socket.sendall(headers + _frame(DATA, END_STREAM, 1, request))
+        received = b""
         while True:
             kind, flags, payload = self._next()
             if kind == DATA:
-                received += len(payload)
+                received += payload
             if kind in (HEADERS, DATA) and flags & END_STREAM:
-                break
-        if received != len(message(size)):
-            raise BenchFailed(f"the answer has {received} bytes, not {len(message(size))}")
+                return received

@@ -9,6 +9,7 @@ import signal
 import struct
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import bench_load
@@ -19,12 +20,17 @@ from bench_process import BenchFailed, Server
 from bench_programs import ALLOCATIONS_SHIM, OUT, Program
 
 
-def start_milliseconds(program: Program) -> float:
+def call_echo(connection: Connection) -> None:
+    """The call that every bench server answers."""
+    connection.call(BODY_BYTES)
+
+
+def start_milliseconds(program: Program, call: Callable[[Connection], None] = call_echo) -> float:
     """From the start of the process to the end of its first answer."""
     began = time.perf_counter()
     with bench_process.serving(program) as server:
         connection = Connection(server.connect())
-        connection.call(BODY_BYTES)
+        call(connection)
         took = time.perf_counter() - began
         connection.close()
     return took * 1000

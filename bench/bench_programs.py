@@ -15,6 +15,9 @@ OUT = TARGET / "bench"
 PEERS_TARGET = TARGET / "bench-peers"
 ALLOCATIONS_SHIM = OUT / "allocations.so"
 
+PROFILE = "bench-release"
+"""How what is measured is built, ours in target/bench-release."""
+
 OURS = "spanwire"
 VARIANTS = ("-lane", "-mt")
 """How the name of a program ends that is another one in a different runtime."""
@@ -64,7 +67,7 @@ def ours(language: str, profile_folder: str) -> list[Program]:
     """Our programs of one language, from programs.json; Rust in each of its runtimes."""
     entry = json.loads((BENCH / "programs.json").read_text())[language]
     server, client = (
-        tuple(word.replace("bench-release", profile_folder) for word in entry[role])
+        tuple(word.replace(PROFILE, profile_folder) for word in entry[role])
         for role in ("server", "client")
     )
     if language != "rust":

@@ -35,7 +35,7 @@ import bench_programs
 import bench_report
 from bench_load import BODY_BYTES, SHAPES, Shape
 from bench_process import BenchFailed
-from bench_programs import BENCH, OUT, PEERS, Job, Program
+from bench_programs import BENCH, OUT, PEERS, PROFILE, Job, Program
 from bench_results import PAIR_JOBS, About, Results, read_json, write_json
 from harness import setup
 from harness.paths import shown
@@ -198,7 +198,7 @@ def _build(flags: argparse.Namespace) -> list[Program]:
     bench_load.need_h2load()
     peers = [name for name in flags.only if name in PEERS]
     languages = [name for name in flags.only if name not in PEERS]
-    profile, folder = ("dev", "debug") if flags.quick else ("bench-release", "bench-release")
+    profile, folder = ("dev", "debug") if flags.quick else (PROFILE, PROFILE)
     if "rust" in languages and not flags.no_build:
         bench_programs.build_ours(profile)
     if peers and not flags.no_build:

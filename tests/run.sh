@@ -24,4 +24,6 @@ step "demo"
 .venv/bin/python tests/demo/run.py
 step "bench: the programs run"
 ./bench/run.sh --quick --only rust
+step "size of the demo's server"
+.venv/bin/python bench/size.py
 step "all suites passed"

@@ -17,6 +17,7 @@ use super::backoff::{Backoff, BackoffConfig};
 use super::connect::Connector;
 use crate::Status;
 use crate::engine::Spawner;
+use crate::middleware::BoxFuture;
 use crate::stats::ChannelStats;
 use crate::transport::Keepalive;
 use crate::transport::client::Connection;
@@ -56,6 +57,9 @@ pub(crate) struct Subchannel {
     backoff: Mutex<Backoff>,
     keepalive: Mutex<Option<Keepalive>>,
     connector: Connector,
+    /// A pointer, which only the making of a channel fills in. Streams know their channel, and a server's are of
+    /// the same type: by this a program that only serves is linked without all that it takes to connect.
+    attempt: fn(Attempt) -> BoxFuture<'static, ()>,
     spawner: Spawner,
 }
 
@@ -72,6 +76,7 @@ impl Subchannel {
             backoff: Mutex::new(Backoff::new(backoff)),
             keepalive: Mutex::new(keepalive),
             connector,
+            attempt: |subchannel| Box::pin(attempt(subchannel)),
             spawner,
         })
     }
@@ -151,7 +156,7 @@ impl Subchannel {
         });
         if started {
             self.retire();
-            self.spawner.spawn(attempt(Attempt(Arc::downgrade(self))));
+            self.spawner.spawn((self.attempt)(Attempt(Arc::downgrade(self))));
         }
     }
 

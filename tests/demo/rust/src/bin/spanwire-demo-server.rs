@@ -1,29 +1,42 @@
-//! Serves the demo until SIGTERM or Ctrl-C.
+//! Serves the demo until SIGTERM or Ctrl-C: `spanwire-demo-server --port 50051 [--data zones.tsv]`.
+//!
+//! It reads its flags by itself, because it is also what `bench/size.py` weighs: an engine, a service and no more.
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
 use spanwire::Server;
 use spanwire_demo::atlas::Atlas;
 use spanwire_demo::service::ZonesService;
 use spanwire_demo::zones::ZonesServer;
 use tokio::signal::unix::{SignalKind, signal};
 
-#[derive(Parser)]
 struct Flags {
     /// The port of 127.0.0.1 to listen on.
-    #[arg(long)]
     port: u16,
     /// The zones to serve.
-    #[arg(long, default_value = "tests/demo/data/zones.tsv")]
     data: PathBuf,
+}
+
+impl Flags {
+    fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
+        let (mut port, mut data) = (None, PathBuf::from("tests/demo/data/zones.tsv"));
+        while let Some(flag) = words.next() {
+            let value = words.next().ok_or_else(|| format!("{flag} has no value"))?;
+            match flag.as_str() {
+                "--port" => port = Some(value.parse().map_err(|_| format!("{value:?} is no port"))?),
+                "--data" => data = value.into(),
+                _ => return Err(format!("unknown flag {flag}; there are --port and --data").into()),
+            }
+        }
+        Ok(Flags { port: port.ok_or("--port is missing")?, data })
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let flags = Flags::parse();
+    let flags = Flags::parse(std::env::args().skip(1))?;
     let service = ZonesServer::new(ZonesService::new(Atlas::read(&flags.data)?));
     let server = Server::builder().service(service).bind(&format!("127.0.0.1:{}", flags.port)).await?;
     let handle = server.handle();
