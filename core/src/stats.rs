@@ -4,8 +4,9 @@
 //! call begins or ends, never with a message.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -82,7 +83,7 @@ limit_counts! {
     metadata_fields,
     /// Received messages above `max_recv_message_bytes`.
     message_bytes,
-    /// Streams refused (REFUSED_STREAM) because `max_concurrent_streams` were open or still had a handler.
+    /// Streams refused (REFUSED_STREAM) because `max_concurrent_streams` were open.
     refused_streams,
     /// Streams reset because the peer took nothing of an answer for `stall_timeout`.
     stalled_streams,
@@ -123,6 +124,9 @@ pub struct ServerStats {
 pub(crate) struct Calls {
     running: AtomicUsize,
     begun: AtomicU64,
+    /// The task of the connection, when it waits for the end of a call.
+    has_waker: AtomicBool,
+    waker: Mutex<Option<Waker>>,
     counters: Arc<ServerCounters>,
 }
 
@@ -134,7 +138,26 @@ impl Calls {
     }
 
     pub(crate) fn end(&self) {
-        self.running.fetch_sub(1, Ordering::Relaxed);
+        // In one order with `wake_at_end`: either it sees this end, or this sees its waker.
+        self.running.fetch_sub(1, Ordering::SeqCst);
+        if self.has_waker.load(Ordering::SeqCst) {
+            let waker = self.waker().take();
+            self.has_waker.store(false, Ordering::SeqCst);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Wakes the task of the connection when a call ends. Whether one has ended by now, so that fewer than `max` run.
+    pub(crate) fn wake_at_end(&self, cx: &Context<'_>, max: usize) -> bool {
+        *self.waker() = Some(cx.waker().clone());
+        self.has_waker.store(true, Ordering::SeqCst);
+        self.running.load(Ordering::SeqCst) < max
+    }
+
+    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn running(&self) -> usize {
@@ -180,8 +203,13 @@ impl Drop for LiveConnection {
 impl ServerCounters {
     pub(crate) fn connection(self: &Arc<Self>) -> LiveConnection {
         let number = self.accepted.0.fetch_add(1, Ordering::Relaxed);
-        let counters = self.clone();
-        let calls = Arc::new(Calls { running: AtomicUsize::new(0), begun: AtomicU64::new(0), counters });
+        let calls = Arc::new(Calls {
+            running: AtomicUsize::new(0),
+            begun: AtomicU64::new(0),
+            has_waker: AtomicBool::new(false),
+            waker: Mutex::new(None),
+            counters: self.clone(),
+        });
         self.lock().insert(number, calls.clone());
         LiveConnection { number, calls }
     }

@@ -1,5 +1,6 @@
 //! One connection of a server: the task that takes requests in, lets them run and writes once.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -177,7 +178,9 @@ pub(crate) async fn serve<D: Dispatch>(
         heart: Heart::new(facts.clone(), ping, pinger),
         facts,
         dispatch,
-        batch: Vec::new(),
+        batch: VecDeque::new(),
+        max_calls: http2.max_concurrent_streams as usize,
+        resets_seen: 0,
         calls: calls.clone(),
         // On one thread the first poll of a handler runs here, so that all answers of a wake-up are written
         // at once. With more threads, each call goes to whichever is free.
@@ -253,7 +256,12 @@ struct Driver<D> {
     heart: Heart,
     facts: Arc<WireFacts>,
     dispatch: D,
-    batch: Vec<Incoming>,
+    /// Calls that were taken in and not started yet.
+    batch: VecDeque<(http::Request<h2::RecvStream>, Respond)>,
+    /// Calls that may run at once.
+    max_calls: usize,
+    /// Resets read when we last looked for calls that were given up before they were started.
+    resets_seen: u64,
     calls: Arc<Calls>,
     eager: bool,
     connection_window: u32,
@@ -289,7 +297,7 @@ impl<D: Dispatch> Future for Driver<D> {
             if this.run_batch(cx) {
                 continue;
             }
-            let live = this.calls.running();
+            let live = this.calls.running() + this.batch.len();
             this.facts.set_live_calls(live);
             match this.heart.poll(cx, live > 0) {
                 Beat::Quiet => {}
@@ -326,13 +334,7 @@ impl<D: Dispatch> Driver<D> {
         loop {
             match self.h2.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
-                    let (head, body) = request.into_parts();
-                    self.batch.push(Incoming {
-                        head,
-                        body: RecvPart::request(body),
-                        respond: Respond(respond),
-                        live: LiveCall::begin(&self.calls),
-                    });
+                    self.batch.push_back((request, Respond(respond)))
                 }
                 Poll::Ready(Some(Err(error))) => {
                     count_end(&error, self.calls.limits());
@@ -345,9 +347,27 @@ impl<D: Dispatch> Driver<D> {
     }
 
     /// Starts the calls that were taken in. Whether there were any.
+    ///
+    /// For h2 a call is over when the client resets it; for us, when its handler is. Until then its place is taken,
+    /// and calls that came since wait. They are no more than h2 lets be open at once, because those that are reset
+    /// while they wait are dropped; and they do not wait long, because a handler whose call was reset is dropped at
+    /// its task's next turn.
     fn run_batch(&mut self, cx: &mut Context<'_>) -> bool {
-        let any = !self.batch.is_empty();
-        for incoming in self.batch.drain(..) {
+        let resets = self.facts.resets_read();
+        if resets != self.resets_seen {
+            self.resets_seen = resets;
+            self.batch.retain_mut(|(_, respond)| respond.poll_reset(cx).is_pending());
+        }
+        let mut any = false;
+        while !self.batch.is_empty() {
+            if self.calls.running() >= self.max_calls && !self.calls.wake_at_end(cx, self.max_calls) {
+                break;
+            }
+            let Some((request, respond)) = self.batch.pop_front() else { break };
+            any = true;
+            let (head, body) = request.into_parts();
+            let live = LiveCall::begin(&self.calls);
+            let incoming = Incoming { head, body: RecvPart::request(body), respond, live };
             let Some(mut call) = self.dispatch.dispatch(incoming) else { continue };
             if self.eager && Pin::new(&mut call).poll(cx).is_ready() {
                 continue;
