@@ -1,10 +1,13 @@
 //! Messages as the engine sees them: something that becomes bytes and comes back.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use std::io::IoSlice;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use spanwire_wire::encoding::Encoding;
 use spanwire_wire::frame;
 
 use crate::Status;
+use crate::transport::outbox::GATHERED_BYTES;
 
 /// A message that a call can carry.
 ///
@@ -75,16 +78,61 @@ impl<T: Into<Bytes>> From<T> for Raw {
 /// Above this size an already encoded message is sent beside its prefix instead of being copied behind it.
 const COPY_BELOW: usize = 8 * 1024;
 
-/// One length-prefixed message, ready for the stream: `first`, then `rest` if there is one.
-#[derive(Clone, Debug)]
+/// One length-prefixed message, ready for the stream: `first`, then `rest`, which is empty where it is not needed.
+///
+/// It goes to the connection in one piece, so that both parts share a DATA frame.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Frame {
-    pub(crate) first: Bytes,
-    pub(crate) rest: Option<Bytes>,
+    first: Bytes,
+    rest: Bytes,
 }
 
 impl Frame {
+    /// Bytes that have their prefixes already.
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        Frame { first: bytes, rest: Bytes::new() }
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.first.len() + self.rest.as_ref().map_or(0, Bytes::len)
+        self.first.len() + self.rest.len()
+    }
+
+    /// Takes off the first `len` bytes, or all if there are fewer.
+    pub(crate) fn split_to(&mut self, len: usize) -> Frame {
+        let first = self.first.split_to(len.min(self.first.len()));
+        let rest = self.rest.split_to((len - first.len()).min(self.rest.len()));
+        Frame { first, rest }
+    }
+
+    /// The message without its prefix; only for frames that were not compressed.
+    pub(crate) fn into_message(self) -> Bytes {
+        if self.rest.is_empty() { self.first.slice(frame::HEADER_LEN..) } else { self.rest }
+    }
+}
+
+impl Buf for Frame {
+    fn remaining(&self) -> usize {
+        self.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        if self.first.is_empty() { &self.rest } else { &self.first }
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut filled = 0;
+        let parts = [&self.first, &self.rest].into_iter().filter(|part| !part.is_empty());
+        for (slice, part) in slices.iter_mut().zip(parts) {
+            *slice = IoSlice::new(part);
+            filled += 1;
+        }
+        filled
+    }
+
+    fn advance(&mut self, count: usize) {
+        let of_first = count.min(self.first.len());
+        self.first.advance(of_first);
+        self.rest.advance(count - of_first);
     }
 }
 
@@ -113,20 +161,42 @@ impl Framing {
         let mut buffer = BytesMut::with_capacity(frame::HEADER_LEN + len);
         buffer.put_slice(&frame::header(false, len)?);
         message.encode(&mut buffer);
-        Ok(Frame { first: buffer.freeze(), rest: None })
+        Ok(Frame::whole(buffer.freeze()))
+    }
+
+    /// Writes `message` behind others with `append`, which is given its length with the prefix, if it is small and
+    /// goes out plain. `false`: nothing was written, see [`Framing::encode`].
+    pub(crate) fn append<T: Message>(
+        &self,
+        message: &T,
+        compress: bool,
+        append: impl FnOnce(usize, &mut dyn FnMut(&mut BytesMut)) -> bool,
+    ) -> bool {
+        if compress && self.encoding != Encoding::Identity {
+            return false;
+        }
+        let len = message.encoded_len();
+        if len > self.max_send_bytes.min(GATHERED_BYTES - frame::HEADER_LEN) {
+            return false;
+        }
+        let Ok(header) = frame::header(false, len) else { return false };
+        append(frame::HEADER_LEN + len, &mut |buffer| {
+            buffer.put_slice(&header);
+            message.encode(buffer);
+        })
     }
 
     /// Frames a message that is encoded already.
     pub(crate) fn frame(&self, message: Bytes, compress: bool) -> Result<Frame, Status> {
         self.check(message.len())?;
         if compress && self.encoding != Encoding::Identity {
-            return Ok(Frame { first: frame::compressed_frame(&message, self.encoding)?, rest: None });
+            return Ok(Frame::whole(frame::compressed_frame(&message, self.encoding)?));
         }
         if message.len() >= COPY_BELOW {
             let header = frame::header(false, message.len())?;
-            return Ok(Frame { first: Bytes::copy_from_slice(&header), rest: Some(message) });
+            return Ok(Frame { first: Bytes::copy_from_slice(&header), rest: message });
         }
-        Ok(Frame { first: frame::frame(&message, false)?.freeze(), rest: None })
+        Ok(Frame::whole(frame::frame(&message, false)?.freeze()))
     }
 
     fn check(&self, len: usize) -> Result<(), Status> {

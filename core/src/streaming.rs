@@ -320,6 +320,9 @@ impl<T: Message> Sending<T> {
     /// RESOURCE_EXHAUSTED: the message is larger than `max_send_message_bytes`; nothing was sent and the
     /// call goes on. CANCELLED: the call is over; on a client its status comes from the receiving half.
     pub async fn send(&mut self, message: T) -> Result<(), Status> {
+        if self.append(&message) {
+            return Ok(());
+        }
         // A message that a dropped `send` left behind goes first: half of it may be out already.
         poll_fn(|cx| self.poll_flush(cx)).await?;
         match &mut self.sink {
@@ -341,6 +344,18 @@ impl<T: Message> Sending<T> {
             To::Gone => {}
         }
         poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    /// The short way of a small message behind others, while there is room.
+    fn append(&mut self, message: &T) -> bool {
+        match &mut self.sink {
+            To::Client(send) => {
+                send.set_compress(self.compress);
+                send.append(message)
+            }
+            To::Server { shared, unsent: None } => shared.lock().append(message, self.compress),
+            To::Server { .. } | To::Slot { .. } | To::Gone => false,
+        }
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {

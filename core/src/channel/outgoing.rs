@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use spanwire_wire::reset::{CANCEL, REFUSED_STREAM};
 
 use crate::Status;
-use crate::message::Frame;
+use crate::message::{Frame, Framing, Message};
 use crate::transport::SendPart;
 use crate::transport::client::GoingAway;
 
@@ -84,6 +84,19 @@ impl Outgoing {
         state.half_closed = last;
         state.remember(&frame);
         Ok(Unsent { frame, restarts: state.restarts })
+    }
+
+    /// Sends a small message if that takes no more than to write it behind others.
+    pub(crate) fn append<T: Message>(&self, message: &T, framing: Framing, compress: bool) -> bool {
+        let mut state = self.lock();
+        // What may have to be sent again is kept message by message, which the longer way does.
+        let plain = state.replay.is_none() && !state.half_closed;
+        match &mut state.stream {
+            Some(stream) if plain => {
+                framing.append(message, compress, |len, write| stream.append(len, write))
+            }
+            _ => false,
+        }
     }
 
     /// Ready when the message is with the connection, or will be sent when the call starts again.

@@ -71,6 +71,11 @@ impl ClientSend {
         self.compress = compress;
     }
 
+    /// Sends a small message if that takes no more than to write it behind others.
+    pub(crate) fn append<T: Message>(&mut self, message: &T) -> bool {
+        self.unsent.is_none() && self.outgoing.append(message, self.prepared.framing, self.compress)
+    }
+
     /// Puts a message in line; then [`ClientSend::poll_flush`] until it is gone.
     pub(crate) fn put<T: Message>(&mut self, message: &T) -> Result<(), Status> {
         self.put_frame(self.prepared.framing.encode(message, self.compress)?)

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Facts;
-use crate::message::{Frame, Framing};
+use crate::message::{Frame, Framing, Message};
 use crate::transport::server::Respond;
 use crate::transport::{Peer, SendPart};
 use crate::{Metadata, Status};
@@ -209,6 +209,12 @@ impl Responder {
         Poll::Pending
     }
 
+    /// Sends a small message if that takes no more than to write it behind others.
+    pub(crate) fn append<T: Message>(&mut self, message: &T, compress: bool) -> bool {
+        let State::Body(stream) = &mut self.state else { return false };
+        self.framing.append(message, compress, |len, write| stream.append(len, write))
+    }
+
     /// Since when the client has had no room for what waits to be sent.
     pub(crate) fn stalled(&mut self) -> Option<Instant> {
         if let State::Body(stream) = &self.state
@@ -299,14 +305,4 @@ impl Responder {
 /// What we say that we can read: nothing to a client that never speaks of encodings.
 fn announced(accepted: EncodingSet) -> EncodingSet {
     if accepted == EncodingSet::none() { accepted } else { EncodingSet::all() }
-}
-
-impl Frame {
-    /// The message without its prefix; only for frames that were not compressed.
-    pub(crate) fn into_message(self) -> Bytes {
-        match self.rest {
-            Some(rest) => rest,
-            None => self.first.slice(spanwire_wire::frame::HEADER_LEN..),
-        }
-    }
 }

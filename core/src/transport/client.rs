@@ -6,26 +6,27 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use tokio::time::Instant;
 
 use super::heart::{Beat, Heart};
 use super::io::Io;
+use super::outbox::Outbox;
 use super::ping::{BdpEstimator, Keepalive, KeepaliveState, Pinger};
 use super::room::Room;
 use super::stream::code_name;
 use super::watch::{Policing, Role, Watched, WireFacts};
 use super::{Http2, Peer, RecvPart, SendPart, StreamFailure, connection_window, count_end};
 use crate::Status;
+use crate::message::Frame;
 use crate::stats::Counters;
 
-type H2 = h2::client::Connection<Watched<Io>, Bytes>;
+type H2 = h2::client::Connection<Watched<Io>, Frame>;
 
 /// A connection on which calls can be opened. It closes when the last clone and the last call are gone.
 #[derive(Clone)]
 pub(crate) struct Connection {
-    send: SendRequest<Bytes>,
+    send: SendRequest<Frame>,
     shared: Arc<Shared>,
 }
 
@@ -33,6 +34,7 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 pub(crate) struct Shared {
     facts: Arc<WireFacts>,
+    outbox: Arc<Outbox>,
     peer: Peer,
     /// Calls that are open or wait for room.
     live: AtomicUsize,
@@ -181,7 +183,7 @@ impl Connection {
         let (watched, facts) = Watched::new(io, Role::Client, Some(policing), counters.clone());
         facts.set_longest_block(u64::from(settings.h2_header_list_limit()) / 16 * 15);
         let (send, mut h2) = builder(settings)
-            .handshake::<_, Bytes>(watched)
+            .handshake::<_, Frame>(watched)
             .await
             .map_err(|error| handshake_status(&error))?;
         poll_fn(|cx| match Pin::new(&mut h2).poll(cx) {
@@ -197,6 +199,7 @@ impl Connection {
         let limit = h2.max_concurrent_send_streams();
         let shared = Arc::new(Shared {
             facts: facts.clone(),
+            outbox: Arc::default(),
             peer,
             live: AtomicUsize::new(0),
             room: Room::new(limit),
@@ -273,11 +276,12 @@ impl Connection {
             connection_status(&error.into(), &self.shared.facts)
         });
         let (response, send) = opened?;
-        let send = SendPart::new(send);
-        if send.id() >= LAST_STREAM {
+        let id = send.stream_id().as_u32();
+        let send = SendPart::new(send, self.shared.outbox.clone());
+        if id >= LAST_STREAM {
             self.shared.closed.store(true, Ordering::Release);
         }
-        let tag = StreamTag { id: send.id(), slot };
+        let tag = StreamTag { id, slot };
         Ok(Opened { send, recv: RecvPart::response(response), tag })
     }
 }
@@ -290,6 +294,7 @@ fn builder(settings: &Http2) -> Builder {
     builder
         .initial_window_size(settings.stream_window)
         .initial_connection_window_size(settings.connection_window)
+        .max_frame_size(super::MAX_FRAME_BYTES)
         .max_header_list_size(settings.h2_header_list_limit())
         .max_send_buffer_size(settings.send_buffer)
         .data_frame_budget(settings.floods.small_data_budget)
@@ -323,6 +328,7 @@ impl Future for Driver {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         loop {
+            this.shared.outbox.flush();
             let Some(h2) = this.h2.as_mut() else { return Poll::Ready(()) };
             if let Poll::Ready(result) = Pin::new(&mut *h2).poll(cx) {
                 let status = match result {
@@ -344,8 +350,8 @@ impl Future for Driver {
                 this.shared.room.close();
             }
             match this.heart.poll(cx, this.shared.live.load(Ordering::Relaxed) > 0) {
-                Beat::Quiet => return Poll::Pending,
-                Beat::Again => {}
+                Beat::Quiet if this.shared.outbox.may_sleep() => return Poll::Pending,
+                Beat::Quiet | Beat::Again => {}
                 Beat::Window(window) => {
                     // An error means that a SETTINGS frame is still unacknowledged: the next estimate tries again.
                     let _ = h2.set_initial_window_size(window);
@@ -369,6 +375,7 @@ impl Driver {
         let _ = self.shared.reason.set(status);
         self.shared.closed.store(true, Ordering::Release);
         self.shared.room.close();
+        self.shared.outbox.close();
         self.h2 = None;
     }
 }

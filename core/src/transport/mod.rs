@@ -12,6 +12,7 @@ pub(crate) mod inprocess;
 pub(crate) mod io;
 pub(crate) mod limits;
 pub(crate) mod listen;
+pub(crate) mod outbox;
 pub(crate) mod ping;
 mod room;
 pub(crate) mod server;
@@ -56,6 +57,11 @@ impl Peer {
 /// only one of their call: that costs less than waiting would, and is bounded by the number of calls.
 pub(crate) const SEND_NOW_BYTES: usize = 16 * 1024;
 
+/// The largest frame that we take, and the most that we hand over at once. A message of 64 KiB and what is around it
+/// comes in one piece, is read at once and never copied. Above 80 KiB h2 would count on headers in frames as large, and
+/// take fewer CONTINUATION frames than a peer with frames of 16 KiB needs for our metadata limit.
+pub(crate) const MAX_FRAME_BYTES: u32 = 72 * 1024;
+
 /// HTTP/2 settings of one side, as plain data.
 #[derive(Clone, Debug)]
 pub(crate) struct Http2 {
@@ -78,7 +84,7 @@ pub(crate) struct Http2 {
 impl Default for Http2 {
     fn default() -> Self {
         Http2 {
-            stream_window: 65_535,
+            stream_window: 256 * 1024,
             max_stream_window: 1 << 20,
             connection_window: 1 << 20,
             max_metadata_bytes: 16 * 1024,

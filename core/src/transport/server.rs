@@ -17,10 +17,12 @@ use tokio_util::task::TaskTracker;
 
 use super::heart::{Beat, Heart};
 use super::io::Io;
+use super::outbox::Outbox;
 use super::ping::{BdpEstimator, Keepalive, KeepaliveState, Pinger};
 use super::stream::SendClosed;
 use super::watch::{PingPolicy, Policing, Role, Watched, WireFacts};
 use super::{Http2, RecvPart, SendPart, connection_window, count_end};
+use crate::message::Frame;
 use crate::stats::{Calls, Counters};
 use crate::timer::{Timer, after};
 
@@ -41,27 +43,33 @@ pub(crate) struct Incoming {
 
 /// The way to answer a request.
 #[derive(Debug)]
-pub(crate) struct Respond(h2::server::SendResponse<Bytes>);
+pub(crate) struct Respond {
+    respond: h2::server::SendResponse<Frame>,
+    outbox: Arc<Outbox>,
+}
 
 impl Respond {
     /// Sends the head; with `end` the answer is complete, without it the stream for the rest is returned.
     pub(crate) fn send(&mut self, head: http::Response<()>, end: bool) -> Result<SendPart, SendClosed> {
-        self.0.send_response(head, end).map(SendPart::new).map_err(|_| SendClosed)
+        match self.respond.send_response(head, end) {
+            Ok(stream) => Ok(SendPart::new(stream, self.outbox.clone())),
+            Err(_) => Err(SendClosed),
+        }
     }
 
     /// Sends a whole answer that is no gRPC.
     pub(crate) fn send_whole(&mut self, head: http::Response<()>, body: Bytes) -> Result<(), SendClosed> {
-        let mut stream = self.0.send_response(head, body.is_empty()).map_err(|_| SendClosed)?;
-        if body.is_empty() { Ok(()) } else { stream.send_data(body, true).map_err(|_| SendClosed) }
+        let mut stream = self.send(head, body.is_empty())?;
+        if body.is_empty() { Ok(()) } else { stream.send_now(Frame::whole(body), true) }
     }
 
     pub(crate) fn reset(&mut self, code: u32) {
-        self.0.send_reset(Reason::from(code));
+        self.respond.send_reset(Reason::from(code));
     }
 
     /// Ready when the client gave the call up, or is gone.
     pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<u32> {
-        self.0.poll_reset(cx).map(|result| result.map_or(u32::from(Reason::CANCEL), u32::from))
+        self.respond.poll_reset(cx).map(|result| result.map_or(u32::from(Reason::CANCEL), u32::from))
     }
 }
 
@@ -153,7 +161,7 @@ pub(crate) async fn serve<D: Dispatch>(
     let policing = Policing { ping: Some(lifetime.pings), floods: http2.floods.clone() };
     let (watched, facts) = Watched::new(io, Role::Server, Some(policing), counters.clone());
     facts.set_longest_block(http2.h2_header_list_limit().into());
-    let handshake = builder(http2).handshake::<_, Bytes>(watched);
+    let handshake = builder(http2).handshake::<_, Frame>(watched);
     let mut h2 = tokio::select! {
         result = timeout_at(deadline, handshake) => result
             .map_err(|_| {
@@ -178,6 +186,7 @@ pub(crate) async fn serve<D: Dispatch>(
         heart: Heart::new(facts.clone(), ping, pinger),
         facts,
         dispatch,
+        outbox: Arc::default(),
         batch: VecDeque::new(),
         max_calls: http2.max_concurrent_streams as usize,
         resets_seen: 0,
@@ -213,6 +222,7 @@ fn builder(settings: &Http2) -> h2::server::Builder {
     builder
         .initial_window_size(settings.stream_window)
         .initial_connection_window_size(settings.connection_window)
+        .max_frame_size(super::MAX_FRAME_BYTES)
         .max_header_list_size(settings.h2_header_list_limit())
         .max_concurrent_streams(settings.max_concurrent_streams)
         .max_send_buffer_size(settings.send_buffer)
@@ -252,10 +262,11 @@ struct Limits {
 }
 
 struct Driver<D> {
-    h2: h2::server::Connection<Watched<Io>, Bytes>,
+    h2: h2::server::Connection<Watched<Io>, Frame>,
     heart: Heart,
     facts: Arc<WireFacts>,
     dispatch: D,
+    outbox: Arc<Outbox>,
     /// Calls that were taken in and not started yet.
     batch: VecDeque<(http::Request<h2::RecvStream>, Respond)>,
     /// Calls that may run at once.
@@ -290,6 +301,7 @@ impl<D: Dispatch> Future for Driver<D> {
             }
         }
         loop {
+            this.outbox.flush();
             if let Some(end) = this.take_in(cx) {
                 return Poll::Ready(end);
             }
@@ -314,11 +326,17 @@ impl<D: Dispatch> Future for Driver<D> {
                 }
             }
             match this.check_limits(cx, live) {
-                Check::Wait => return Poll::Pending,
-                Check::Again => {}
+                Check::Wait if this.outbox.may_sleep() => return Poll::Pending,
+                Check::Wait | Check::Again => {}
                 Check::End(end) => return Poll::Ready(end),
             }
         }
+    }
+}
+
+impl<D> Drop for Driver<D> {
+    fn drop(&mut self) {
+        self.outbox.close();
     }
 }
 
@@ -334,7 +352,8 @@ impl<D: Dispatch> Driver<D> {
         loop {
             match self.h2.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
-                    self.batch.push_back((request, Respond(respond)))
+                    let respond = Respond { respond, outbox: self.outbox.clone() };
+                    self.batch.push_back((request, respond));
                 }
                 Poll::Ready(Some(Err(error))) => {
                     count_end(&error, self.calls.limits());

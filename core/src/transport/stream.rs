@@ -2,12 +2,14 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::Reason;
 use http::HeaderMap;
 
+use super::outbox::{self, GATHERED_BYTES, Line, Outbox};
 use crate::message::Frame;
 
 /// What arrives on a stream, in order: (client only) headers, data…, then trailers, an end or a failure.
@@ -64,32 +66,66 @@ pub(crate) fn code_name(code: u32) -> String {
 /// What one stream asks for at a time, in bytes.
 const MOST_RESERVED: usize = 64 * 1024;
 
+/// What is handed over at a time once there is any room, in bytes. It is the message's own memory, so nothing is saved by
+/// cutting it smaller; and a piece no longer than the peer's largest frame costs one write.
+const PIECE_BYTES: usize = super::MAX_FRAME_BYTES as usize;
+
 /// The sending half.
 #[derive(Debug)]
-pub(crate) struct SendPart(h2::SendStream<Bytes>);
+pub(crate) struct SendPart {
+    sender: Sender,
+    outbox: Arc<Outbox>,
+}
+
+#[derive(Debug)]
+enum Sender {
+    Direct(h2::SendStream<Frame>),
+    /// From its second small message on, a stream may gather them.
+    Lined(Arc<Mutex<Line>>),
+    /// On the way from one to the other.
+    Moving,
+}
+
+impl Sender {
+    fn lined(&mut self) -> Result<&Arc<Mutex<Line>>, SendClosed> {
+        if matches!(self, Sender::Direct(_))
+            && let Sender::Direct(stream) = std::mem::replace(self, Sender::Moving)
+        {
+            *self = Sender::Lined(Arc::new(Mutex::new(Line::new(stream))));
+        }
+        match self {
+            Sender::Lined(line) => Ok(line),
+            Sender::Direct(_) | Sender::Moving => Err(SendClosed),
+        }
+    }
+}
 
 /// The peer (or the connection) will take no more on this stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SendClosed;
 
 impl SendPart {
-    pub(crate) fn new(stream: h2::SendStream<Bytes>) -> Self {
-        SendPart(stream)
+    pub(crate) fn new(stream: h2::SendStream<Frame>, outbox: Arc<Outbox>) -> Self {
+        SendPart { sender: Sender::Direct(stream), outbox }
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.0.stream_id().as_u32()
+    /// Does something with the stream, behind everything that was gathered.
+    fn with<R>(&mut self, act: impl FnOnce(&mut h2::SendStream<Frame>) -> R) -> Result<R, SendClosed> {
+        match &mut self.sender {
+            Sender::Direct(stream) => Ok(act(stream)),
+            Sender::Lined(line) => {
+                let mut line = outbox::lock(line);
+                line.flush()?;
+                Ok(act(line.stream()))
+            }
+            Sender::Moving => Err(SendClosed),
+        }
     }
 
     /// Hands the whole frame over at once, whatever the peer's window: for the first small message of a
     /// call, which costs less than waiting would.
     pub(crate) fn send_now(&mut self, frame: Frame, end: bool) -> Result<(), SendClosed> {
-        let more = frame.rest.is_some();
-        self.0.send_data(frame.first, end && !more).map_err(|_| SendClosed)?;
-        match frame.rest {
-            Some(rest) => self.0.send_data(rest, end).map_err(|_| SendClosed),
-            None => Ok(()),
-        }
+        self.with(|stream| stream.send_data(frame, end))?.map_err(|_| SendClosed)
     }
 
     /// Sends as much of `frame` as the peer's windows and our buffer allow, and takes that out of it; ready
@@ -100,60 +136,93 @@ impl SendPart {
         frame: &mut Frame,
         end: bool,
     ) -> Poll<Result<(), SendClosed>> {
-        loop {
-            if frame.first.is_empty() {
-                match frame.rest.take() {
-                    Some(rest) => frame.first = rest,
-                    None => return Poll::Ready(Ok(())),
-                }
+        if frame.len() <= GATHERED_BYTES && !end {
+            let line = self.sender.lined()?;
+            return outbox::poll_gather(line, &self.outbox, cx, frame);
+        }
+        self.with(|stream| {
+            while frame.len() > 0 {
+                let room = ready!(poll_room(stream, cx, frame.len()))?;
+                let piece = frame.split_to(room.max(PIECE_BYTES));
+                let last = end && frame.len() == 0;
+                stream.send_data(piece, last).map_err(|_| SendClosed)?;
             }
-            // More would be taken from the windows of other streams, and could not be buffered anyway.
-            self.0.reserve_capacity(frame.len().min(MOST_RESERVED));
-            let mut capacity = self.0.capacity();
-            if capacity == 0 {
-                capacity = match ready!(self.0.poll_capacity(cx)) {
-                    Some(Ok(capacity)) => capacity,
-                    Some(Err(_)) | None => return Poll::Ready(Err(SendClosed)),
-                };
-            }
-            let part = frame.first.split_to(capacity.min(frame.first.len()));
-            let last = end && frame.first.is_empty() && frame.rest.is_none();
-            if !part.is_empty() || last {
-                self.0.send_data(part, last).map_err(|_| SendClosed)?;
-            }
+            Poll::Ready(Ok(()))
+        })?
+    }
+
+    /// Sends a small message of `len` bytes, if that takes no more than to write it behind others.
+    pub(crate) fn append(&mut self, len: usize, write: impl FnOnce(&mut BytesMut)) -> bool {
+        match &self.sender {
+            Sender::Lined(line) => outbox::lock(line).append(len, write),
+            Sender::Direct(_) | Sender::Moving => false,
         }
     }
 
     /// Whether some bytes could be sent now.
     pub(crate) fn has_room(&self) -> bool {
-        self.0.capacity() > 0
+        match &self.sender {
+            Sender::Direct(stream) => stream.capacity() > 0,
+            Sender::Lined(line) => outbox::lock(line).stream().capacity() > 0,
+            Sender::Moving => false,
+        }
     }
 
     /// Closes our half with an empty DATA frame.
     pub(crate) fn end(&mut self) -> Result<(), SendClosed> {
-        self.0.send_data(Bytes::new(), true).map_err(|_| SendClosed)
+        self.send_now(Frame::default(), true)
     }
 
     pub(crate) fn trailers(&mut self, trailers: HeaderMap) -> Result<(), SendClosed> {
-        self.0.send_trailers(trailers).map_err(|_| SendClosed)
+        self.with(|stream| stream.send_trailers(trailers))?.map_err(|_| SendClosed)
     }
 
     pub(crate) fn reset(&mut self, code: u32) {
-        self.0.send_reset(Reason::from(code));
+        if let Sender::Lined(line) = &self.sender {
+            outbox::lock(line).clear();
+        }
+        // An error means that there is nothing left to reset.
+        let _ = self.with(|stream| stream.send_reset(Reason::from(code)));
     }
 
     /// The HTTP/2 code with which the peer has reset the stream, if it has.
     pub(crate) fn reset_by_peer(&mut self, cx: &mut Context<'_>) -> Option<u32> {
-        match self.0.poll_reset(cx) {
-            Poll::Ready(Ok(code)) => Some(code.into()),
-            Poll::Ready(Err(_)) | Poll::Pending => None,
+        match self.poll_h2_reset(cx) {
+            Poll::Ready(Some(code)) => Some(code),
+            Poll::Ready(None) | Poll::Pending => None,
         }
     }
 
     /// Ready when the peer reset the stream or the connection is gone; then with the HTTP/2 code (CANCEL for
     /// a lost connection).
     pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<u32> {
-        self.0.poll_reset(cx).map(|result| result.map_or(u32::from(Reason::CANCEL), u32::from))
+        self.poll_h2_reset(cx).map(|code| code.unwrap_or(Reason::CANCEL.into()))
+    }
+
+    fn poll_h2_reset(&mut self, cx: &mut Context<'_>) -> Poll<Option<u32>> {
+        let result = match &mut self.sender {
+            Sender::Direct(stream) => stream.poll_reset(cx),
+            Sender::Lined(line) => outbox::lock(line).stream().poll_reset(cx),
+            Sender::Moving => return Poll::Ready(None),
+        };
+        result.map(|code| code.ok().map(u32::from))
+    }
+}
+
+/// Room for more on a stream, in bytes; ready when there is any.
+pub(super) fn poll_room(
+    stream: &mut h2::SendStream<Frame>,
+    cx: &mut Context<'_>,
+    wish: usize,
+) -> Poll<Result<usize, SendClosed>> {
+    // More would be taken from the windows of other streams, and could not be buffered anyway.
+    stream.reserve_capacity(wish.min(MOST_RESERVED));
+    match stream.capacity() {
+        0 => Poll::Ready(match ready!(stream.poll_capacity(cx)) {
+            Some(Ok(capacity)) => Ok(capacity),
+            Some(Err(_)) | None => Err(SendClosed),
+        }),
+        capacity => Poll::Ready(Ok(capacity)),
     }
 }
 

@@ -179,8 +179,7 @@ impl Deframer {
         let prefix = match self.pending {
             Some(prefix) => prefix,
             None => {
-                let Some(mut header) = self.take(HEADER_LEN) else { return Ok(None) };
-                let (flag, len) = (header.get_u8(), header.get_u32() as usize);
+                let Some((flag, len)) = self.take_prefix() else { return Ok(None) };
                 let prefix = self.check_prefix(flag, len)?;
                 self.pending = Some(prefix);
                 prefix
@@ -227,6 +226,17 @@ impl Deframer {
                 Status::internal(format!("{} message cannot be decompressed: {how}", self.encoding))
             }
         })
+    }
+
+    /// Cuts a prefix off the front.
+    fn take_prefix(&mut self) -> Option<(u8, usize)> {
+        // The usual case, without a handle on the buffer for five bytes of it.
+        if let Some(&[flag, a, b, c, d]) = self.chunk.first_chunk::<HEADER_LEN>() {
+            self.chunk.advance(HEADER_LEN);
+            return Some((flag, u32::from_be_bytes([a, b, c, d]) as usize));
+        }
+        let mut header = self.take(HEADER_LEN)?;
+        Some((header.get_u8(), header.get_u32() as usize))
     }
 
     /// Cuts `len` bytes off the front, without a copy if they lie in one piece.

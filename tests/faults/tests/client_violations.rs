@@ -145,7 +145,7 @@ async fn broken_connections() {
         }),
         fault!("a frame above MAX_FRAME_SIZE", Unavailable, "", |server, stream| {
             server.headers(stream).await;
-            server.send(Frame::data(stream, vec![0; 16_385])).await;
+            server.send(Frame::data(stream, vec![0; 72 * 1024 + 1])).await;
         }),
         fault!("MAX_FRAME_SIZE 0", Unavailable, "", |server| {
             server.read_opening().await;

@@ -33,9 +33,9 @@ async fn server_announces_its_limits() {
     let mut client = RawClient::connect(server.address()).await;
     client.sync().await;
     assert_eq!(client.server_setting(setting::MAX_CONCURRENT_STREAMS), Some(256));
-    assert_eq!(client.server_setting(setting::INITIAL_WINDOW_SIZE).unwrap_or(65_535), 65_535);
+    assert_eq!(client.server_setting(setting::INITIAL_WINDOW_SIZE).unwrap_or(65_535), 256 * 1024);
     assert!(client.server_setting(setting::MAX_HEADER_LIST_SIZE).is_some_and(|limit| limit <= 65_536));
-    assert_eq!(client.server_setting(setting::MAX_FRAME_SIZE).unwrap_or(16_384), 16_384);
+    assert_eq!(client.server_setting(setting::MAX_FRAME_SIZE).unwrap_or(16_384), 72 * 1024);
     assert_eq!(client.connection_room(), 1 << 20, "connection window");
 }
 
@@ -46,7 +46,7 @@ async fn client_announces_its_limits() {
     let channel = channel(&server);
     let mut connection = accept_unary_call(&server, &channel).await;
     assert_eq!(connection.client_setting(setting::ENABLE_PUSH), Some(0));
-    assert_eq!(connection.client_setting(setting::INITIAL_WINDOW_SIZE).unwrap_or(65_535), 65_535);
+    assert_eq!(connection.client_setting(setting::INITIAL_WINDOW_SIZE).unwrap_or(65_535), 256 * 1024);
     assert!(connection.client_setting(setting::MAX_HEADER_LIST_SIZE).is_some_and(|limit| limit <= 65_536));
     connection.sync().await;
     // The answer of five bytes is too little for a WINDOW_UPDATE.
@@ -567,7 +567,7 @@ async fn violations_of_http2_end_the_stream_or_the_connection() {
     let server = TestServer::start().await;
     let headers = |stream| Frame::headers(stream, Fields::grpc_request(ECHO).encode());
     let cases: Vec<(&str, Vec<Frame>)> = vec![
-        ("a frame above MAX_FRAME_SIZE", vec![headers(1), Frame::data(1, vec![0; 16_385])]),
+        ("a frame above MAX_FRAME_SIZE", vec![headers(1), Frame::data(1, vec![0; 72 * 1024 + 1])]),
         ("a length that lies", vec![Frame::ping(*b"12345678").claiming_length(9), Frame::settings(&[])]),
         ("DATA on stream 0", vec![Frame::data(0, &b"x"[..])]),
         ("DATA on an idle stream", vec![Frame::data(5, &b"x"[..])]),

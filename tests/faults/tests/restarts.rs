@@ -225,6 +225,8 @@ async fn a_deadline_while_a_message_waits_resets_the_stream_and_later_sends_fail
     // Nobody reads the answer while the message waits: the sender alone meets the deadline.
     let (mut sending, streaming) = call.unwrap().split();
     let stream = connection.request().await.stream;
+    // The first goes while there is any room, and uses it up.
+    sending.send(raw(vec![4; 10])).await.unwrap();
     let status = sending.send(raw(vec![4; 100])).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
     // There would be room now, in the middle of the message.
