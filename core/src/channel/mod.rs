@@ -317,7 +317,7 @@ impl ChannelBuilder {
         self
     }
 
-    /// What a stream may have under way to us before its reader asks for more, at first; 65 535 bytes by
+    /// What a stream may have under way to us before its reader asks for more, at first; 256 KiB by
     /// default. It grows with the measured bandwidth-delay product up to `max_stream_window_bytes`.
     pub fn stream_window_bytes(mut self, bytes: u32) -> Self {
         self.http2.stream_window = bytes;

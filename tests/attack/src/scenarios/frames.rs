@@ -14,7 +14,7 @@ const FLOW_CONTROL: Promise = Promise::GoAway(&[FLOW_CONTROL_ERROR]);
 pub(super) fn table() -> Vec<Scenario> {
     vec![
         flood("frame_too_big", Promise::GoAway(&[FRAME_SIZE_ERROR]), || {
-            once(|| vec![headers(1, "Stall"), Frame::data(1, vec![0; 16_385])])
+            once(|| vec![headers(1, "Stall"), Frame::data(1, vec![0; 72 * 1024 + 1])])
         }),
         flood("conn_window_overflow", FLOW_CONTROL, || once(|| vec![Frame::window_update(0, 0x7fff_ffff)])),
         flood("flow_control_violation", Promise::Reset(&[FLOW_CONTROL_ERROR]), || {
