@@ -22,7 +22,7 @@ use spanwire_wire::reset::REFUSED_STREAM;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub(crate) use self::facts::{GoAway, Limit, WireFacts};
-use self::farewell::Farewell;
+use self::farewell::{DRAINED_READS, Farewell};
 use self::police::{Moment, Police};
 pub(crate) use self::police::{PingPolicy, Policing};
 use self::scan::{FrameHead, FrameScanner, FrameSink, kind};
@@ -154,6 +154,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Watched<T> {
         }
     }
 
+    /// Throws away what has come and will not be read: to close a socket with unread bytes would be a TCP reset, which a
+    /// client of another protocol takes for a broken network.
+    fn drop_unread(&mut self, cx: &mut Context<'_>) {
+        let mut thrown_away = [0; 4096];
+        for _ in 0..DRAINED_READS {
+            let mut buf = ReadBuf::new(&mut thrown_away);
+            let result = Pin::new(&mut self.io).poll_read(cx, &mut buf);
+            if !matches!(result, Poll::Ready(Ok(()))) || buf.filled().is_empty() {
+                return;
+            }
+        }
+    }
+
     /// Lets a frame that is half written be finished, and no other be begun; then says goodbye.
     fn poll_last_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let room = self.writer.bytes_to_boundary();
@@ -194,6 +207,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<T> {
                 if this.farewell.is_some() {
                     buf.set_filled(before);
                     return this.poll_farewell(cx).map(|error| Err(error.into()));
+                }
+                if this.reader.is_foreign() {
+                    this.drop_unread(cx);
                 }
             }
             Poll::Pending => this.inspector.batch_ends(),

@@ -67,6 +67,16 @@ async fn server_takes_application_grpc_with_a_suffix_and_nothing_else() {
     assert_eq!(server.calls(), calls, "no handler ran");
 }
 
+#[tokio::test]
+async fn server_closes_a_connection_of_another_protocol_in_order() {
+    let server = TestServer::start().await;
+    for opening in ["GET / HTTP/1.1\r\nHost: test.invalid\r\n\r\n".to_owned(), "x".repeat(10_000)] {
+        let mut client = RawClient::connect_bare(server.address()).await;
+        client.send_bytes(opening.as_bytes()).await;
+        assert!(client.wait_closed().await, "a TCP reset after {} bytes", opening.len());
+    }
+}
+
 // Wire checklist line 3
 #[tokio::test]
 async fn server_answers_405_to_other_methods_than_post() {

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How many bytes of a peer that keeps sending are thrown away, in pieces of 4 KiB. To close a socket with unread bytes
 /// would make the system discard the GOAWAY at the peer, so an honest peer gets this much time to fall silent.
-const DRAINED_READS: u32 = 64;
+pub(super) const DRAINED_READS: u32 = 64;
 
 /// ```text
 /// Write ─► Flush ─► Shutdown ─► Drain ─► Over        any error, or PATIENCE: ─► Over

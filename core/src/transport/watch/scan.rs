@@ -89,6 +89,11 @@ impl FrameScanner {
         Self { preface_left: PREFACE.len() as u8, ..Self::default() }
     }
 
+    /// Whether the peer does not speak HTTP/2.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.foreign
+    }
+
     /// Passes over `bytes`, which follow those of the last call.
     pub(super) fn scan(&mut self, mut bytes: &[u8], sink: &mut impl FrameSink) {
         if self.preface_left > 0 {
