@@ -1,5 +1,5 @@
 # Thin: each target calls the tool that a person would call. See README.md for what they do.
-.PHONY: demo test soak bench lint fmt interop attack build
+.PHONY: demo test soak bench lint fmt interop attack h2spec build
 
 demo:
 	python3 tests/demo/run.py
@@ -12,6 +12,10 @@ interop:
 
 attack:
 	cargo test -p spanwire-attack
+	python3 tests/attack/honest.py
+
+h2spec:
+	python3 tests/h2spec/run.py
 
 bench:
 	./bench/run.sh

@@ -24,6 +24,8 @@ step "Python"
 .venv/bin/ruff format --check --config tests/ruff.toml bench
 .venv/bin/mypy --config-file tests/mypy.ini tests/interop/run.py tests/interop/test_interop_matrix.py
 .venv/bin/mypy --config-file tests/mypy.ini tests/demo/run.py tests/demo/test_demo_work.py
+.venv/bin/mypy --config-file tests/mypy.ini tests/h2spec/run.py
+.venv/bin/mypy --config-file tests/mypy.ini tests/attack/honest.py
 .venv/bin/mypy --config-file tests/mypy.ini bench/run.py bench/size.py
 
 step "Go"

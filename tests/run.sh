@@ -20,6 +20,10 @@ step "the runners' own tests"
 .venv/bin/python -m unittest discover -s tests/demo
 step "interop: official clients and servers, both directions"
 .venv/bin/python tests/interop/run.py --check-docs
+step "honest traffic of grpc-go"
+.venv/bin/python tests/attack/honest.py
+step "h2spec"
+.venv/bin/python tests/h2spec/run.py
 step "demo"
 .venv/bin/python tests/demo/run.py
 step "bench: the programs run"
