@@ -254,10 +254,32 @@ fn first_capacity(compressed: usize, limit: usize) -> usize {
     compressed.saturating_mul(3).min(limit.saturating_add(1))
 }
 
-fn read_limited(reader: impl io::Read, compressed: usize, limit: usize) -> Result<Vec<u8>, DecompressError> {
+fn read_limited(
+    mut reader: impl io::Read,
+    compressed: usize,
+    limit: usize,
+) -> Result<Vec<u8>, DecompressError> {
     let mut out = Vec::with_capacity(first_capacity(compressed, limit));
-    reader.take((limit as u64).saturating_add(1)).read_to_end(&mut out).map_err(corrupt)?;
-    if out.len() > limit { Err(DecompressError::TooLarge) } else { Ok(out) }
+    loop {
+        let room = room(&mut out, limit);
+        let read = reader.by_ref().take(room as u64).read_to_end(&mut out).map_err(corrupt)?;
+        if out.len() > limit {
+            return Err(DecompressError::TooLarge);
+        }
+        if read < room {
+            return Ok(out);
+        }
+    }
+}
+
+/// Makes room to go on when `out` is full, twice as much as there is, but never for more than one byte above the limit:
+/// a vector left to itself would take up to twice the limit. Gives the room there is.
+fn room(out: &mut Vec<u8>, limit: usize) -> usize {
+    let most = limit.saturating_add(1) - out.len();
+    if out.len() == out.capacity() {
+        out.reserve_exact(out.len().max(64).min(most));
+    }
+    (out.capacity() - out.len()).min(most)
 }
 
 /// The reader of flate2 takes a cut-off zlib stream for a complete one, so the end is looked for here.
@@ -279,8 +301,7 @@ fn inflate_zlib(message: &[u8], limit: usize) -> Result<Vec<u8>, DecompressError
             };
         }
         if out.len() == out.capacity() {
-            // Never room for more than one byte above the limit.
-            out.reserve_exact(out.len().max(64).min(limit + 1 - out.len()));
+            room(&mut out, limit);
         } else if inflater.total_in() == read && out.len() == written {
             return Err(DecompressError::Corrupt("the compressed data is cut off".into()));
         }

@@ -47,6 +47,23 @@ fn the_limit_holds_at_the_byte_before_and_after() {
     }
 }
 
+#[test]
+fn the_largest_limit_is_no_limit() {
+    for encoding in Encoding::ALL {
+        let packed = compress(encoding, &[7; 100_000]).unwrap();
+        assert_eq!(decompress(encoding, &packed, usize::MAX).unwrap(), [7; 100_000][..], "{encoding}");
+    }
+}
+
+#[test]
+fn what_comes_out_takes_no_more_memory_than_the_limit() {
+    for encoding in REAL {
+        let packed = compress(encoding, &[7; 100_000]).unwrap();
+        let message = decompress(encoding, &packed, 100_000).unwrap().try_into_mut().unwrap();
+        assert!(message.capacity() <= 100_001, "{encoding}: {}", message.capacity());
+    }
+}
+
 // Wire checklist line 19.
 #[test]
 fn a_bomb_stops_while_it_inflates() {
