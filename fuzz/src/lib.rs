@@ -1,0 +1,32 @@
+//! What fuzzing feeds into Spanwire, and what must hold whatever comes.
+//!
+//! Each target is a module with `run(data)`, which panics when a promise is broken; the programs in `fuzz_targets` do
+//! nothing but call it. Targets read their input as a script, byte by byte ([`Input`]), so that a small change of the
+//! input is a small change of what happens, and a fuzzer that knows nothing of gRPC gets past the first checks.
+//!
+//! | target | feeds | holds it against |
+//! |---|---|---|
+//! | [`frames`] | a body in pieces to the deframer | the same body read in one piece ([`body`]) |
+//! | [`metadata`] | names, values and received blocks | the rules, written down a second time |
+//! | [`status`] | trailers | the rules, and itself: what is read can be written and read again |
+//! | [`timeout`] | `grpc-timeout` | the same |
+//! | [`compressed`] | compressed messages, and some that pretend to be | the limit, and the memory that was taken |
+//! | [`call`] | what HTTP/2 can bring, in any order | the grammar of events; never OK without a whole message |
+//! | [`scan`] | HTTP/2 in pieces to the frame watcher | the same bytes read in one piece |
+//! | [`server`] | a client's bytes | what a server may answer; every handler ends, and so does the connection |
+//! | [`client`] | a server's bytes | every call ends by its deadline; never OK without a whole message |
+
+pub mod body;
+pub mod call;
+pub mod client;
+pub mod compressed;
+pub mod frames;
+mod input;
+pub mod metadata;
+pub mod peer;
+pub mod scan;
+pub mod server;
+pub mod status;
+pub mod timeout;
+
+pub use input::Input;
