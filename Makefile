@@ -1,5 +1,5 @@
 # Thin: each target calls the tool that a person would call. See README.md for what they do.
-.PHONY: demo test soak bench lint fmt interop attack h2spec build
+.PHONY: demo test soak bench lint fmt interop attack h2spec fuzz build
 
 demo:
 	python3 tests/demo/run.py
@@ -17,6 +17,9 @@ attack:
 h2spec:
 	python3 tests/h2spec/run.py
 
+fuzz:
+	./tests/fuzz.sh
+
 bench:
 	./bench/run.sh
 
@@ -28,6 +31,7 @@ lint:
 
 fmt:
 	cargo fmt --all
+	cargo fmt --manifest-path fuzz/Cargo.toml
 	git ls-files "*.go" | xargs -r gofmt -w
 	.venv/bin/ruff format tests
 	.venv/bin/ruff format --config tests/ruff.toml bench

@@ -30,4 +30,6 @@ step "bench: the programs run"
 ./bench/run.sh --quick --only rust
 step "size of the demo's server"
 .venv/bin/python bench/size.py
+step "fuzz: every target for half a minute"
+./tests/fuzz.sh
 step "all suites passed"

@@ -1,4 +1,10 @@
 //! See `spanwire_fuzz::server`.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
+#[cfg(fuzzing)]
 libfuzzer_sys::fuzz_target!(|data: &[u8]| spanwire_fuzz::server::run(data));
+
+#[cfg(not(fuzzing))]
+fn main() {
+    spanwire_fuzz::replay(spanwire_fuzz::server::run);
+}

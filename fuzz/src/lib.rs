@@ -30,3 +30,11 @@ pub mod status;
 pub mod timeout;
 
 pub use input::Input;
+
+/// Gives a target the files that are named on the command line: to see again what fuzzing found.
+pub fn replay(run: impl Fn(&[u8])) {
+    for path in std::env::args_os().skip(1) {
+        println!("{}", path.display());
+        run(&std::fs::read(&path).expect("a file"));
+    }
+}
