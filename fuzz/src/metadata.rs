@@ -163,7 +163,8 @@ pub(crate) fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     // Padding may be left out, but not be more than fills up the last four.
-    if padding > 0 && (digits.len() + padding) % 4 > 0 && !(digits.len() % 4 == 2 && padding == 1) {
+    if padding > 0 && !(digits.len() + padding).is_multiple_of(4) && !(digits.len() % 4 == 2 && padding == 1)
+    {
         return None;
     }
     let value = |byte: u8| match byte {

@@ -15,6 +15,9 @@ use tokio::time::{sleep, timeout};
 use crate::Input;
 use crate::input::pieces;
 
+/// How many bytes a repetition may say at once: enough for a flood of small frames, too little to make a run slow.
+const MOST_REPEATED: usize = 32 * 1024;
+
 /// Which side the peer plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -190,7 +193,10 @@ impl Peer {
                 self.ears.open(op & 0x10 != 0);
                 return true;
             }
-            14 => self.last.repeat(usize::from(input.byte())).into(),
+            14 => {
+                let most = MOST_REPEATED / self.last.len().max(1);
+                self.last.repeat(usize::from(input.byte()).min(most)).into()
+            }
             _ if op == 0xff => return false,
             _ => input.bytes().to_vec().into(),
         };
@@ -272,7 +278,7 @@ impl Peer {
             Side::Client if how & 0x80 == 0 => self.next_stream.saturating_sub(2),
             _ => self.stream(input),
         };
-        let times = 1 << (how >> 5 & 3) * 3;
+        let times = 1 << (2 * (how >> 5 & 3));
         let payload = input.bytes().repeat(times);
         let content = match how >> 1 & 3 {
             0 | 1 => grpc::message(&payload),
