@@ -28,7 +28,7 @@ one() {
     return 1
   fi
   local last rate
-  last=$(grep -aE ' DONE ' "$work/$target.log" | tail -1)
+  last=$(grep -aE 'DONE +cov:' "$work/$target.log" | tail -1)
   rate=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$work/$target.log")
   printf 'fuzz: %-10s %7s a second, %s\n' "$target" "$rate" "$(grep -oE 'cov: .*corp: [0-9]+' <<<"$last")"
 }
