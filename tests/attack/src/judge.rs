@@ -44,9 +44,10 @@ pub fn judge(scenario: &Scenario, outcome: &Outcome) -> Vec<String> {
     wrong
 }
 
-/// Whether all that is wrong may be the machine's doing: another try is fair.
-pub fn is_disturbed(outcome: &Outcome) -> bool {
-    outcome.survived && outcome.victim.failed.is_empty() && outcome.victim.disturbed > DISTURBED
+/// Whether what is wrong may be the machine's doing, so that another try is fair.
+pub fn is_disturbed(scenario: &Scenario, outcome: &Outcome) -> bool {
+    let sound = outcome.survived && outcome.script.is_ok() && scenario.promise.is_kept(&outcome.seen);
+    sound && outcome.victim.failed.is_empty() && outcome.victim.disturbed > DISTURBED
 }
 
 /// One line of the table for an outcome.

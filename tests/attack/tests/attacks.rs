@@ -34,7 +34,7 @@ async fn run(flags: &Flags) -> ExitCode {
     for scenario in scenarios::all().iter().filter(|scenario| chosen(scenario.name)) {
         let mut outcome = scenario.play(program, attack_for, KEPT).await;
         let mut wrong = judge(scenario, &outcome);
-        if !wrong.is_empty() && is_disturbed(&outcome) {
+        if !wrong.is_empty() && is_disturbed(scenario, &outcome) {
             println!("{}\n  the machine was busy: once more", line(scenario, &outcome));
             outcome = scenario.play(program, attack_for, KEPT).await;
             wrong = judge(scenario, &outcome);

@@ -20,7 +20,8 @@ pub(super) fn table() -> Vec<Scenario> {
         flood("flow_control_violation", Promise::Reset(&[FLOW_CONTROL_ERROR]), || {
             once(|| {
                 let mut frames = vec![headers(1, "Stall")];
-                frames.extend(vec![Frame::data(1, vec![0; 16_384]); 5]);
+                // More than any window, the connection's too.
+                frames.extend(vec![Frame::data(1, vec![0; 16_384]); 300]);
                 frames
             })
         }),

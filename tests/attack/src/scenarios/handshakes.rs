@@ -126,5 +126,6 @@ async fn hoard(field: Field) -> Result<(), String> {
     let after = Field { until: std::time::Instant::now() + PATIENCE, ..field };
     let mut client = spanwire_faults::RawClient::connect(after.address).await;
     let answer = client.unary("/attack.Target/Echo", b"hello").await;
+    after.tally.note_answer();
     if answer.grpc_status() == Some("0") { Ok(()) } else { Err(format!("afterwards: {answer:?}")) }
 }
