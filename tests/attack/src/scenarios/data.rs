@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 use spanwire_faults::frame::setting;
-use spanwire_faults::reason::{ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, PROTOCOL_ERROR};
-use spanwire_faults::{Frame, grpc};
+use spanwire_faults::reason::{
+    CANCEL, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, PROTOCOL_ERROR, REFUSED_STREAM,
+};
+use spanwire_faults::{Fields, Frame, grpc};
 
 use super::{flood, flood_with, headers};
 use crate::connection::{Batch, Streams};
@@ -28,6 +30,40 @@ pub(super) fn table() -> Vec<Scenario> {
                 let mut frames = vec![headers(stream, "Stall"), Frame::data(stream, &[0, 0, 16, 0, 0][..])];
                 frames.extend(vec![Frame::data(stream, &b"x"[..]); 10_000]);
                 Batch::of(frames)
+            })
+        }),
+        // Answers that are complete for the server, of handlers and of none, and that nobody takes.
+        flood_with("answers_untaken", Promise::Reset(&[REFUSED_STREAM]), NO_WINDOW, true, || {
+            Box::new(|streams| {
+                let message = grpc::message(&[7; 10_000]);
+                let mut frames = Vec::new();
+                for n in 0..400 {
+                    let stream = streams.next_id();
+                    if n % 2 == 0 {
+                        let request = Fields::new().with(":method", "GET").with(":scheme", "http");
+                        let request = request.with(":path", "/").with(":authority", "attack.test");
+                        frames.push(Frame::headers(stream, request.encode()).end_stream());
+                    } else {
+                        // As much as the connection's window lets pass.
+                        let message = if n < 12 { message.clone() } else { grpc::message(b"hello") };
+                        frames.extend([headers(stream, "Echo"), Frame::data(stream, message).end_stream()]);
+                    }
+                }
+                Batch::of(frames).hold()
+            })
+        }),
+        // Each call is answered before it is reset: that is no rapid reset, and costs the attacker as much.
+        flood_with("answers_reset", Promise::StayWell, NO_WINDOW, true, || {
+            let mut open = Vec::new();
+            Box::new(move |streams| {
+                let mut frames: Vec<_> = open.drain(..).map(|stream| Frame::rst(stream, CANCEL)).collect();
+                for _ in 0..50 {
+                    let stream = streams.next_id();
+                    open.push(stream);
+                    let message = Frame::data(stream, grpc::message(&[7; 1000])).end_stream();
+                    frames.extend([headers(stream, "Echo"), message]);
+                }
+                Batch::of(frames).wait()
             })
         }),
         flood_with("slow_reader", Promise::StayWell, NO_WINDOW, true, || {
