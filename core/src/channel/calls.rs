@@ -145,7 +145,7 @@ impl<Req: Message, Resp: Message> IntoFuture for ServerStreamingCall<Req, Resp> 
             let frame = prepared.framing.encode(&self.request, true).map_err(not_sent)?;
             let (send, receive) = stream::start(prepared).await?;
             let mut receive = receive.with_request(send, frame);
-            // Most requests are gone after this; the rest of a large one follows as the answer is read.
+            // Small requests are gone. Of a large one this is the first part; the rest follows as the answer is read.
             poll_fn(|cx| {
                 receive.poll_request(cx);
                 Poll::Ready(())

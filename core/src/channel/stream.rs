@@ -10,7 +10,7 @@ use super::outgoing::{Outgoing, Unsent};
 use crate::message::{Frame, Message};
 use crate::middleware::{BoxFuture, Item, Source};
 use crate::timer::Deadline;
-use crate::transport::SendPart;
+use crate::transport::{SEND_NOW_BYTES, SendPart};
 use crate::{Metadata, Sent, Status};
 
 /// The sending half.
@@ -122,10 +122,16 @@ impl ClientSend {
 impl ClientReceive {
     /// For a call with one request: this half sends it, because there is no other.
     pub(crate) fn with_request(mut self, mut send: ClientSend, frame: Frame) -> Self {
-        send.last = true;
+        // Handed over whole, if it is small: a reader that comes late must not hold its request up.
+        let small = frame.len() <= SEND_NOW_BYTES;
+        send.last = !small;
         // Nothing was half-closed yet, the only error there is.
         let _ = send.put_frame(frame);
-        self.request = Some(send);
+        if small {
+            send.half_close();
+        } else {
+            self.request = Some(send);
+        }
         self
     }
 

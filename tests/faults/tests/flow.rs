@@ -4,7 +4,7 @@
 mod common;
 
 use common::{DOWN, FrozenClock, LONG, Seen, TestServer, UNARY, assert_status, raw};
-use spanwire::{Channel, Code, Raw};
+use spanwire::{Channel, Code, Kind, Method, Raw};
 use spanwire_faults::frame::setting;
 use spanwire_faults::{Event, Fields, Frame, RawClient, RawServer, grpc};
 use std::time::Duration;
@@ -66,6 +66,50 @@ async fn an_unread_stream_leaves_room_for_other_calls_also_when_its_window_has_g
     let (answer, ()) = tokio::join!(call, play);
     assert_eq!(answer.unwrap(), raw([1; 10_000]));
     drop(unread);
+}
+
+#[tokio::test]
+async fn a_request_goes_out_before_anybody_reads_its_answers() {
+    let server = RawServer::bind().await;
+    let channel = common::channel(&server);
+    let call = async { channel.server_streaming::<Raw, Raw>(&DOWN, raw("go")).timeout(LONG).await.unwrap() };
+    let (unread, mut connection) = tokio::join!(call, server.accept());
+    let (_, messages) = connection.whole_request().await;
+    assert_eq!(messages, [(0, "go".into())]);
+    drop(unread);
+}
+
+#[tokio::test]
+async fn ninety_nine_calls_go_on_beside_two_that_nobody_reads() {
+    // Time stands still: nothing here may wait for a timer.
+    let _clock = FrozenClock::new();
+    let mut server = TestServer::start().await;
+    let channel = common::build(Channel::builder(&server.target()));
+    // One whose replies the client does not read, and one whose requests the server does not.
+    let flood = Method::new("/test.Probe/Flood", Kind::ServerStreaming);
+    let call = channel.server_streaming::<Raw, Raw>(&flood, raw("10000")).timeout(LONG);
+    let mut unread_replies = call.await.unwrap();
+    unread_replies.headers().await.unwrap();
+    let stalled = Method::new("/test.Probe/Stalled", Kind::ClientStreaming);
+    let mut upload = channel.client_streaming::<Raw, Raw>(&stalled).timeout(LONG).await.unwrap();
+    let sending = tokio::spawn(async move { while upload.send(raw([7; 10_000])).await.is_ok() {} });
+    server.started("Stalled").await;
+
+    let chat = Method::new("/test.Probe/Chat", Kind::Bidi);
+    let active = async || {
+        let mut call = channel.bidi::<Raw, Raw>(&chat).timeout(LONG).await.unwrap();
+        for size in 0..50 {
+            call.send(raw(vec![7; size * 40])).await.unwrap();
+            assert_eq!(call.next().await.unwrap(), Some(raw(vec![7; size * 40])));
+        }
+        call.half_close();
+        assert_eq!(call.next().await.unwrap(), None);
+    };
+    futures_util::future::join_all((0..99).map(|_| active())).await;
+    assert!(!sending.is_finished(), "the upload still waits");
+    assert_eq!(server.connections(), 1);
+    drop(unread_replies);
+    sending.abort();
 }
 
 #[tokio::test]
