@@ -285,6 +285,10 @@ impl Acceptor {
     async fn connection(&self, raw: RawIo, live: &LiveConnection) -> Result<(), String> {
         let settings = &*self.settings;
         let deadline = after(Instant::now(), settings.lifetime.handshake_timeout);
+        if let Some(keepalive) = &settings.lifetime.keepalive {
+            // Without it a vanished peer is noticed by the ping alone: worth having, not worth failing for.
+            let _ = raw.set_user_timeout(keepalive.timeout);
+        }
         let io = match &settings.tls {
             None => Io::from(raw),
             Some(tls) => tokio::select! {

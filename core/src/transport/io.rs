@@ -128,18 +128,24 @@ impl From<DuplexStream> for RawIo {
     }
 }
 
-/// Connects to one TCP address, with Nagle's algorithm off.
+/// How long sent data may stay unacknowledged where no keepalive says otherwise. A peer that vanished is then noticed
+/// in this time and not in the system's quarter of an hour.
+pub(crate) const USER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Connects to one TCP address; see [`accepted_tcp`].
 ///
 /// Sets no time limit: the caller owns the deadline of the whole attempt, TLS included.
 pub(crate) async fn connect_tcp(address: SocketAddr) -> io::Result<RawIo> {
     Ok(accepted_tcp(TcpStream::connect(address).await?))
 }
 
-/// Prepares a TCP connection that was accepted elsewhere: Nagle's algorithm off.
+/// Prepares a TCP connection that was accepted elsewhere: Nagle's algorithm off, [`USER_TIMEOUT`] on.
 pub(crate) fn accepted_tcp(stream: TcpStream) -> RawIo {
-    // It fails only on a connection that is already dead; the first read or write will say so better.
+    // They fail only on a connection that is already dead; the first read or write will say so better.
     let _ = stream.set_nodelay(true);
-    stream.into()
+    let raw = RawIo::from(stream);
+    let _ = raw.set_user_timeout(USER_TIMEOUT);
+    raw
 }
 
 /// Connects to a Unix socket. On Linux a path that starts with a NUL byte is a name in the abstract namespace.
@@ -458,11 +464,14 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn the_user_timeout_reaches_the_socket() {
-        let (client, _server) = tcp_pair().await;
-        client.set_user_timeout(Duration::from_secs(20)).unwrap();
-        let RawIo::Tcp(stream) = &client else { panic!("not TCP") };
-        let set = socket2::SockRef::from(stream).tcp_user_timeout().unwrap();
-        assert_eq!(set, Some(Duration::from_secs(20)));
+        fn set(raw: &RawIo) -> Option<Duration> {
+            let RawIo::Tcp(stream) = raw else { panic!("not TCP") };
+            socket2::SockRef::from(stream).tcp_user_timeout().unwrap()
+        }
+        let (client, server) = tcp_pair().await;
+        assert_eq!((set(&client), set(&server)), (Some(USER_TIMEOUT), Some(USER_TIMEOUT)));
+        client.set_user_timeout(Duration::from_secs(7)).unwrap();
+        assert_eq!(set(&client), Some(Duration::from_secs(7)));
     }
 
     /// Writes more than the socket holds, so the write has to wait for the reader at least once.
