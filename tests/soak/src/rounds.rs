@@ -50,14 +50,15 @@ pub async fn run(plan: Plan, say: impl Fn(&str)) -> Result<Vec<String>, Box<dyn 
     let folder = tempfile::tempdir()?;
     let second = format!("unix:{}", folder.path().join("second.sock").display());
     let mut server = Server::start(&second).await?;
-    let start = server.reading().await?;
+    let held = |census: &Census| (census.descriptors, census.tasks, census.handlers);
+    let at_rest = |reading: &Reading| (held(&reading.client), held(&reading.server));
+    let start = server.standstill(at_rest).await?;
     let mut scene = Scene::new(&server, second).await?;
     let mut number = 0;
     // Everything once: what is made on first use is there.
     let each = Plan { rounds: 1, cancelled: 800, reconnected: 30, dropped: 60 };
     scene.round(&mut server, each, &mut number).await?;
-    let held = |census: &Census| (census.descriptors, census.tasks, census.handlers);
-    let rest = server.standstill(|reading| (held(&reading.client), held(&reading.server))).await?;
+    let rest = server.standstill(at_rest).await?;
     let mut readings = vec![rest];
     let share = |total: usize, round: usize| total * (round + 1) / plan.rounds - total * round / plan.rounds;
     for round in 0..plan.rounds {
