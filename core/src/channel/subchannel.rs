@@ -10,7 +10,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::backoff::{Backoff, BackoffConfig};
@@ -53,7 +53,9 @@ struct State {
 
 pub(crate) struct Subchannel {
     current: ArcSwapOption<Connection>,
-    state: watch::Sender<State>,
+    state: Mutex<State>,
+    /// Wakes those who wait in the order in which they came.
+    changed: Notify,
     backoff: Mutex<Backoff>,
     keepalive: Mutex<Option<Keepalive>>,
     connector: Connector,
@@ -72,7 +74,8 @@ impl Subchannel {
     ) -> Arc<Self> {
         Arc::new(Subchannel {
             current: ArcSwapOption::empty(),
-            state: watch::Sender::new(State { phase: Phase::Idle, failures: 0, last_failure: None }),
+            state: Mutex::new(State { phase: Phase::Idle, failures: 0, last_failure: None }),
+            changed: Notify::new(),
             backoff: Mutex::new(Backoff::new(backoff)),
             keepalive: Mutex::new(keepalive),
             connector,
@@ -85,7 +88,7 @@ impl Subchannel {
         if self.usable().is_some() {
             return Connectivity::Ready;
         }
-        match self.state.borrow().phase {
+        match self.state().phase {
             Phase::Idle | Phase::Ready => Connectivity::Idle,
             Phase::Connecting => Connectivity::Connecting,
             Phase::TransientFailure => Connectivity::TransientFailure,
@@ -100,6 +103,19 @@ impl Subchannel {
             calls: self.current.load().as_ref().map_or(0, |connection| connection.live_calls() as u64),
             limits: counters.limits.read(),
         }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state and tells those who wait. `change` says whether there is anything to tell.
+    fn update(&self, change: impl FnOnce(&mut State) -> bool) -> bool {
+        let changed = change(&mut self.state());
+        if changed {
+            self.changed.notify_waiters();
+        }
+        changed
     }
 
     fn lock_backoff(&self) -> MutexGuard<'_, Backoff> {
@@ -119,12 +135,12 @@ impl Subchannel {
         if let Some(connection) = self.usable() {
             return Ok(connection);
         }
-        let mut states = self.state.subscribe();
-        let failures = states.borrow().failures;
+        let failures = self.state().failures;
         loop {
-            // Marked as seen before looking, so that no change after this line can be missed.
+            // Made before looking, so that no change after this line can be missed.
+            let changed = self.changed.notified();
             let failure = {
-                let state = states.borrow_and_update();
+                let state = self.state();
                 let failed = state.phase == Phase::TransientFailure || state.failures != failures;
                 state.last_failure.clone().filter(|_| failed && !wait_for_ready)
             };
@@ -135,15 +151,13 @@ impl Subchannel {
                 return Err(status);
             }
             self.connect_if_idle();
-            if states.changed().await.is_err() {
-                return Err(Status::unavailable("the channel was closed"));
-            }
+            changed.await;
         }
     }
 
     /// Starts an attempt when there is no usable connection and none is being made.
     pub(crate) fn connect_if_idle(self: &Arc<Self>) {
-        let started = self.state.send_if_modified(|state| {
+        let started = self.update(|state| {
             let idle = match state.phase {
                 Phase::Idle => true,
                 Phase::Ready => self.usable().is_none(),
@@ -178,7 +192,7 @@ struct Attempt(Weak<Subchannel>);
 impl Drop for Attempt {
     fn drop(&mut self) {
         if let Some(this) = self.0.upgrade() {
-            this.state.send_if_modified(|state| {
+            this.update(|state| {
                 let unfinished = matches!(state.phase, Phase::Connecting | Phase::TransientFailure);
                 if unfinished {
                     state.phase = Phase::Idle;
@@ -198,24 +212,26 @@ async fn attempt(subchannel: Attempt) {
         Ok((connection, driver)) => {
             this.lock_backoff().succeeded();
             this.current.store(Some(Arc::new(connection)));
-            this.state.send_modify(|state| {
+            this.update(|state| {
                 state.phase = Phase::Ready;
                 state.last_failure = None;
+                true
             });
             drop(this);
             driver.await;
             // Calls that wait to be ready look again; the loss itself is in their own streams.
             if let Some(this) = subchannel.0.upgrade() {
-                this.state.send_modify(|_| {});
+                this.changed.notify_waiters();
             }
         }
         Err(status) => {
             tracing::debug!(%status, "connection attempt failed");
             let next = this.lock_backoff().failed(Instant::now());
-            this.state.send_modify(|state| {
+            this.update(|state| {
                 state.phase = Phase::TransientFailure;
                 state.failures += 1;
                 state.last_failure = Some(status);
+                true
             });
             drop(this);
             // Then it is dropped, which makes the subchannel idle.
