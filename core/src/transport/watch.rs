@@ -16,8 +16,9 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
+use bytes::{Buf, BytesMut};
 use spanwire_wire::reset::REFUSED_STREAM;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -62,6 +63,9 @@ impl From<LimitExceeded> for io::Error {
     }
 }
 
+/// Most bytes that are held for a socket that takes none, so that reading goes on; see [`Watched::hold`].
+const MAX_HELD: usize = 128 * 1024;
+
 /// A byte stream whose HTTP/2 frames are watched.
 ///
 /// To be polled by one task only, as the HTTP/2 layer does.
@@ -74,6 +78,10 @@ pub(crate) struct Watched<T> {
     farewell: Option<Box<Farewell>>,
     /// Waits for acknowledgements to be written before it reads on.
     paused_reader: Option<Waker>,
+    /// Taken from HTTP/2, and not by the socket yet.
+    held: BytesMut,
+    /// A write waits, and nothing was read since.
+    write_waits: bool,
 }
 
 impl<T> Watched<T> {
@@ -101,7 +109,17 @@ impl<T> Watched<T> {
             reset: (0, 0),
             role,
         };
-        (Self { io, reader, writer, inspector, farewell: None, paused_reader: None }, facts)
+        let watched = Self {
+            io,
+            reader,
+            writer,
+            inspector,
+            farewell: None,
+            paused_reader: None,
+            held: BytesMut::new(),
+            write_waits: false,
+        };
+        (watched, facts)
     }
 }
 
@@ -124,12 +142,70 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Watched<T> {
 
     /// Moves the end on. Ready with the error once it is over; pending for ever without one.
     fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<LimitExceeded> {
+        // An error here meets the goodbye as well.
+        let released = self.farewell.is_some() && self.poll_release(cx).is_ready();
+        let at_boundary = released && self.writer.bytes_to_boundary() == 0;
         match &mut self.farewell {
-            Some(farewell) => {
-                farewell.poll(&mut self.io, cx, self.writer.bytes_to_boundary() == 0).map(LimitExceeded)
-            }
+            Some(farewell) => farewell.poll(&mut self.io, cx, at_boundary).map(LimitExceeded),
             None => Poll::Pending,
         }
+    }
+
+    /// Gives the socket what is held.
+    fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.held.is_empty() {
+            match ready!(Pin::new(&mut self.io).poll_write(cx, &self.held))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.held.advance(written),
+            }
+            if self.held.is_empty() {
+                self.held = BytesMut::new();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes bytes that the socket does not take, if HTTP/2 waits with reading until it has written.
+    ///
+    /// h2 reads nothing while an acknowledgement or a ping of its own has to wait behind DATA that is half written. If
+    /// the peer does likewise, both write and nobody reads, for ever. So the DATA is taken here, up to a bound: then
+    /// the acknowledgement has room, and reading goes on.
+    fn hold(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        // In a round of h2 that reads, it reads first. So a second write without a read between is one that does not.
+        if !std::mem::replace(&mut self.write_waits, true) {
+            return Poll::Pending;
+        }
+        let mut taken = 0;
+        for buf in bufs {
+            let part = &buf[..buf.len().min(MAX_HELD - self.held.len())];
+            self.held.extend_from_slice(part);
+            taken += part.len();
+        }
+        if taken == 0 {
+            return Poll::Pending;
+        }
+        // The flush that follows waits for the socket: what has room now must not.
+        cx.waker().wake_by_ref();
+        Poll::Ready(Ok(taken))
+    }
+
+    /// Writes to the socket, after what is held.
+    fn poll_write_on(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+        write: impl FnOnce(Pin<&mut T>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let result = match self.poll_release(cx) {
+            Poll::Ready(Ok(())) => write(Pin::new(&mut self.io), cx),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
+        let result = if result.is_pending() { self.hold(cx, bufs) } else { result };
+        if let Poll::Ready(Ok(written)) = result {
+            self.wrote(cx, bufs, written);
+        }
+        result
     }
 
     /// Takes note of the `written` first bytes of `bufs`.
@@ -169,6 +245,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Watched<T> {
 
     /// Lets a frame that is half written be finished, and no other be begun; then says goodbye.
     fn poll_last_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_release(cx))?;
         let room = self.writer.bytes_to_boundary();
         if room == 0 {
             return self.poll_farewell(cx).map(|error| Err(error.into()));
@@ -186,6 +263,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Watched<T> {
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.write_waits = false;
         if this.farewell.is_some() {
             return this.poll_farewell(cx).map(|error| Err(error.into()));
         }
@@ -225,11 +303,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         if this.farewell.is_some() {
             return this.poll_last_write(cx, &[IoSlice::new(buf)]);
         }
-        let result = Pin::new(&mut this.io).poll_write(cx, buf);
-        if let Poll::Ready(Ok(written)) = result {
-            this.wrote(cx, &[IoSlice::new(buf)], written);
-        }
-        result
+        this.poll_write_on(cx, &[IoSlice::new(buf)], |io, cx| io.poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
@@ -241,11 +315,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         if this.farewell.is_some() {
             return this.poll_last_write(cx, bufs);
         }
-        let result = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
-        if let Poll::Ready(Ok(written)) = result {
-            this.wrote(cx, bufs, written);
-        }
-        result
+        this.poll_write_on(cx, bufs, |io, cx| io.poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -253,11 +323,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        let this = self.get_mut();
+        ready!(this.poll_release(cx))?;
+        Pin::new(&mut this.io).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+        let this = self.get_mut();
+        ready!(this.poll_release(cx))?;
+        Pin::new(&mut this.io).poll_shutdown(cx)
     }
 }
 

@@ -322,3 +322,38 @@ async fn a_peer_that_speaks_no_http2_is_left_to_the_layer_above() {
     assert_eq!(received, request);
     assert_eq!(facts.read_frames(), 0);
 }
+
+/// What `poll_write` says to a writer that does not read meanwhile.
+async fn write_once(watched: &mut Watched<DuplexStream>, bytes: &[u8]) -> Poll<usize> {
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut *watched).poll_write(cx, bytes).map(Result::unwrap))).await
+}
+
+#[tokio::test]
+async fn a_writer_that_does_not_read_gets_room_up_to_a_bound() {
+    let (mut watched, facts, mut far) = server(100);
+    let frame = frame(0x0, 0, 1, &[7; 5000]);
+    assert_eq!(write_once(&mut watched, &frame).await, Poll::Ready(100));
+    // The first time it waits, as it should: HTTP/2 will read before it comes again.
+    assert_eq!(write_once(&mut watched, &frame[100..]).await, Poll::Pending);
+    assert!(
+        poll_fn(|cx| Poll::Ready(Pin::new(&mut watched).poll_read(cx, &mut ReadBuf::new(&mut [0]))))
+            .await
+            .is_pending()
+    );
+    assert_eq!(write_once(&mut watched, &frame[100..]).await, Poll::Pending);
+    // It did not read: it waits for this write.
+    assert_eq!(write_once(&mut watched, &frame[100..]).await, Poll::Ready(frame.len() - 100));
+    let mut taken = frame.len() - 100;
+    while let Poll::Ready(more) = write_once(&mut watched, &frame).await {
+        taken += more;
+    }
+    assert_eq!(taken, MAX_HELD);
+    // All of it arrives, in order, before what follows.
+    let mut received = vec![0; 100 + MAX_HELD];
+    let (flushed, read) = tokio::join!(watched.flush(), far.read_exact(&mut received));
+    flushed.unwrap();
+    read.unwrap();
+    assert!(received.chunks(frame.len()).all(|part| part == &frame[..part.len()]));
+    assert_eq!(watched.held.capacity(), 0);
+    assert!(facts.written_data() >= 26);
+}
