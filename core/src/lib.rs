@@ -15,6 +15,7 @@ mod engine;
 mod message;
 mod method;
 pub mod middleware;
+mod random;
 pub mod rpc;
 pub mod server;
 mod stats;
@@ -49,6 +50,12 @@ pub mod codegen {
     pub use bytes::Bytes;
     pub use prost;
     pub use prost_types;
+}
+
+/// What the simulation needs; not for other use.
+#[doc(hidden)]
+pub mod testing {
+    pub use crate::random::seed_this_thread;
 }
 
 /// Includes everything that `spanwire_codegen` generated in `build.rs`, as modules named like the packages:

@@ -10,11 +10,11 @@
 //! The pause spaces the *starts* of attempts: one that took longer than its pause is followed by the next at once.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::random;
 use crate::timer::after;
 
 /// How long to wait between attempts, as plain data.
@@ -66,13 +66,7 @@ impl fmt::Debug for Backoff {
 impl Backoff {
     /// No attempt was made yet.
     pub(crate) fn new(config: BackoffConfig) -> Self {
-        let hasher = RandomState::new();
-        let mut calls = 0_u64;
-        Self::with_random(config, move || {
-            calls += 1;
-            // 53 bits are what a float holds.
-            (hasher.hash_one(calls) >> 11) as f64 / (1_u64 << 53) as f64
-        })
+        Self::with_random(config, random::unit)
     }
 
     /// Takes its random numbers, from 0 up to 1, from `random`.

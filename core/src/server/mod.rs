@@ -392,6 +392,7 @@ impl ServerBuilder {
         let server = self.bind(address).await?;
         let handle = server.handle();
         tokio::select! {
+            biased;
             () = server.run() => {}
             () = signal => handle.shutdown(grace).await,
         }

@@ -205,9 +205,10 @@ impl Acceptor {
     /// accepted.
     async fn accept_loop(self, socket: Socket, spawner: Spawner) {
         tokio::select! {
-            () = self.accept_all(socket, &spawner) => {}
+            biased;
             () = self.shutdown.drain.cancelled() => {}
             () = self.shutdown.accept.cancelled() => {}
+            () = self.accept_all(socket, &spawner) => {}
         }
     }
 
@@ -292,13 +293,14 @@ impl Acceptor {
         let io = match &settings.tls {
             None => Io::from(raw),
             Some(tls) => tokio::select! {
+                biased;
                 io = tokio::time::timeout_at(deadline, tls.handshake(raw)) => io
                     .map_err(|_| {
                         self.counters.limits.handshakes.hit();
                         "TLS handshake not done within handshake_timeout".to_owned()
                     })?
                     .map_err(|error| error.to_string())?,
-                () = self.shutdown.drain.cancelled() => return Ok(()),
+                () = self.shutdown.newcomers_end() => return Ok(()),
             },
         };
         let dispatcher = Dispatcher { router: settings.router.clone(), peer: Arc::new(Peer::of(&io)) };

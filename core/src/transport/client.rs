@@ -188,6 +188,8 @@ impl Connection {
             .map_err(|error| handshake_status(&error))?;
         poll_fn(|cx| match Pin::new(&mut h2).poll(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(handshake_status(&error))),
+            // It greets and says goodbye at once: it is well, and about to go. The next connection leads elsewhere.
+            Poll::Ready(Ok(())) if facts.settings_read() > 0 && facts.has_go_away() => Poll::Ready(Ok(())),
             Poll::Ready(Ok(())) => {
                 Poll::Ready(Err(Status::unavailable("the server closed the connection before its SETTINGS")))
             }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::Reason;
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
@@ -31,6 +31,10 @@ const GO_AWAY_ACK: Duration = Duration::from_secs(5);
 
 /// How often a client that was told to go, and has not confirmed it, is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long a connection that is still in its handshakes when the server begins to drain may go on with them. What
+/// the client sends with them it cannot take back: closed now, such calls would be lost; afterwards, GOAWAY saves them.
+const NEWCOMER: Duration = Duration::from_secs(1);
 
 /// A request whose headers arrived.
 pub(crate) struct Incoming {
@@ -141,6 +145,13 @@ impl Shutdown {
         self.drain.cancel();
     }
 
+    /// Resolves when connections in their handshakes are not waited for any longer.
+    pub(crate) async fn newcomers_end(&self) {
+        self.drain.cancelled().await;
+        // The error is the time that has passed.
+        let _ = timeout(NEWCOMER, self.kill.cancelled()).await;
+    }
+
     pub(crate) fn kill(&self) {
         self.ending.store(true, Ordering::Release);
         self.kill.cancel();
@@ -163,6 +174,7 @@ pub(crate) async fn serve<D: Dispatch>(
     facts.set_longest_block(http2.h2_header_list_limit().into());
     let handshake = builder(http2).handshake::<_, Frame>(watched);
     let mut h2 = tokio::select! {
+        biased;
         result = timeout_at(deadline, handshake) => result
             .map_err(|_| {
                 counters.handshakes.hit();
@@ -172,7 +184,7 @@ pub(crate) async fn serve<D: Dispatch>(
                 count_end(&error, counters);
                 format!("HTTP/2 handshake failed: {error}")
             })?,
-        () = shutdown.drain.cancelled() => return Ok(()),
+        () = shutdown.newcomers_end() => return Ok(()),
     };
     let ping = h2.ping_pong();
     let now = Instant::now();
@@ -237,11 +249,9 @@ fn builder(settings: &Http2) -> h2::server::Builder {
 
 /// ±10 %, so that connections made together do not end together (gRFC A9).
 fn with_jitter(age: Duration) -> Duration {
-    use std::hash::{BuildHasher, RandomState};
-    let random = RandomState::new().hash_one(0_u8) % 1000;
     // Whatever is longer than a century is not worth a jitter, and could not be multiplied.
     let age = age.min(Duration::from_secs(100 * 365 * 24 * 3600));
-    age.mul_f64(0.9 + 0.2 * (random as f64 / 1000.0))
+    age.mul_f64(0.9 + 0.2 * crate::random::unit())
 }
 
 /// The moments at which a connection has to act by itself.
