@@ -28,6 +28,7 @@ const SLACK: Duration = Duration::from_millis(10);
 
 /// Some calls on a channel whose connections speak as the input says. The time is virtual.
 pub fn run(data: &[u8]) {
+    crate::let_h2_tear_down();
     let mut input = Input::new(data);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(async {

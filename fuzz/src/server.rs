@@ -18,6 +18,7 @@ use crate::peer::{Side, play, streams};
 
 /// One connection, from its first byte until the server has let go of it. The time is virtual.
 pub fn run(data: &[u8]) {
+    crate::let_h2_tear_down();
     let mut input = Input::new(data);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(async {
