@@ -8,7 +8,8 @@ use futures_util::future::{join_all, poll_immediate};
 use spanwire::{Channel, ChannelBuilder, Code, Keepalive, Kind, Method, Raw, Server, ServerBuilder, Status};
 use spanwire_attack::process::{TargetProcess, scheduled};
 use spanwire_attack::target::Target;
-use spanwire_faults::{Fields, Frame, RawClient, RawServer, grpc};
+use spanwire_faults::frame::setting;
+use spanwire_faults::{Fields, Frame, RawClient, RawServer, grpc, reason};
 
 const ECHO: Method = Method::new("/attack.Target/Echo", Kind::Unary);
 const WAIT: Method = Method::new("/attack.Target/Wait", Kind::Unary);
@@ -138,6 +139,20 @@ async fn a_hundred_fields_of_metadata_pass() {
         call = call.metadata(&format!("x-field-{n:03}"), &"v".repeat(37));
     }
     assert_eq!(call.await.unwrap(), raw("hi"));
+}
+
+#[tokio::test]
+async fn answers_reset_by_their_client_make_room_for_more() {
+    let target = serve("127.0.0.1:0", |server| server).await;
+    // No window: every answer stays where it is, but for its headers.
+    let settings = [(setting::INITIAL_WINDOW_SIZE, 0)];
+    let mut client = RawClient::connect_with(target.parse().unwrap(), &settings, 0).await;
+    for _ in 0..600 {
+        let stream = client.call(ECHO.path()).await;
+        client.last_message(stream, b"hi").await;
+        client.wait_headers(stream).await;
+        client.rst(stream, reason::CANCEL).await;
+    }
 }
 
 /// Streams that [`streams_of_every_fate_cost_the_same_for_ever`] opens; a million takes minutes.
