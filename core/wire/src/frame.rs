@@ -58,8 +58,8 @@ pub fn compressed_frame(message: &[u8], encoding: Encoding) -> Result<Bytes, Sta
 /// Cuts a stream of chunks into messages and decompresses them.
 ///
 /// Chunks may split a message, even its prefix, anywhere, and may hold several messages. A plain message
-/// that lies whole in one chunk is a slice of that chunk; others are copied once. Memory grows with
-/// what has arrived, never with what a prefix announces.
+/// that lies whole in one chunk is a slice of that chunk; others are copied once or twice. Memory grows with
+/// what has arrived, to sixteen times that at most, never with what a prefix announces.
 ///
 /// After an error the stream is lost: nothing more comes out, and what is pushed is dropped.
 #[derive(Debug)]
@@ -262,19 +262,27 @@ impl Deframer {
     /// Moves what is left of `chunk` in front of `joined`, with room for `more` bytes.
     fn join_chunk(&mut self, more: usize) {
         let chunk = std::mem::take(&mut self.chunk);
-        let mut joined = BytesMut::with_capacity(chunk.len() + self.joined.len() + more);
+        let have = chunk.len() + self.joined.len();
+        let mut joined = BytesMut::with_capacity(have + self.growth(have, more));
         joined.extend_from_slice(&chunk);
         joined.extend_from_slice(&self.joined);
         self.joined = joined;
     }
 
-    /// Makes room for `more` bytes by doubling, but for no more than the awaited message needs.
+    /// Makes room for `more` bytes.
     fn reserve(&mut self, more: usize) {
         let have = self.joined.len();
         if self.joined.capacity() - have < more {
-            let missing = self.pending.map_or(0, |prefix| prefix.len.saturating_sub(have));
-            self.joined.reserve(more.max(missing.min(have)));
+            self.joined.reserve(self.growth(have, more));
         }
+    }
+
+    /// By how much to grow for `more` bytes: doubling, but for no more than the awaited message needs. Of a large one,
+    /// a sixteenth is taken as good evidence for the rest; to go on doubling would copy it all once more.
+    fn growth(&self, have: usize, more: usize) -> usize {
+        let times = if have + more < 64 * 1024 { 1 } else { 15 };
+        let missing = self.pending.map_or(0, |prefix| prefix.len.saturating_sub(have));
+        more.max(missing.min((have + more).saturating_mul(times)))
     }
 }
 

@@ -85,6 +85,23 @@ fn memory_grows_with_what_arrived_and_not_with_what_is_announced() {
     assert!(deframer.joined.capacity() <= 2 * 10_000, "{}", deframer.joined.capacity());
 }
 
+#[test]
+fn a_large_message_is_moved_once_when_a_sixteenth_of_it_is_there() {
+    let mut deframer = Deframer::new(usize::MAX, Encoding::Identity);
+    let chunk = Bytes::from(vec![7; 72 * 1024]);
+    let len = 14 * chunk.len();
+    deframer.push(Bytes::copy_from_slice(&header(false, len).unwrap()));
+    assert_eq!(deframer.next().unwrap(), None);
+    let mut places = Vec::new();
+    for _ in 0..14 {
+        deframer.push(chunk.clone());
+        places.push(deframer.joined.as_ptr());
+    }
+    assert!(places[1..].iter().all(|place| *place == places[1]), "it moved: {places:?}");
+    assert!(deframer.joined.capacity() < 2 * len);
+    assert_eq!(deframer.next().unwrap().unwrap(), vec![7; len]);
+}
+
 // Wire checklist line 16.
 #[test]
 fn a_compressed_message_without_an_encoding_is_internal() {
