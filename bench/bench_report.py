@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench_load import SHAPES
-from bench_programs import PEERS, VARIANTS
-from bench_results import GOALS, PAIR_JOBS, About, Results, size_text
+from bench_programs import BENCH, OURS, PEERS, VARIANTS
+from bench_results import BOUNDS, GOALS, PAIR_JOBS, About, Results, size_text
+from harness.paths import ROOT, shown
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 NOTHING = "–"
@@ -177,6 +178,24 @@ def _goals(results: Results, shared: bool) -> str | None:
     return _table(head, rows) if rows else None
 
 
+def _bounds(results: Results) -> str | None:
+    rows = []
+    for bound in BOUNDS:
+        mine = results.middle(bound.metric, OURS)
+        if mine is None:
+            continue
+        peers = [results.middle(bound.metric, peer) for peer in ("tonic", "h2")]
+        verdict = "reached" if mine <= bound.at_most else "not reached"
+        rows.append([bound.title, _count(bound.at_most), *map(_count, [mine, *peers]), verdict])
+    return _table(["bound", "at most", OURS, "tonic", "h2", ""], rows) if rows else None
+
+
+def summary(results: Results, about: About) -> str:
+    """What was aimed at, and what of that was reached, as Markdown."""
+    tables = [_goals(results, about.shared()), _bounds(results)]
+    return "\n\n".join([_note(about), *(table for table in tables if table is not None)])
+
+
 def report(results: Results, about: About) -> str:
     """What was measured, and all tables that there are numbers for, as Markdown."""
     names = results.programs()
@@ -202,6 +221,7 @@ def report(results: Results, about: About) -> str:
             for name in ours
         ),
         ("Goals", _goals(results, about.shared())),
+        ("Bounds", _bounds(results)),
     ]
     texts = [f"**{title}**\n\n{table}" for title, table in parts if table is not None]
     return "\n\n".join([_note(about), *texts])
@@ -223,9 +243,23 @@ def _note(about: About) -> str:
     return text
 
 
-def write_into(readme: Path, text: str) -> None:
-    """Replaces what stands between the marks."""
-    page = readme.read_text()
+def _with(page: str, text: str) -> str:
+    """The page with this text between the marks."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
-    readme.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+
+
+def pages(results: Results, about: About) -> dict[Path, str]:
+    """The pages that show results, with these."""
+    texts = {
+        BENCH / "README.md": report(results, about),
+        ROOT / "docs" / "performance.md": summary(results, about),
+    }
+    return {page: _with(page.read_text(), text) for page, text in texts.items()}
+
+
+def stale(results: Results, about: About) -> list[str]:
+    """The pages that show something else than these results."""
+    found = pages(results, about).items()
+    return [shown(page) for page, text in found if page.read_text() != text]

@@ -68,6 +68,23 @@ GOALS = (
 )
 
 
+@dataclass(frozen=True)
+class Bound:
+    """What ours shall not exceed, whatever the peers do."""
+
+    title: str
+    metric: str
+    at_most: float
+
+
+BOUNDS = (
+    Bound("heap allocations per unary call", "allocations per call", 12),
+    Bound("system calls per unary call, 4x50", "system calls per call 4x50", 0.1),
+    Bound("bytes per idle connection, fresh", "bytes per fresh connection", 16_000),
+    Bound("start to first answer, ms", "start ms", 5),
+)
+
+
 @dataclass
 class Results:
     """Samples, one per round: metric → program → samples."""

@@ -72,6 +72,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--no-build", action="store_true", help="measure what is there")
     parser.add_argument("--no-write", action="store_true", help="leave the results in target/bench")
     parser.add_argument("--tables", type=Path, metavar="FILE", help="only show these results")
+    parser.add_argument(
+        "--check", action="store_true", help="only see whether the pages show the newest results"
+    )
     flags = parser.parse_args()
     flags.only = _list_of(known, "program", flags.only)
     flags.parts = _list_of(PARTS, "part", flags.parts)
@@ -251,6 +254,12 @@ def main() -> int:
     if flags.tables:
         print(bench_report.report(*read_json(flags.tables)))
         return 0
+    if flags.check:
+        newest = max((BENCH / "results").glob("*.json"))
+        stale = bench_report.stale(*read_json(newest))
+        if stale:
+            raise BenchFailed(f"not what {shown(newest)} says: {', '.join(stale)}")
+        return 0
     programs = _build(flags)
     bench_process.allow_many_connections()
     plan = Plan(
@@ -269,8 +278,9 @@ def main() -> int:
     write_json(results, about, out)
     setup.say(f"wrote {shown(out)}")
     if flags.whole:
-        bench_report.write_into(BENCH / "README.md", text)
-        setup.say("wrote bench/README.md")
+        for page, page_text in bench_report.pages(results, about).items():
+            page.write_text(page_text)
+            setup.say(f"wrote {shown(page)}")
     return 0
 
 

@@ -26,7 +26,8 @@ step "h2spec"
 .venv/bin/python tests/h2spec/run.py
 step "demo"
 .venv/bin/python tests/demo/run.py
-step "bench: the programs run"
+step "bench: the programs run, and the pages show the newest results"
+./bench/run.sh --check
 ./bench/run.sh --quick --only rust
 step "size of the demo's server"
 .venv/bin/python bench/size.py
