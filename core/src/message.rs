@@ -17,7 +17,9 @@ pub trait Message: Sized + Send + 'static {
     /// The number of bytes that [`Message::encode`] will append.
     fn encoded_len(&self) -> usize;
 
-    /// Appends the encoded message to `buffer`.
+    /// Appends the encoded message to `buffer`: exactly [`Message::encoded_len`] bytes.
+    ///
+    /// It may run while the call that sends it is locked, and must not use that call.
     fn encode(&self, buffer: &mut BytesMut);
 
     /// Reads a message back from exactly `bytes`.
@@ -148,7 +150,7 @@ pub(crate) struct Framing {
 impl Framing {
     /// Encodes `message` with its five-byte prefix.
     pub(crate) fn encode<T: Message>(&self, message: &T, compress: bool) -> Result<Frame, Status> {
-        if compress && self.encoding != Encoding::Identity {
+        if !self.is_plain(compress) {
             return self.frame(encoded(message), true);
         }
         if let Some(bytes) = message.to_encoded()
@@ -164,26 +166,24 @@ impl Framing {
         Ok(Frame::whole(buffer.freeze()))
     }
 
-    /// Writes `message` behind others with `append`, which is given its length with the prefix, if it is small and
-    /// goes out plain. `false`: nothing was written, see [`Framing::encode`].
-    pub(crate) fn append<T: Message>(
-        &self,
-        message: &T,
-        compress: bool,
-        append: impl FnOnce(usize, &mut dyn FnMut(&mut BytesMut)) -> bool,
-    ) -> bool {
-        if compress && self.encoding != Encoding::Identity {
-            return false;
-        }
+    /// Whether messages go out as they are.
+    pub(crate) fn is_plain(&self, compress: bool) -> bool {
+        !compress || self.encoding == Encoding::Identity
+    }
+
+    /// Appends `message` with its prefix if it is small and they fit into `left` bytes. `false`: it is not to be sent
+    /// this way, and what was written is void.
+    pub(crate) fn append<T: Message>(&self, message: &T, buffer: &mut BytesMut, left: usize) -> bool {
         let len = message.encoded_len();
-        if len > self.max_send_bytes.min(GATHERED_BYTES - frame::HEADER_LEN) {
+        let whole = frame::HEADER_LEN + len;
+        if len > self.max_send_bytes || whole > left.min(GATHERED_BYTES) {
             return false;
         }
         let Ok(header) = frame::header(false, len) else { return false };
-        append(frame::HEADER_LEN + len, &mut |buffer| {
-            buffer.put_slice(&header);
-            message.encode(buffer);
-        })
+        let before = buffer.len();
+        buffer.put_slice(&header);
+        message.encode(buffer);
+        buffer.len() == before + whole
     }
 
     /// Frames a message that is encoded already.

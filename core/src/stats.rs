@@ -28,8 +28,8 @@ impl Count {
 
 macro_rules! limit_counts {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
-        /// How often each limit was hit since the server or channel was made. A limit that the other side keeps for
-        /// us stays at 0.
+        /// How often each limit was hit since the server or channel was made. A limit that only the other side has, or
+        /// that h2 keeps for itself (a header list far above `max_metadata_bytes`), stays at 0.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct LimitCounts {
@@ -141,8 +141,11 @@ impl Calls {
         // In one order with `wake_at_end`: either it sees this end, or this sees its waker.
         self.running.fetch_sub(1, Ordering::SeqCst);
         if self.has_waker.load(Ordering::SeqCst) {
-            let waker = self.waker().take();
+            // Both under the lock: a waker that is left here in between must not be marked as gone.
+            let mut slot = self.waker();
             self.has_waker.store(false, Ordering::SeqCst);
+            let waker = slot.take();
+            drop(slot);
             if let Some(waker) = waker {
                 waker.wake();
             }
@@ -151,8 +154,10 @@ impl Calls {
 
     /// Wakes the task of the connection when a call ends. Whether one has ended by now, so that fewer than `max` run.
     pub(crate) fn wake_at_end(&self, cx: &Context<'_>, max: usize) -> bool {
-        *self.waker() = Some(cx.waker().clone());
+        let mut slot = self.waker();
+        *slot = Some(cx.waker().clone());
         self.has_waker.store(true, Ordering::SeqCst);
+        drop(slot);
         self.running.load(Ordering::SeqCst) < max
     }
 

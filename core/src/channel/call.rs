@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use spanwire_wire::call::{ClientCall, ClientEvent, ResponseKind};
+use spanwire_wire::call::{ClientCall, ClientEvent, Exceeded, Excess, ResponseKind};
 use spanwire_wire::encoding::{Encoding, EncodingSet};
 use spanwire_wire::reset::{CANCEL, REFUSED_STREAM};
 use tokio::time::Instant;
@@ -218,7 +218,10 @@ impl Receive {
             match self.machine.poll_event() {
                 Some(ClientEvent::Headers(headers)) => return Poll::Ready(Received::Headers(headers)),
                 Some(ClientEvent::Message(message)) => return Poll::Ready(Received::Message(message)),
-                Some(ClientEvent::Done(status)) => return Poll::Ready(Received::Done(self.finished(status))),
+                Some(ClientEvent::Done(status)) => {
+                    self.count_excess();
+                    return Poll::Ready(Received::Done(self.finished(status)));
+                }
                 None => {}
             }
             match self.recv.poll_event(cx) {
@@ -248,6 +251,16 @@ impl Receive {
                     self.machine.fail(deadline_exceeded("before the server answered in full"));
                 }
             }
+        }
+    }
+
+    fn count_excess(&self) {
+        let counters = self.tag.counters();
+        match self.machine.exceeded() {
+            Some(Exceeded::Message) => counters.message_bytes.hit(),
+            Some(Exceeded::Metadata(Excess::Bytes(_))) => counters.metadata_bytes.hit(),
+            Some(Exceeded::Metadata(Excess::Fields(_))) => counters.metadata_fields.hit(),
+            None => {}
         }
     }
 

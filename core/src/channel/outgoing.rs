@@ -90,11 +90,9 @@ impl Outgoing {
     pub(crate) fn append<T: Message>(&self, message: &T, framing: Framing, compress: bool) -> bool {
         let mut state = self.lock();
         // What may have to be sent again is kept message by message, which the longer way does.
-        let plain = state.replay.is_none() && !state.half_closed;
+        let short = framing.is_plain(compress) && state.replay.is_none() && !state.half_closed;
         match &mut state.stream {
-            Some(stream) if plain => {
-                framing.append(message, compress, |len, write| stream.append(len, write))
-            }
+            Some(stream) if short => stream.append(|buffer, left| framing.append(message, buffer, left)),
             _ => false,
         }
     }

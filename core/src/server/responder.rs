@@ -211,8 +211,13 @@ impl Responder {
 
     /// Sends a small message if that takes no more than to write it behind others.
     pub(crate) fn append<T: Message>(&mut self, message: &T, compress: bool) -> bool {
-        let State::Body(stream) = &mut self.state else { return false };
-        self.framing.append(message, compress, |len, write| stream.append(len, write))
+        let framing = self.framing;
+        match &mut self.state {
+            State::Body(stream) if framing.is_plain(compress) => {
+                stream.append(|buffer, left| framing.append(message, buffer, left))
+            }
+            _ => false,
+        }
     }
 
     /// Since when the client has had no room for what waits to be sent.

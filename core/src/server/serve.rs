@@ -16,7 +16,7 @@ use crate::engine::Spawner;
 use crate::stats::{LiveConnection, ServerCounters, ServerStats};
 use crate::timer::after;
 use crate::transport::custom::Incoming;
-use crate::transport::io::{Io, PeerAddr, RawIo};
+use crate::transport::io::{Io, PeerAddr, RawIo, USER_TIMEOUT};
 use crate::transport::listen::{self, AcceptBackoff, Address, Bound};
 use crate::transport::server::{Lifetime, Shutdown, serve};
 use crate::transport::tls::ServerTlsConfig;
@@ -286,10 +286,14 @@ impl Acceptor {
     async fn connection(&self, raw: RawIo, live: &LiveConnection) -> Result<(), String> {
         let settings = &*self.settings;
         let deadline = after(Instant::now(), settings.lifetime.handshake_timeout);
-        if let Some(keepalive) = &settings.lifetime.keepalive {
-            // Without it a vanished peer is noticed by the ping alone: worth having, not worth failing for.
-            let _ = raw.set_user_timeout(keepalive.timeout);
-        }
+        // Without it a vanished peer is noticed by the ping alone: worth having, not worth failing for. To the system a
+        // client that takes nothing for a while is gone too, so it may not be less patient than we are.
+        let patience = settings.lifetime.stall_timeout.map_or(Duration::ZERO, |stall| {
+            let answer =
+                settings.lifetime.keepalive.as_ref().map_or(USER_TIMEOUT, |keepalive| keepalive.timeout);
+            stall.max(answer)
+        });
+        let _ = raw.set_user_timeout(patience);
         let io = match &settings.tls {
             None => Io::from(raw),
             Some(tls) => tokio::select! {

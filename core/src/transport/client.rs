@@ -36,6 +36,7 @@ pub(crate) struct Shared {
     facts: Arc<WireFacts>,
     outbox: Arc<Outbox>,
     peer: Peer,
+    counters: Arc<Counters>,
     /// Calls that are open or wait for room.
     live: AtomicUsize,
     room: Room,
@@ -83,6 +84,11 @@ impl StreamTag {
     /// Whether headers or trailers of the answer were so long that h2 cut them.
     pub(crate) fn was_cut(&self) -> bool {
         self.facts().was_cut(self.id)
+    }
+
+    /// Where limits that were hit are counted.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.slot.0.counters
     }
 
     pub(crate) fn peer(&self) -> &Peer {
@@ -202,6 +208,7 @@ impl Connection {
         let shared = Arc::new(Shared {
             facts: facts.clone(),
             outbox: Arc::default(),
+            counters: counters.clone(),
             peer,
             live: AtomicUsize::new(0),
             room: Room::new(limit),
@@ -295,7 +302,7 @@ fn builder(settings: &Http2) -> Builder {
     let mut builder = h2::client::Builder::new();
     builder
         .initial_window_size(settings.stream_window)
-        .initial_connection_window_size(settings.connection_window)
+        .initial_connection_window_size(connection_window(settings.stream_window, settings.connection_window))
         .max_frame_size(super::MAX_FRAME_BYTES)
         .max_header_list_size(settings.h2_header_list_limit())
         .max_send_buffer_size(settings.send_buffer)

@@ -4,8 +4,10 @@ use std::any::Any;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
 
 use futures_core::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
@@ -84,8 +86,15 @@ impl Dial {
         }))
     }
 
+    /// A panic of the caller's code is a failed attempt, so that the next one waits its time.
     pub(crate) async fn dial(&self) -> io::Result<RawIo> {
-        (self.0)().await
+        let panicked = |_| io::Error::other("the connector panicked");
+        let mut dialing = catch_unwind(AssertUnwindSafe(|| (self.0)())).map_err(panicked)?;
+        poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| dialing.as_mut().poll(cx))) {
+            Ok(polled) => polled,
+            Err(panic) => Poll::Ready(Err(panicked(panic))),
+        })
+        .await
     }
 }
 
@@ -106,7 +115,14 @@ impl Incoming {
     /// The next connection. `None`: there will be no more.
     pub(crate) async fn accept(&mut self) -> Option<io::Result<RawIo>> {
         let streams = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        poll_fn(|cx| streams.as_mut().poll_next(cx)).await
+        poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| streams.as_mut().poll_next(cx))) {
+            Ok(polled) => polled,
+            Err(_) => {
+                tracing::error!("the stream of connections panicked: no more are accepted from it");
+                Poll::Ready(None)
+            }
+        })
+        .await
     }
 }
 

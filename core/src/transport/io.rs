@@ -85,13 +85,15 @@ impl RawIo {
         }
     }
 
-    /// Ends the connection when sent data stays unacknowledged for `timeout` (TCP_USER_TIMEOUT, gRFC A18).
+    /// Ends the connection when sent data stays unacknowledged for `timeout`, or the peer has no room for it for so long
+    /// (TCP_USER_TIMEOUT, gRFC A18). Zero leaves it to the system.
     ///
     /// Does nothing where the system has no such option, and for anything but TCP.
     pub(crate) fn set_user_timeout(&self, timeout: Duration) -> io::Result<()> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if let Self::Tcp(stream) = self {
-            return socket2::SockRef::from(stream).set_tcp_user_timeout(Some(timeout));
+            let timeout = (timeout > Duration::ZERO).then_some(timeout);
+            return socket2::SockRef::from(stream).set_tcp_user_timeout(timeout);
         }
         let _ = timeout;
         Ok(())

@@ -130,7 +130,7 @@ pub(crate) fn some_time(setting: &'static str, value: Option<Duration>) -> Resul
 }
 
 /// The largest window that HTTP/2 has.
-const MAX_WINDOW: u32 = (1 << 31) - 1;
+pub(super) const MAX_WINDOW: u32 = (1 << 31) - 1;
 
 impl Http2 {
     pub(crate) fn check(&self) -> Result<(), BadOption> {

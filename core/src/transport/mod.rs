@@ -109,7 +109,7 @@ pub(crate) fn count_end(error: &h2::Error, counters: &Counters) {
 /// The connection's window for a stream window: several times as much, so that one stream whose reader pauses
 /// does not stop the others.
 pub(crate) fn connection_window(stream_window: u32, at_least: u32) -> u32 {
-    stream_window.saturating_mul(4).max(at_least)
+    stream_window.saturating_mul(4).max(at_least).min(limits::MAX_WINDOW)
 }
 
 impl Http2 {

@@ -120,13 +120,25 @@ impl Line {
         &mut self.stream
     }
 
-    /// Appends `len` bytes, if some are gathered already and there is place for more.
-    pub(super) fn append(&mut self, len: usize, write: impl FnOnce(&mut BytesMut)) -> bool {
-        let fits = !self.gathered.is_empty() && self.gathered.len() + len <= LINE_BYTES;
-        if fits {
-            write(&mut self.gathered);
+    /// Lets `write` append a whole message of no more than the bytes that are left, if something is gathered already.
+    /// Of a message for which it answers `false`, or in which it panics, nothing stays.
+    pub(super) fn append(&mut self, write: impl FnOnce(&mut BytesMut, usize) -> bool) -> bool {
+        struct Undo<'a>(&'a mut BytesMut, usize);
+        impl Drop for Undo<'_> {
+            fn drop(&mut self) {
+                self.0.truncate(self.1);
+            }
         }
-        fits
+        let before = self.gathered.len();
+        if before == 0 {
+            return false;
+        }
+        let undo = Undo(&mut self.gathered, before);
+        let written = write(undo.0, LINE_BYTES.saturating_sub(before));
+        if written {
+            std::mem::forget(undo);
+        }
+        written
     }
 
     /// Hands over what was gathered.
@@ -154,7 +166,14 @@ pub(super) fn poll_gather(
 ) -> Poll<Result<(), SendClosed>> {
     let mut this = lock(line);
     let this = &mut *this;
-    if this.append(frame.len(), |gathered| gathered.put(&mut *frame)) {
+    let behind_others = this.append(|gathered, left| {
+        let fits = frame.len() <= left;
+        if fits {
+            gathered.put(&mut *frame);
+        }
+        fits
+    });
+    if behind_others {
         return Poll::Ready(Ok(()));
     }
     this.flush()?;

@@ -233,7 +233,7 @@ fn builder(settings: &Http2) -> h2::server::Builder {
     let mut builder = h2::server::Builder::new();
     builder
         .initial_window_size(settings.stream_window)
-        .initial_connection_window_size(settings.connection_window)
+        .initial_connection_window_size(connection_window(settings.stream_window, settings.connection_window))
         .max_frame_size(super::MAX_FRAME_BYTES)
         .max_header_list_size(settings.h2_header_list_limit())
         .max_concurrent_streams(settings.max_concurrent_streams)
@@ -382,7 +382,7 @@ impl<D: Dispatch> Driver<D> {
     /// while they wait are dropped; and they do not wait long, because a handler whose call was reset is dropped at
     /// its task's next turn.
     fn run_batch(&mut self, cx: &mut Context<'_>) -> bool {
-        let resets = self.facts.resets_read();
+        let resets = self.facts.resets_read() + self.facts.resets_written();
         if resets != self.resets_seen {
             self.resets_seen = resets;
             self.batch.retain_mut(|(_, respond)| respond.poll_reset(cx).is_pending());

@@ -143,7 +143,9 @@ impl SendPart {
         self.with(|stream| {
             while frame.len() > 0 {
                 let room = ready!(poll_room(stream, cx, frame.len()))?;
-                let piece = frame.split_to(room.max(PIECE_BYTES));
+                let whole = frame.len().min(PIECE_BYTES);
+                // A client that takes little at a time is given that, so that its progress shows.
+                let piece = frame.split_to(if 2 * room >= whole { room.max(whole) } else { room });
                 let last = end && frame.len() == 0;
                 stream.send_data(piece, last).map_err(|_| SendClosed)?;
             }
@@ -151,10 +153,11 @@ impl SendPart {
         })?
     }
 
-    /// Sends a small message of `len` bytes, if that takes no more than to write it behind others.
-    pub(crate) fn append(&mut self, len: usize, write: impl FnOnce(&mut BytesMut)) -> bool {
+    /// Lets `write` append a message of no more than so many bytes behind others, where there are such. It answers
+    /// whether it did.
+    pub(crate) fn append(&mut self, write: impl FnOnce(&mut BytesMut, usize) -> bool) -> bool {
         match &self.sender {
-            Sender::Lined(line) => outbox::lock(line).append(len, write),
+            Sender::Lined(line) => outbox::lock(line).append(write),
             Sender::Direct(_) | Sender::Moving => false,
         }
     }

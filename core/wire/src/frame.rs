@@ -277,12 +277,14 @@ impl Deframer {
         }
     }
 
-    /// By how much to grow for `more` bytes: doubling, but for no more than the awaited message needs. Of a large one,
-    /// a sixteenth is taken as good evidence for the rest; to go on doubling would copy it all once more.
+    /// By how much to grow for `more` bytes: doubling, but for no more than the awaited message needs. Of a message of up
+    /// to 4 MiB, a sixteenth is taken as good evidence for the rest; to go on doubling would copy it all once more.
     fn growth(&self, have: usize, more: usize) -> usize {
-        let times = if have + more < 64 * 1024 { 1 } else { 15 };
+        const LEAP: usize = 4 << 20;
+        let known = have + more;
+        let leap = if known < 64 * 1024 { known } else { known.max(LEAP.min(known.saturating_mul(15))) };
         let missing = self.pending.map_or(0, |prefix| prefix.len.saturating_sub(have));
-        more.max(missing.min((have + more).saturating_mul(times)))
+        more.max(missing.min(leap))
     }
 }
 

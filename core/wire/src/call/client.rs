@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap};
 
-use super::request::Limits;
+use super::request::{Excess, Limits};
 use crate::encoding::{Encoding, EncodingSet};
 use crate::frame::Deframer;
 use crate::metadata::{Metadata, strip_reserved};
-use crate::{Sent, Status, content_type, header, reset};
+use crate::{Code, Sent, Status, content_type, header, reset};
 
 /// How many messages a response has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,7 +66,17 @@ pub struct ClientCall {
     /// The stream can bring nothing more.
     closed: bool,
     reset: Option<u32>,
+    exceeded: Option<Exceeded>,
     compressed: bool,
+}
+
+/// The limit of this side that ended a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exceeded {
+    /// A message was larger than is accepted.
+    Message,
+    /// Headers or trailers were.
+    Metadata(Excess),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +117,7 @@ impl ClientCall {
             answered: false,
             closed: false,
             reset: None,
+            exceeded: None,
             compressed: false,
         }
     }
@@ -131,8 +142,8 @@ impl ClientCall {
             }
             (State::Waiting, false) => self.on_response(http_status, headers),
             (State::Waiting, true) => {
-                if let Err(status) = self.limits.check(&headers) {
-                    return self.break_off(answered(status), reset::CANCEL);
+                if self.refuses(&headers) {
+                    return;
                 }
                 let status = not_grpc(http_status, &headers);
                 self.foreign = status;
@@ -177,8 +188,8 @@ impl ClientCall {
             return;
         }
         self.early = None;
-        if let Err(status) = self.limits.check(&trailers) {
-            return self.break_off(answered(status), reset::CANCEL);
+        if self.refuses(&trailers) {
+            return;
         }
         self.end = Some(Status::from_trailers(trailers).map_or(End::Silent, End::Status));
     }
@@ -235,6 +246,12 @@ impl ClientCall {
         self.reset.filter(|_| !self.closed)
     }
 
+    /// The limit of this side that ended the call, if one did.
+    #[must_use]
+    pub fn exceeded(&self) -> Option<Exceeded> {
+        self.exceeded
+    }
+
     /// Whether response headers without END_STREAM have arrived. If not, the call is not committed:
     /// it ended in a Trailers-Only response, or with no answer at all.
     #[must_use]
@@ -268,7 +285,12 @@ impl ClientCall {
                 self.compressed = self.deframer.last_compressed();
             }
             match (next, self.kind) {
-                (Err(status), _) => return Some(self.abort(answered(status))),
+                (Err(status), _) => {
+                    if status.code() == Code::ResourceExhausted {
+                        self.exceeded = Some(Exceeded::Message);
+                    }
+                    return Some(self.abort(answered(status)));
+                }
                 (Ok(Some(message)), ResponseKind::Many) => return Some(ClientEvent::Message(message)),
                 (Ok(Some(message)), ResponseKind::One) => {
                     if self.held.replace(message).is_some() {
@@ -326,8 +348,8 @@ impl ClientCall {
     fn on_response(&mut self, http_status: u16, mut headers: HeaderMap) {
         self.state = State::Receiving;
         self.answered = true;
-        if let Err(status) = self.limits.check(&headers) {
-            return self.break_off(answered(status), reset::CANCEL);
+        if self.refuses(&headers) {
+            return;
         }
         self.foreign = not_grpc(http_status, &headers);
         if headers.contains_key(&header::GRPC_STATUS) {
@@ -349,6 +371,14 @@ impl ClientCall {
         }
         strip_reserved(&mut headers);
         self.headers = Some(Metadata::from_headers(headers));
+    }
+
+    /// Whether these are more metadata than is accepted: then the call is over.
+    fn refuses(&mut self, headers: &HeaderMap) -> bool {
+        let Err(excess) = self.limits.check(headers) else { return false };
+        self.exceeded = Some(Exceeded::Metadata(excess));
+        self.break_off(answered(excess.status(&self.limits)), reset::CANCEL);
+        true
     }
 
     /// Ends the call now, and the stream with it.

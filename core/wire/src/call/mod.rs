@@ -46,7 +46,7 @@ mod request;
 mod response;
 mod server;
 
-pub use client::{ClientCall, ClientEvent, ResponseKind};
+pub use client::{ClientCall, ClientEvent, Exceeded, ResponseKind};
 pub use request::{Accepted, Excess, Limits, Refusal, RequestHead, RequestTemplate, accept_request};
 pub use response::{response_head, trailers, trailers_only};
 pub use server::{RequestKind, ServerCall, ServerEvent};

@@ -118,10 +118,9 @@ impl Limits {
     /// Checks a received header block.
     ///
     /// # Errors
-    /// RESOURCE_EXHAUSTED naming the limit and both sizes.
-    pub fn check(&self, headers: &HeaderMap) -> Result<(), Status> {
-        let excess = self.exceeded(headers.len(), size_of_headers(headers));
-        excess.map_or(Ok(()), |excess| Err(excess.status(self)))
+    /// The limit that it exceeds.
+    pub fn check(&self, headers: &HeaderMap) -> Result<(), Excess> {
+        self.exceeded(headers.len(), size_of_headers(headers)).map_or(Ok(()), Err)
     }
 
     fn exceeded(&self, fields: usize, bytes: usize) -> Option<Excess> {
@@ -142,7 +141,9 @@ pub enum Excess {
 }
 
 impl Excess {
-    fn status(self, limits: &Limits) -> Status {
+    /// RESOURCE_EXHAUSTED naming the limit and both sizes.
+    #[must_use]
+    pub fn status(self, limits: &Limits) -> Status {
         Status::resource_exhausted(match self {
             Excess::Bytes(bytes) => format!(
                 "metadata of {bytes} bytes is larger than max_metadata_bytes ({} bytes)",
