@@ -200,6 +200,54 @@ async fn too_large_messages_are_resource_exhausted_on_either_side() {
     for status in [received, sent, answer] {
         assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
     }
+    assert_eq!(channel.stats().limits.message_bytes, 1, "the one that this side refused");
+}
+
+/// A message that fails while it is written.
+#[derive(Debug)]
+struct Fragile(&'static str);
+
+impl spanwire::Message for Fragile {
+    fn encoded_len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn encode(&self, buffer: &mut bytes::BytesMut) {
+        buffer.extend_from_slice(&self.0.as_bytes()[..1]);
+        assert!(self.0 != "broken", "in the middle of a message");
+        buffer.extend_from_slice(&self.0.as_bytes()[1..]);
+    }
+
+    fn decode(_: bytes::Bytes) -> Result<Self, String> {
+        Err("only sent".to_owned())
+    }
+}
+
+#[tokio::test]
+async fn half_a_message_never_goes_out() {
+    let (server, _) = echo().await;
+    let call = server.channel().bidi::<Fragile, Raw>(&CHAT).timeout(Duration::from_secs(10));
+    let (mut sending, mut replies) = call.await.unwrap().split();
+    // Once it is answered a call is not made again, and what it sends takes the short way.
+    for text in ["one", "two", "three"] {
+        sending.send(Fragile(text)).await.unwrap();
+        replies.next().await.unwrap().unwrap();
+    }
+    for text in ["four", "five"] {
+        sending.send(Fragile(text)).await.unwrap();
+    }
+    let broken = tokio::spawn(async move {
+        let broken = std::panic::AssertUnwindSafe(sending.send(Fragile("broken")));
+        assert!(futures_util::FutureExt::catch_unwind(broken).await.is_err());
+        sending.send(Fragile("six")).await.unwrap();
+        sending.half_close();
+    });
+    let mut rest = Vec::new();
+    while let Some(reply) = replies.next().await.unwrap() {
+        rest.push(reply.0);
+    }
+    broken.await.unwrap();
+    assert_eq!(rest, ["four", "five", "six"]);
 }
 
 #[tokio::test]

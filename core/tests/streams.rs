@@ -73,6 +73,33 @@ async fn calls_run_on_streams_of_the_programs_own() {
 }
 
 #[tokio::test]
+async fn a_connector_that_panics_is_a_failed_attempt() {
+    let tries = Arc::new(AtomicUsize::new(0));
+    let count = tries.clone();
+    let channel = Channel::builder("localhost").connector(move || {
+        assert!(count.fetch_add(1, Ordering::Relaxed) > 0, "before there is a future");
+        async {
+            tokio::task::yield_now().await;
+            match Vec::<io::Result<tokio::io::DuplexStream>>::new().pop() {
+                Some(stream) => stream,
+                None => panic!("in the future"),
+            }
+        }
+    });
+    let channel = channel.build().unwrap();
+    let status = channel.unary::<_, Raw>(&ECHO, Raw::from("hi")).await.unwrap_err();
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::Unavailable, "cannot connect to localhost: the connector panicked")
+    );
+    // The second attempt comes after the backoff, and fails as the first did; nobody tries again at once.
+    let waiting = channel.unary::<_, Raw>(&ECHO, Raw::from("hi")).wait_for_ready(true);
+    let status = waiting.timeout(Duration::from_millis(1500)).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert!((2..=3).contains(&tries.load(Ordering::Relaxed)), "{tries:?} attempts");
+}
+
+#[tokio::test]
 async fn a_server_ends_with_its_last_stream() {
     let (ours, theirs) = pipe();
     let server = Server::builder().service(Echo::default());

@@ -120,3 +120,15 @@ impl Http2 {
         self.max_metadata_bytes.saturating_mul(4)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connections_window_is_four_of_a_stream_and_never_wider_than_http2_has() {
+        assert_eq!(connection_window(1 << 18, 1 << 20), 1 << 20);
+        assert_eq!(connection_window(1 << 20, 1 << 20), 4 << 20);
+        assert_eq!(connection_window(limits::MAX_WINDOW, 0), limits::MAX_WINDOW);
+    }
+}

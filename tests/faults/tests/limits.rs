@@ -39,6 +39,14 @@ async fn server_announces_its_limits() {
     assert_eq!(client.connection_room(), 1 << 20, "connection window");
 }
 
+#[tokio::test]
+async fn a_wide_stream_window_widens_that_of_the_connection() {
+    let server = TestServer::with(|server| server.stream_window_bytes(1 << 20)).await;
+    let mut client = RawClient::connect(server.address()).await;
+    client.sync().await;
+    assert_eq!(client.connection_room(), 4 << 20, "one unread stream would stop all others");
+}
+
 // Hazards §2, wire checklist line 13
 #[tokio::test]
 async fn client_announces_its_limits() {
