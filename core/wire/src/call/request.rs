@@ -142,7 +142,6 @@ pub enum Excess {
 
 impl Excess {
     /// RESOURCE_EXHAUSTED naming the limit and both sizes.
-    #[must_use]
     pub fn status(self, limits: &Limits) -> Status {
         Status::resource_exhausted(match self {
             Excess::Bytes(bytes) => format!(
