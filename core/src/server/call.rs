@@ -112,7 +112,7 @@ enum Stage {
     Receiving(Request),
     Unary(BoxFuture<'static, UnaryAnswer>),
     Stream(BoxFuture<'static, Status>),
-    /// A large answer that the client has not taken yet.
+    /// An answer that the client has not taken yet.
     Flushing(Frame, Status),
     Done,
 }
@@ -207,13 +207,15 @@ impl ServerTask {
         }
     }
 
-    /// Small answers are complete at once; large ones wait for the client to take them.
+    /// Small answers are complete at once; large ones, and those that the client gives no window for, wait for it
+    /// to take them: for as long as any other that is stalled.
     fn answer(&mut self, frame: Frame, status: Status) {
-        if frame.len() > SEND_NOW_BYTES {
+        let mut responder = self.shared.lock();
+        if frame.len() > SEND_NOW_BYTES || !responder.has_room_for(frame.len()) {
+            drop(responder);
             self.stage = Stage::Flushing(frame, status);
             return;
         }
-        let mut responder = self.shared.lock();
         let sent = responder.send_now(frame).and_then(|()| responder.finish(status));
         drop(responder);
         self.over(sent.is_err());

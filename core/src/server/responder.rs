@@ -232,6 +232,15 @@ impl Responder {
         self.stalled
     }
 
+    /// Whether the client has room for so many bytes of body now.
+    pub(crate) fn has_room_for(&mut self, bytes: usize) -> bool {
+        self.send_head().is_err()
+            || match &mut self.state {
+                State::Body(stream) => stream.has_room_for(bytes),
+                _ => true,
+            }
+    }
+
     /// The whole answer of a unary call, or its last message, without waiting for room.
     pub(crate) fn send_now(&mut self, frame: Frame) -> Result<(), Closed> {
         self.send_head()?;

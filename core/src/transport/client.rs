@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use h2::client::{Builder, SendRequest};
 use tokio::time::Instant;
@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     live: AtomicUsize,
     room: Room,
     closed: AtomicBool,
+    /// The task of the driver.
+    driver: OnceLock<Waker>,
     reason: OnceLock<Status>,
 }
 
@@ -213,6 +215,7 @@ impl Connection {
             live: AtomicUsize::new(0),
             room: Room::new(limit),
             closed: AtomicBool::new(false),
+            driver: OnceLock::new(),
             reason: OnceLock::new(),
         });
         let now = Instant::now();
@@ -260,6 +263,10 @@ impl Connection {
         }
         self.shared.live.fetch_add(1, Ordering::Relaxed);
         let waiting = Waiting(&self.shared);
+        // Without open calls nothing else tells the driver that there is one to watch over.
+        if let Some(driver) = self.shared.driver.get() {
+            driver.wake_by_ref();
+        }
         if !self.shared.room.take().await {
             return None;
         }
@@ -336,6 +343,8 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
+        // A task has one waker.
+        this.shared.driver.get_or_init(|| cx.waker().clone());
         loop {
             this.shared.outbox.flush();
             let Some(h2) = this.h2.as_mut() else { return Poll::Ready(()) };

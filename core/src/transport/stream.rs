@@ -162,6 +162,12 @@ impl SendPart {
         }
     }
 
+    /// Whether the peer's windows have room for so many bytes now; they are kept for what is sent next.
+    pub(crate) fn has_room_for(&mut self, bytes: usize) -> bool {
+        self.0.reserve_capacity(bytes);
+        self.0.capacity() >= bytes
+    }
+
     /// Whether some bytes could be sent now.
     pub(crate) fn has_room(&self) -> bool {
         match &self.sender {

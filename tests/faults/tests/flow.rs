@@ -68,6 +68,43 @@ async fn an_unread_stream_leaves_room_for_other_calls_also_when_its_window_has_g
     drop(unread);
 }
 
+/// An answer that is finished, on a connection where another call goes on, with these windows of the client.
+async fn an_answer_that_nobody_takes(stream_window: u32, fill_connection: bool) {
+    let clock = FrozenClock::new();
+    let mut server = TestServer::with(|server| server.keepalive(None)).await;
+    let settings = [(setting::INITIAL_WINDOW_SIZE, stream_window)];
+    let mut client = RawClient::connect_with(server.address(), &settings, 0).await;
+    let other = client.call("/test.Probe/Never").await;
+    client.last_message(other, b"").await;
+    server.started("Never").await;
+    if fill_connection {
+        assert_eq!(client.unary("/test.Probe/Echo", &[7; 65_535 - 5]).await.grpc_status(), Some("0"));
+        server.ended().await;
+    }
+    let stream = client.call("/test.Probe/Echo").await;
+    client.last_message(stream, b"hi").await;
+    assert_eq!(server.ended().await, Seen::Finished("Echo"));
+    client.sync().await;
+    clock.advance(Duration::from_secs(59)).await;
+    client.sync().await;
+    assert!(client.passed().all(|event| !matches!(event, Event::Reset { .. })), "{}", client.transcript());
+    clock.advance(Duration::from_secs(2)).await;
+    assert_eq!(client.wait_reset(stream).await, spanwire_faults::reason::ENHANCE_YOUR_CALM);
+    let stats = server.handle().stats();
+    assert_eq!((stats.limits.stalled_streams, stats.limits.stalled_connections), (1, 0));
+    assert_eq!(stats.calls, 1, "the other call goes on");
+}
+
+#[tokio::test]
+async fn a_finished_answer_without_stream_window_is_dropped_after_a_minute_beside_other_calls() {
+    an_answer_that_nobody_takes(6, false).await;
+}
+
+#[tokio::test]
+async fn a_finished_answer_without_connection_window_is_dropped_after_a_minute_beside_other_calls() {
+    an_answer_that_nobody_takes(1 << 20, true).await;
+}
+
 #[tokio::test]
 async fn a_request_goes_out_before_anybody_reads_its_answers() {
     let server = RawServer::bind().await;

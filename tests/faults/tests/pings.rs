@@ -53,6 +53,31 @@ async fn client_pings_a_silent_server_and_gives_it_up_when_no_answer_comes() {
     assert_recovers(&channel, &server).await;
 }
 
+#[tokio::test]
+async fn client_pings_a_silent_server_also_while_its_calls_wait_for_room() {
+    let clock = FrozenClock::new();
+    let server = RawServer::bind().await;
+    let channel = with_keepalive(&server, keepalive(10, 5));
+    channel.connect();
+    let mut connection = server.accept_with(&[(setting::MAX_CONCURRENT_STREAMS, 0)], 0).await;
+    connection.sync().await;
+    clock.advance(Duration::from_secs(60)).await;
+    assert!(!was_pinged(&mut connection).await, "no call is there yet");
+    connection.acknowledge = false;
+    let play = async {
+        clock.advance(Duration::from_millis(10_010)).await;
+        connection.wait("PING", is_ping).await;
+        clock.advance(Duration::from_millis(5_010)).await;
+        connection.wait_closed().await;
+        drop(connection);
+        drop(server);
+    };
+    let call = channel.unary::<Raw, Raw>(&UNARY, raw(""));
+    let (outcome, ()) = tokio::join!(call.into_future(), play);
+    assert_eq!(outcome.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(channel.stats().limits.keepalive, 1);
+}
+
 // Wire checklist line 42
 #[tokio::test]
 async fn client_stays_when_its_pings_are_answered() {
