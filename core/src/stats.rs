@@ -5,8 +5,10 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
+
+use crate::transport::linger::Lingering;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -124,6 +126,8 @@ pub struct ServerStats {
 pub(crate) struct Calls {
     running: AtomicUsize,
     begun: AtomicU64,
+    /// Those whose answers are not taken.
+    lingering: OnceLock<Arc<Lingering>>,
     /// The task of the connection, when it waits for the end of a call.
     has_waker: AtomicBool,
     waker: Mutex<Option<Waker>>,
@@ -169,6 +173,15 @@ impl Calls {
         self.running.load(Ordering::Relaxed)
     }
 
+    /// Shares them with the frame watcher. To be called before the first call.
+    pub(crate) fn set_lingering(&self, lingering: &Arc<Lingering>) {
+        let _ = self.lingering.set(lingering.clone());
+    }
+
+    pub(crate) fn lingering(&self) -> &Arc<Lingering> {
+        self.lingering.get_or_init(Arc::default)
+    }
+
     pub(crate) fn limits(&self) -> &Counters {
         &self.counters.limits
     }
@@ -211,6 +224,7 @@ impl ServerCounters {
         let calls = Arc::new(Calls {
             running: AtomicUsize::new(0),
             begun: AtomicU64::new(0),
+            lingering: OnceLock::new(),
             has_waker: AtomicBool::new(false),
             waker: Mutex::new(None),
             counters: self.clone(),

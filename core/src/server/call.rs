@@ -30,6 +30,7 @@ use crate::message::{Frame, Framing};
 use crate::middleware::{BoxFuture, Item, Source};
 use crate::streaming::{Sending, Streaming};
 use crate::timer::{Deadline, Timer, after};
+use crate::transport::linger::{Taken, Untaken};
 use crate::transport::server::{Dispatch, Incoming, LiveCall};
 use crate::transport::{Peer, SEND_NOW_BYTES};
 use crate::{Encoding, Status, deadline};
@@ -67,13 +68,13 @@ impl Dispatch for Dispatcher {
             };
         let mut responder = Responder::new(respond, accept, framing);
         let Some(route) = self.router.find(path.as_str()) else {
-            let _ = responder.finish(self.router.unknown(path.as_str()));
+            let _ = responder.finish(self.router.unknown(path.as_str()), drop);
             return None;
         };
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             let late = Status::deadline_exceeded("the call's deadline had passed when it arrived");
-            let _ = responder.finish(late);
+            let _ = responder.finish(late, drop);
             return None;
         }
         let kind = if route.kind.one_request() { RequestKind::One } else { RequestKind::Many };
@@ -112,8 +113,10 @@ enum Stage {
     Receiving(Request),
     Unary(BoxFuture<'static, UnaryAnswer>),
     Stream(BoxFuture<'static, Status>),
-    /// An answer that the client has not taken yet.
+    /// A large answer that the client has not taken yet.
     Flushing(Frame, Status),
+    /// A complete answer, the end of which lies in HTTP/2 until the client takes it; and when it last took some.
+    Lingering(Untaken, Instant),
     Done,
 }
 
@@ -168,6 +171,14 @@ impl ServerTask {
         loop {
             match &mut self.stage {
                 Stage::Done => return Poll::Ready(()),
+                Stage::Lingering(untaken, since) => match untaken.poll(cx) {
+                    Taken::All => {
+                        self.stage = Stage::Done;
+                        self.shared.lock().taken();
+                    }
+                    Taken::Some => *since = Instant::now(),
+                    Taken::Nothing => return Poll::Pending,
+                },
                 Stage::Receiving(request) => match ready!(request.receive.poll_item(cx)) {
                     Item::Message(message) => self.run_unary(message),
                     Item::End(status) => self.finish(status),
@@ -207,23 +218,30 @@ impl ServerTask {
         }
     }
 
-    /// Small answers are complete at once; large ones, and those that the client gives no window for, wait for it
-    /// to take them: for as long as any other that is stalled.
+    /// Small answers are complete at once; large ones wait for the client to take them.
     fn answer(&mut self, frame: Frame, status: Status) {
-        let mut responder = self.shared.lock();
-        if frame.len() > SEND_NOW_BYTES || !responder.has_room_for(frame.len()) {
-            drop(responder);
+        if frame.len() > SEND_NOW_BYTES {
             self.stage = Stage::Flushing(frame, status);
             return;
         }
-        let sent = responder.send_now(frame).and_then(|()| responder.finish(status));
-        drop(responder);
-        self.over(sent.is_err());
+        self.end(status, Some(frame));
     }
 
     fn finish(&mut self, status: Status) {
-        let sent = self.shared.lock().finish(status);
+        self.end(status, None);
+    }
+
+    fn end(&mut self, status: Status, last: Option<Frame>) {
+        let mut lingering = None;
+        let mut responder = self.shared.lock();
+        let sent = last
+            .map_or(Ok(()), |frame| responder.send_now(frame))
+            .and_then(|()| responder.finish(status, |stream| lingering = Some(self.live.linger(stream))));
+        drop(responder);
         self.over(sent.is_err());
+        if let Some(untaken) = lingering.filter(|_| sent.is_ok()) {
+            self.stage = Stage::Lingering(untaken, Instant::now());
+        }
     }
 
     /// Drops the handler. Whoever works for the call elsewhere learns of it if the client is `gone`.
@@ -267,7 +285,10 @@ impl Future for ServerTask {
         }
         let mut responder = this.shared.lock();
         let gone = responder.poll_reset(cx).is_ready();
-        let stalled = responder.stalled();
+        let stalled = match &this.stage {
+            Stage::Lingering(_, since) => Some(*since),
+            _ => responder.stalled(),
+        };
         drop(responder);
         if gone {
             this.over(true);
@@ -290,14 +311,16 @@ impl Future for ServerTask {
                 "the call's deadline passed while the server worked on it",
             ));
         }
-        Poll::Ready(())
+        this.step(cx)
     }
 }
 
 impl Drop for ServerTask {
     fn drop(&mut self) {
-        if !matches!(self.stage, Stage::Done) {
-            self.shared.cancel();
+        match self.stage {
+            Stage::Done => {}
+            Stage::Lingering(..) => self.shared.lock().taken(),
+            _ => self.shared.cancel(),
         }
     }
 }

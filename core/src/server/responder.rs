@@ -118,6 +118,8 @@ enum State {
     Head(Respond),
     /// The head was sent.
     Body(SendPart),
+    /// Complete, but not yet taken by the client.
+    Lingering(SendPart),
     /// Complete, or given up.
     Closed,
     /// Nothing is ever sent from here: see [`CallShared::captured`].
@@ -168,9 +170,9 @@ impl Responder {
                     waker.wake();
                 }
             }
-            State::Body(_) | State::Closed => {}
+            State::Body(_) | State::Lingering(_) | State::Closed => {}
         }
-        if matches!(self.state, State::Closed) { Err(Closed) } else { Ok(()) }
+        if matches!(self.state, State::Lingering(_) | State::Closed) { Err(Closed) } else { Ok(()) }
     }
 
     /// Behind interceptors: ready when the handler asked for its headers to go out.
@@ -232,15 +234,6 @@ impl Responder {
         self.stalled
     }
 
-    /// Whether the client has room for so many bytes of body now.
-    pub(crate) fn has_room_for(&mut self, bytes: usize) -> bool {
-        self.send_head().is_err()
-            || match &mut self.state {
-                State::Body(stream) => stream.has_room_for(bytes),
-                _ => true,
-            }
-    }
-
     /// The whole answer of a unary call, or its last message, without waiting for room.
     pub(crate) fn send_now(&mut self, frame: Frame) -> Result<(), Closed> {
         self.send_head()?;
@@ -251,7 +244,9 @@ impl Responder {
     }
 
     /// Ends the call: Trailers-Only if nothing was sent yet, else trailers. An error: the client is gone.
-    pub(crate) fn finish(&mut self, status: Status) -> Result<(), Closed> {
+    ///
+    /// An answer that the client's windows may have no room for is told to `lingers`, before it is complete.
+    pub(crate) fn finish(&mut self, status: Status, lingers: impl FnOnce(u32)) -> Result<(), Closed> {
         self.wake_sender();
         let sent = match std::mem::replace(&mut self.state, State::Closed) {
             // OK without a message keeps the handler's headers apart from the trailers.
@@ -266,10 +261,23 @@ impl Responder {
                 headers.extend(status.metadata().clone());
                 respond.send(call::trailers_only(status.with_metadata(headers)), true).map(drop)
             }
-            State::Body(mut stream) => stream.trailers(call::trailers(&status)),
-            State::Closed | State::Captured { .. } => Ok(()),
+            State::Body(mut stream) => {
+                if !stream.has_room_behind() {
+                    lingers(stream.id());
+                    let sent = stream.trailers(call::trailers(&status));
+                    self.state = State::Lingering(stream);
+                    return sent.map_err(|_| Closed);
+                }
+                stream.trailers(call::trailers(&status))
+            }
+            State::Closed | State::Lingering(_) | State::Captured { .. } => Ok(()),
         };
         sent.map_err(|_| Closed)
+    }
+
+    /// The client has taken the answer.
+    pub(crate) fn taken(&mut self) {
+        self.state = State::Closed;
     }
 
     /// A sender in another task learns at its next poll that the call is over.
@@ -290,7 +298,7 @@ impl Responder {
         self.wake_sender();
         match std::mem::replace(&mut self.state, State::Closed) {
             State::Head(mut respond) => respond.reset(code),
-            State::Body(mut stream) => stream.reset(code),
+            State::Body(mut stream) | State::Lingering(mut stream) => stream.reset(code),
             State::Closed | State::Captured { .. } => {}
         }
     }
@@ -308,7 +316,7 @@ impl Responder {
         }
         match &mut self.state {
             State::Head(respond) => respond.poll_reset(cx),
-            State::Body(stream) => stream.poll_reset(cx),
+            State::Body(stream) | State::Lingering(stream) => stream.poll_reset(cx),
             // Nobody but the client closes a call that still runs.
             State::Closed => Poll::Ready(CANCEL),
             State::Captured { .. } => Poll::Pending,

@@ -11,6 +11,7 @@ mod heart;
 pub(crate) mod inprocess;
 pub(crate) mod io;
 pub(crate) mod limits;
+pub(crate) mod linger;
 pub(crate) mod listen;
 pub(crate) mod outbox;
 pub(crate) mod ping;

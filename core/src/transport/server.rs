@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::heart::{Beat, Heart};
 use super::io::Io;
+use super::linger::Untaken;
 use super::outbox::Outbox;
 use super::ping::{BdpEstimator, Keepalive, KeepaliveState, Pinger};
 use super::stream::SendClosed;
@@ -89,6 +90,11 @@ impl LiveCall {
 
     pub(crate) fn calls(&self) -> &Arc<Calls> {
         &self.0
+    }
+
+    /// Puts its stream down as one whose answer the client may not take.
+    pub(crate) fn linger(&self, stream: u32) -> Untaken {
+        self.0.lingering().add(stream)
     }
 
     /// Where the limits that the call meets are counted.
@@ -171,6 +177,7 @@ pub(crate) async fn serve<D: Dispatch>(
     let counters = calls.counters();
     let policing = Policing { ping: Some(lifetime.pings), floods: http2.floods.clone() };
     let (watched, facts) = Watched::new(io, Role::Server, Some(policing), counters.clone());
+    calls.set_lingering(&facts.lingering);
     facts.set_longest_block(http2.h2_header_list_limit().into());
     let handshake = builder(http2).handshake::<_, Frame>(watched);
     let mut h2 = tokio::select! {
@@ -319,7 +326,9 @@ impl<D: Dispatch> Future for Driver<D> {
             if this.run_batch(cx) {
                 continue;
             }
-            let live = this.calls.running() + this.batch.len();
+            // What only waits to be taken is no reason to wait for the client.
+            let running = this.calls.running() + this.batch.len();
+            let live = running.saturating_sub(this.facts.lingering.count());
             this.facts.set_live_calls(live);
             match this.heart.poll(cx, live > 0) {
                 Beat::Quiet => {}

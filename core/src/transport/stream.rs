@@ -162,10 +162,21 @@ impl SendPart {
         }
     }
 
-    /// Whether the peer's windows have room for so many bytes now; they are kept for what is sent next.
-    pub(crate) fn has_room_for(&mut self, bytes: usize) -> bool {
-        self.0.reserve_capacity(bytes);
-        self.0.capacity() >= bytes
+    /// Whether the peer's windows have room for all that was handed over, and for more.
+    pub(crate) fn has_room_behind(&mut self) -> bool {
+        let asked = self.with(|stream| {
+            stream.reserve_capacity(1);
+            stream.capacity() > 0
+        });
+        asked.unwrap_or(true)
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        match &self.sender {
+            Sender::Direct(stream) => stream.stream_id().as_u32(),
+            Sender::Lined(line) => outbox::lock(line).stream().stream_id().as_u32(),
+            Sender::Moving => 0,
+        }
     }
 
     /// Whether some bytes could be sent now.

@@ -449,6 +449,9 @@ impl FrameSink for Written<'_> {
     fn frame(&mut self, head: FrameHead) -> bool {
         let Inspector { facts, police, .. } = &mut *self.0;
         facts.written_frames.add(1);
+        if facts.lingering.count() > 0 && matches!(head.kind, kind::DATA | kind::HEADERS | kind::RST_STREAM) {
+            facts.lingering.written(head.stream, head.kind == kind::RST_STREAM || head.ends_stream());
+        }
         match head.kind {
             kind::DATA => facts.written_data.add(1),
             kind::HEADERS => {

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use spanwire_wire::reset::ENHANCE_YOUR_CALM;
 
 use crate::stats::{Count, Counters};
+use crate::transport::linger::Lingering;
 
 /// Debug data kept of a received GOAWAY, in bytes.
 pub(super) const MAX_GO_AWAY_DEBUG: usize = 1024;
@@ -54,6 +55,8 @@ pub(crate) struct WireFacts {
     limit_exceeded: AtomicU8,
     has_go_away: AtomicBool,
     go_away: Mutex<Option<GoAway>>,
+    /// Answers that the client has not taken.
+    pub(crate) lingering: Arc<Lingering>,
 }
 
 impl Default for WireFacts {
@@ -82,6 +85,7 @@ impl Default for WireFacts {
             limit_exceeded: AtomicU8::new(0),
             has_go_away: AtomicBool::new(false),
             go_away: Mutex::new(None),
+            lingering: Arc::default(),
         }
     }
 }

@@ -54,6 +54,11 @@ impl FrameHead {
         self.flags & 0x1 != 0
     }
 
+    /// Whether a DATA or HEADERS frame is the last of its stream.
+    pub(super) fn ends_stream(self) -> bool {
+        self.flags & 0x1 != 0
+    }
+
     /// Whether a header block ends with this HEADERS, PUSH_PROMISE or CONTINUATION frame.
     pub(super) fn ends_headers(self) -> bool {
         self.flags & 0x4 != 0
