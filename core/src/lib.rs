@@ -11,6 +11,8 @@
 
 mod channel;
 mod deadline;
+#[cfg(test)]
+mod documented;
 mod engine;
 mod message;
 mod method;

@@ -86,7 +86,16 @@ impl From<BadOption> for ServeError {
 }
 
 /// The default of [`ServerBuilder::stall_timeout`].
-const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The default of [`ServerBuilder::handshake_timeout`].
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The default of [`ServerBuilder::max_connections`].
+pub(crate) const MAX_CONNECTIONS: usize = 10_000;
+
+/// The default of [`ServerBuilder::max_recv_message_bytes`].
+pub(crate) const MAX_RECV_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 
 impl Server {
     /// Starts the settings of a server.
@@ -99,12 +108,12 @@ impl Server {
             http2: Http2 { floods: FloodLimits::server_default(), ..Http2::default() },
             limits: CallLimits {
                 metadata: Limits::default(),
-                max_recv_bytes: 4 * 1024 * 1024,
+                max_recv_bytes: MAX_RECV_MESSAGE_BYTES,
                 max_send_bytes: u32::MAX as usize,
                 stall_timeout: Some(STALL_TIMEOUT),
             },
             lifetime: Lifetime {
-                handshake_timeout: Duration::from_secs(20),
+                handshake_timeout: HANDSHAKE_TIMEOUT,
                 keepalive: Some(Keepalive::server_default()),
                 max_age: None,
                 max_age_grace: None,
@@ -112,7 +121,7 @@ impl Server {
                 pings: PingPolicy::server_default(),
                 stall_timeout: Some(STALL_TIMEOUT),
             },
-            max_connections: 10_000,
+            max_connections: MAX_CONNECTIONS,
             spawner: Spawner::Current,
         }
     }
