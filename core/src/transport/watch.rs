@@ -409,7 +409,13 @@ impl FrameSink for Read<'_> {
                 }
                 return false;
             }
-            kind::RST_STREAM => facts.resets_read.add(1),
+            kind::RST_STREAM => {
+                facts.resets_read.add(1);
+                // An answer that waits for window is gone with its stream, of which h2 says nothing.
+                if facts.lingering.count() > 0 {
+                    facts.lingering.written(head.stream, true);
+                }
+            }
             kind::PING if !head.is_ack() => facts.pings_read.add(1),
             kind::SETTINGS if !head.is_ack() => facts.settings_read.add(1),
             kind::CONTINUATION => {
