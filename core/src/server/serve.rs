@@ -1,5 +1,6 @@
 //! Accepting connections, and ending them.
 
+use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +14,12 @@ use super::ServeError;
 use super::call::Dispatcher;
 use super::router::Router;
 use crate::engine::Spawner;
-use crate::stats::{LiveConnection, ServerCounters, ServerStats};
+use crate::stats::{Calls, ServerCounters, ServerStats};
 use crate::timer::after;
 use crate::transport::custom::Incoming;
 use crate::transport::io::{Io, PeerAddr, RawIo, USER_TIMEOUT};
 use crate::transport::listen::{self, AcceptBackoff, Address, Bound};
-use crate::transport::server::{Lifetime, Shutdown, serve};
+use crate::transport::server::{Driver, Lifetime, Shutdown, open};
 use crate::transport::tls::ServerTlsConfig;
 use crate::transport::{Http2, Peer, inprocess};
 
@@ -272,18 +273,36 @@ impl Acceptor {
     }
 
     fn spawn_connection(&self, io: RawIo, permit: OwnedSemaphorePermit, runtime: &Handle) {
-        let this = self.clone();
+        let live = self.counters.connection();
+        // A future holds room for all that it ever awaits at the same time, and connections are many: so what opens one
+        // is in a box, and gone when it serves.
+        let opening = Box::pin(self.clone().open(io, live.calls.clone()));
         let connection = async move {
-            let (_permit, live) = (permit, this.counters.connection());
-            let peer = io.peer_addr();
-            if let Err(reason) = this.connection(io, &live).await {
-                tracing::debug!(%peer, reason, "connection ended");
+            let _lives = (&permit, &live);
+            let Some((connection, peer)) = opening.await else { return };
+            if let Err(reason) = connection.await {
+                tracing::debug!(peer = %peer.addr(), reason, "connection ended");
             }
         };
         self.shutdown.tracker.spawn_on(connection, runtime);
     }
 
-    async fn connection(&self, raw: RawIo, live: &LiveConnection) -> Result<(), String> {
+    async fn open(self, raw: RawIo, calls: Arc<Calls>) -> Option<(Pin<Box<Driver<Dispatcher>>>, Arc<Peer>)> {
+        let peer = raw.peer_addr();
+        match self.try_open(raw, &calls).await {
+            Ok(opened) => opened,
+            Err(reason) => {
+                tracing::debug!(%peer, reason, "connection ended");
+                None
+            }
+        }
+    }
+
+    async fn try_open(
+        &self,
+        raw: RawIo,
+        calls: &Arc<Calls>,
+    ) -> Result<Option<(Pin<Box<Driver<Dispatcher>>>, Arc<Peer>)>, String> {
         let settings = &*self.settings;
         let deadline = after(Instant::now(), settings.lifetime.handshake_timeout);
         // Without it a vanished peer is noticed by the ping alone: worth having, not worth failing for. To the system a
@@ -304,11 +323,13 @@ impl Acceptor {
                         "TLS handshake not done within handshake_timeout".to_owned()
                     })?
                     .map_err(|error| error.to_string())?,
-                () = self.shutdown.newcomers_end() => return Ok(()),
+                () = self.shutdown.newcomers_end() => return Ok(None),
             },
         };
-        let dispatcher = Dispatcher { router: settings.router.clone(), peer: Arc::new(Peer::of(&io)) };
+        let peer = Arc::new(Peer::of(&io));
+        let dispatcher = Dispatcher { router: settings.router.clone(), peer: peer.clone() };
         let Settings { http2, lifetime, .. } = settings;
-        serve(io, deadline, http2, lifetime, &self.shutdown, &live.calls, dispatcher).await
+        let opened = open(io, deadline, http2, lifetime, &self.shutdown, calls, dispatcher).await?;
+        Ok(opened.map(|connection| (connection, peer)))
     }
 }

@@ -367,7 +367,7 @@ impl Future for Driver {
             if this.shared.facts.has_go_away() {
                 this.shared.room.close();
             }
-            match this.heart.poll(cx, this.shared.live.load(Ordering::Relaxed) > 0) {
+            match this.heart.poll(cx, Instant::now(), this.shared.live.load(Ordering::Relaxed) > 0) {
                 Beat::Quiet if this.shared.outbox.may_sleep() => return Poll::Pending,
                 Beat::Quiet | Beat::Again => {}
                 Beat::Window(window) => {

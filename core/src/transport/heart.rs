@@ -37,8 +37,7 @@ impl Heart {
         Heart { facts, ping, pinger, timer: Timer::default(), frames: 0, data: 0 }
     }
 
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, has_calls: bool) -> Beat {
-        let now = Instant::now();
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, now: Instant, has_calls: bool) -> Beat {
         let frames = self.facts.read_frames();
         if frames != self.frames {
             self.frames = frames;

@@ -164,8 +164,9 @@ impl Shutdown {
     }
 }
 
-/// Serves `io` until it ends. `deadline` bounds TLS, preface and the client's SETTINGS together.
-pub(crate) async fn serve<D: Dispatch>(
+/// Makes an HTTP/2 connection of `io`, to be awaited until it ends; `None` when the server ends first. `deadline` bounds
+/// TLS, preface and the client's SETTINGS together.
+pub(crate) async fn open<D: Dispatch>(
     io: Io,
     deadline: Instant,
     http2: &Http2,
@@ -173,14 +174,14 @@ pub(crate) async fn serve<D: Dispatch>(
     shutdown: &Shutdown,
     calls: &Arc<Calls>,
     dispatch: D,
-) -> Result<(), String> {
+) -> Result<Option<Pin<Box<Driver<D>>>>, String> {
     let counters = calls.counters();
     let policing = Policing { ping: Some(lifetime.pings), floods: http2.floods.clone() };
     let (watched, facts) = Watched::new(io, Role::Server, Some(policing), counters.clone());
     calls.set_lingering(&facts.lingering);
     facts.set_longest_block(http2.h2_header_list_limit().into());
     let handshake = builder(http2).handshake::<_, Frame>(watched);
-    let mut h2 = tokio::select! {
+    let h2 = tokio::select! {
         biased;
         result = timeout_at(deadline, handshake) => result
             .map_err(|_| {
@@ -191,49 +192,9 @@ pub(crate) async fn serve<D: Dispatch>(
                 count_end(&error, counters);
                 format!("HTTP/2 handshake failed: {error}")
             })?,
-        () = shutdown.newcomers_end() => return Ok(()),
+        () = shutdown.newcomers_end() => return Ok(None),
     };
-    let ping = h2.ping_pong();
-    let now = Instant::now();
-    let pinger = Pinger::new(
-        lifetime.keepalive.clone().map(|config| KeepaliveState::server(config, now)),
-        Some(BdpEstimator::new(http2.stream_window, http2.max_stream_window)),
-    );
-    let age = lifetime.max_age.map(|age| after(now, with_jitter(age)));
-    Driver {
-        h2,
-        heart: Heart::new(facts.clone(), ping, pinger),
-        facts,
-        dispatch,
-        outbox: Arc::default(),
-        batch: VecDeque::new(),
-        max_calls: http2.max_concurrent_streams as usize,
-        resets_seen: 0,
-        calls: calls.clone(),
-        // On one thread the first poll of a handler runs here, so that all answers of a wake-up are written
-        // at once. With more threads, each call goes to whichever is free.
-        eager: Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread,
-        connection_window: http2.connection_window,
-        drain: Some(Box::pin(shutdown.drain.clone().cancelled_owned())),
-        kill: Box::pin(shutdown.kill.clone().cancelled_owned()),
-        limits: Limits {
-            handshake: Some(deadline),
-            age,
-            grace: lifetime.max_age_grace,
-            idle: lifetime.max_idle,
-            idle_since: now,
-            go_away_ack: None,
-            hard_end: None,
-            grace_to_come: None,
-            stall: lifetime.stall_timeout,
-            written: (0, now),
-        },
-        timer: Timer::default(),
-        tracker: shutdown.tracker.clone(),
-        ending: shutdown.ending.clone(),
-        registered: false,
-    }
-    .await
+    Ok(Some(Driver::new(h2, facts, deadline, http2, lifetime, shutdown, calls, dispatch)))
 }
 
 fn builder(settings: &Http2) -> h2::server::Builder {
@@ -278,14 +239,19 @@ struct Limits {
     written: (u64, Instant),
 }
 
-struct Driver<D> {
-    h2: h2::server::Connection<Watched<Io>, Frame>,
+type H2 = h2::server::Connection<Watched<Io>, Frame>;
+
+/// A connection: a future that ends with it.
+pub(crate) struct Driver<D> {
+    h2: H2,
     heart: Heart,
     facts: Arc<WireFacts>,
     dispatch: D,
     outbox: Arc<Outbox>,
     /// Calls that were taken in and not started yet.
     batch: VecDeque<(http::Request<h2::RecvStream>, Respond)>,
+    /// A call was started beside the batch.
+    started: bool,
     /// Calls that may run at once.
     max_calls: usize,
     /// Resets read when we last looked for calls that were given up before they were started.
@@ -323,14 +289,15 @@ impl<D: Dispatch> Future for Driver<D> {
                 return Poll::Ready(end);
             }
             // What ran may have answered: another round writes it, and takes in what came meanwhile.
-            if this.run_batch(cx) {
+            if std::mem::take(&mut this.started) | this.run_batch(cx) {
                 continue;
             }
             // What only waits to be taken is no reason to wait for the client.
             let running = this.calls.running() + this.batch.len();
             let live = running.saturating_sub(this.facts.lingering.count());
             this.facts.set_live_calls(live);
-            match this.heart.poll(cx, live > 0) {
+            let now = Instant::now();
+            match this.heart.poll(cx, now, live > 0) {
                 Beat::Quiet => {}
                 Beat::Again => continue,
                 Beat::Window(window) => {
@@ -344,7 +311,7 @@ impl<D: Dispatch> Future for Driver<D> {
                     return Poll::Ready(Err("keepalive: the client did not answer a ping".to_owned()));
                 }
             }
-            match this.check_limits(cx, live) {
+            match this.check_limits(cx, now, live) {
                 Check::Wait if this.outbox.may_sleep() => return Poll::Pending,
                 Check::Wait | Check::Again => {}
                 Check::End(end) => return Poll::Ready(end),
@@ -366,13 +333,81 @@ enum Check {
 }
 
 impl<D: Dispatch> Driver<D> {
+    #[allow(clippy::too_many_arguments, reason = "each is one field, and this is called once")]
+    fn new(
+        mut h2: H2,
+        facts: Arc<WireFacts>,
+        handshake_end: Instant,
+        http2: &Http2,
+        lifetime: &Lifetime,
+        shutdown: &Shutdown,
+        calls: &Arc<Calls>,
+        dispatch: D,
+    ) -> Pin<Box<Self>> {
+        let ping = h2.ping_pong();
+        let now = Instant::now();
+        let pinger = Pinger::new(
+            lifetime.keepalive.clone().map(|config| KeepaliveState::server(config, now)),
+            Some(BdpEstimator::new(http2.stream_window, http2.max_stream_window)),
+        );
+        Box::pin(Driver {
+            h2,
+            heart: Heart::new(facts.clone(), ping, pinger),
+            facts,
+            dispatch,
+            outbox: Arc::default(),
+            batch: VecDeque::new(),
+            started: false,
+            max_calls: http2.max_concurrent_streams as usize,
+            resets_seen: 0,
+            calls: calls.clone(),
+            // On one thread the first poll of a handler runs here, so that all answers of a wake-up are written
+            // at once. With more threads, each call goes to whichever is free.
+            eager: Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread,
+            connection_window: http2.connection_window,
+            drain: Some(Box::pin(shutdown.drain.clone().cancelled_owned())),
+            kill: Box::pin(shutdown.kill.clone().cancelled_owned()),
+            limits: Limits {
+                handshake: Some(handshake_end),
+                age: lifetime.max_age.map(|age| after(now, with_jitter(age))),
+                grace: lifetime.max_age_grace,
+                idle: lifetime.max_idle,
+                idle_since: now,
+                go_away_ack: None,
+                hard_end: None,
+                grace_to_come: None,
+                stall: lifetime.stall_timeout,
+                written: (0, now),
+            },
+            timer: Timer::default(),
+            tracker: shutdown.tracker.clone(),
+            ending: shutdown.ending.clone(),
+            registered: false,
+        })
+    }
+
     /// Reads all there is. `Some` when the connection is over.
     fn take_in(&mut self, cx: &mut Context<'_>) -> Option<Result<(), String>> {
         loop {
             match self.h2.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
+                    // Behind the newest of all streams, nothing is left to ask for.
+                    let last = respond.stream_id().as_u32() >= self.facts.max_read_stream();
                     let respond = Respond { respond, outbox: self.outbox.clone() };
+                    if last
+                        && self.batch.is_empty()
+                        && self.calls.running() < self.max_calls
+                        && self.facts.resets_read() == self.resets_seen
+                    {
+                        // One alone, as often: no queue is made for it.
+                        self.start(request, respond, cx);
+                        self.started = true;
+                        return None;
+                    }
                     self.batch.push_back((request, respond));
+                    if last {
+                        return None;
+                    }
                 }
                 Poll::Ready(Some(Err(error))) => {
                     count_end(&error, self.calls.limits());
@@ -403,16 +438,20 @@ impl<D: Dispatch> Driver<D> {
             }
             let Some((request, respond)) = self.batch.pop_front() else { break };
             any = true;
-            let (head, body) = request.into_parts();
-            let live = LiveCall::begin(&self.calls);
-            let incoming = Incoming { head, body: RecvPart::request(body), respond, live };
-            let Some(mut call) = self.dispatch.dispatch(incoming) else { continue };
-            if self.eager && Pin::new(&mut call).poll(cx).is_ready() {
-                continue;
-            }
-            self.tracker.spawn(call);
+            self.start(request, respond, cx);
         }
         any
+    }
+
+    fn start(&mut self, request: http::Request<h2::RecvStream>, respond: Respond, cx: &mut Context<'_>) {
+        let (head, body) = request.into_parts();
+        let live = LiveCall::begin(&self.calls);
+        let incoming = Incoming { head, body: RecvPart::request(body), respond, live };
+        let Some(mut call) = self.dispatch.dispatch(incoming) else { return };
+        if self.eager && Pin::new(&mut call).poll(cx).is_ready() {
+            return;
+        }
+        self.tracker.spawn(call);
     }
 
     /// Tells the client to open no more streams, in the two steps of gRFC A9; running calls go on.
@@ -423,8 +462,7 @@ impl<D: Dispatch> Driver<D> {
         self.h2.graceful_shutdown();
     }
 
-    fn check_limits(&mut self, cx: &mut Context<'_>, live: usize) -> Check {
-        let now = Instant::now();
+    fn check_limits(&mut self, cx: &mut Context<'_>, now: Instant, live: usize) -> Check {
         let limits = &mut self.limits;
         if limits.handshake.is_some() && self.facts.settings_read() > 0 {
             limits.handshake = None;

@@ -101,9 +101,9 @@ impl Bucket {
 /// Which of the last streams were answered, one bit each.
 ///
 /// A bit belongs to a stream for as long as no more than [`Answered::STREAMS`] were opened after it; a reset of an older
-/// stream is no rush and is not counted at all.
-#[derive(Debug)]
-struct Answered([u64; Answered::STREAMS as usize / 64]);
+/// stream is no rush and is not counted at all. Grows with the streams, to half a kilobyte.
+#[derive(Debug, Default)]
+struct Answered(Vec<u64>);
 
 impl Answered {
     const STREAMS: u32 = 4096;
@@ -115,15 +115,18 @@ impl Answered {
 
     fn get(&self, stream: u32) -> bool {
         let (word, bit) = Self::place(stream);
-        self.0[word] & bit != 0
+        self.0.get(word).is_some_and(|word| word & bit != 0)
     }
 
     fn set(&mut self, stream: u32, answered: bool) {
         let (word, bit) = Self::place(stream);
-        if answered {
-            self.0[word] |= bit;
-        } else {
-            self.0[word] &= !bit;
+        if answered && word >= self.0.len() {
+            self.0.resize(word + 1, 0);
+        }
+        match self.0.get_mut(word) {
+            Some(word) if answered => *word |= bit,
+            Some(word) => *word &= !bit,
+            None => {}
         }
     }
 }
@@ -148,7 +151,7 @@ impl Moment {
 struct ResetAccount {
     rate: Rate,
     bucket: Bucket,
-    answered: Box<Answered>,
+    answered: Answered,
     free: u32,
     /// Streams from here on came in the current batch of reads.
     batch_begins_at: u32,
@@ -164,7 +167,7 @@ impl ResetAccount {
         Self {
             rate,
             bucket: Bucket::default(),
-            answered: Box::new(Answered([0; Answered::STREAMS as usize / 64])),
+            answered: Answered::default(),
             free: 0,
             batch_begins_at: 0,
             hasty: 0,
