@@ -11,7 +11,14 @@ use std::task::{Context, Waker};
 #[derive(Debug, Default)]
 pub(crate) struct Lingering {
     count: AtomicUsize,
-    streams: Mutex<Vec<Stream>>,
+    streams: Mutex<Streams>,
+}
+
+#[derive(Debug, Default)]
+struct Streams {
+    waiting: Vec<Stream>,
+    /// The connection is over.
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -31,7 +38,11 @@ pub(crate) enum Taken {
 
 impl Lingering {
     pub(crate) fn add(self: &Arc<Self>, id: u32) -> Untaken {
-        self.lock().push(Stream { id, news: Taken::Nothing, waker: None });
+        let mut streams = self.lock();
+        if !streams.closed {
+            streams.waiting.push(Stream { id, news: Taken::Nothing, waker: None });
+        }
+        drop(streams);
         self.count.fetch_add(1, Ordering::Relaxed);
         Untaken { lingering: self.clone(), id }
     }
@@ -41,9 +52,10 @@ impl Lingering {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// A frame of a stream was written, which was the `last` or not.
-    pub(crate) fn written(&self, id: u32, last: bool) {
-        if let Some(stream) = self.lock().iter_mut().find(|stream| stream.id == id) {
+    /// A frame of a stream was written, which was the `last` or not; or the client has reset the stream, and none
+    /// follows either: h2 says nothing of a reset behind a complete answer.
+    pub(crate) fn moved_on(&self, id: u32, last: bool) {
+        if let Some(stream) = self.lock().waiting.iter_mut().find(|stream| stream.id == id) {
             stream.news = if last { Taken::All } else { Taken::Some };
             if let Some(waker) = stream.waker.take() {
                 waker.wake();
@@ -51,8 +63,18 @@ impl Lingering {
         }
     }
 
+    /// The connection is over: nobody takes anything any more.
+    pub(crate) fn close(&self) {
+        let waiting = {
+            let mut streams = self.lock();
+            streams.closed = true;
+            std::mem::take(&mut streams.waiting)
+        };
+        waiting.into_iter().filter_map(|stream| stream.waker).for_each(Waker::wake);
+    }
+
     /// Nothing in here can be left half done.
-    fn lock(&self) -> MutexGuard<'_, Vec<Stream>> {
+    fn lock(&self) -> MutexGuard<'_, Streams> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -68,7 +90,8 @@ impl Untaken {
     /// What was taken since the last look; if nothing was, the task is woken when that changes.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Taken {
         let mut streams = self.lingering.lock();
-        let Some(stream) = streams.iter_mut().find(|stream| stream.id == self.id) else { return Taken::All };
+        let waiting = &mut streams.waiting;
+        let Some(stream) = waiting.iter_mut().find(|stream| stream.id == self.id) else { return Taken::All };
         let news = std::mem::replace(&mut stream.news, Taken::Nothing);
         if news == Taken::Nothing {
             stream.waker = Some(cx.waker().clone());
@@ -79,7 +102,7 @@ impl Untaken {
 
 impl Drop for Untaken {
     fn drop(&mut self) {
-        self.lingering.lock().retain(|stream| stream.id != self.id);
+        self.lingering.lock().waiting.retain(|stream| stream.id != self.id);
         self.lingering.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -93,14 +116,18 @@ mod tests {
         let lingering = Arc::new(Lingering::default());
         let mut cx = Context::from_waker(Waker::noop());
         let (mut one, mut two) = (lingering.add(1), lingering.add(3));
-        lingering.written(3, false);
-        lingering.written(5, true);
+        lingering.moved_on(3, false);
+        lingering.moved_on(5, true);
         assert_eq!((one.poll(&mut cx), two.poll(&mut cx)), (Taken::Nothing, Taken::Some));
         assert_eq!((lingering.count(), two.poll(&mut cx)), (2, Taken::Nothing));
-        lingering.written(1, false);
-        lingering.written(1, true);
+        lingering.moved_on(1, false);
+        lingering.moved_on(1, true);
         assert_eq!(one.poll(&mut cx), Taken::All);
         drop(one);
         assert_eq!(lingering.count(), 1);
+        lingering.close();
+        assert_eq!((two.poll(&mut cx), lingering.add(7).poll(&mut cx)), (Taken::All, Taken::All));
+        drop(two);
+        assert_eq!(lingering.count(), 0);
     }
 }

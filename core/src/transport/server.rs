@@ -323,6 +323,7 @@ impl<D: Dispatch> Future for Driver<D> {
 impl<D> Drop for Driver<D> {
     fn drop(&mut self) {
         self.outbox.close();
+        self.facts.lingering.close();
     }
 }
 

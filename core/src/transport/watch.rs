@@ -411,9 +411,8 @@ impl FrameSink for Read<'_> {
             }
             kind::RST_STREAM => {
                 facts.resets_read.add(1);
-                // An answer that waits for window is gone with its stream, of which h2 says nothing.
                 if facts.lingering.count() > 0 {
-                    facts.lingering.written(head.stream, true);
+                    facts.lingering.moved_on(head.stream, true);
                 }
             }
             kind::PING if !head.is_ack() => facts.pings_read.add(1),
@@ -456,7 +455,7 @@ impl FrameSink for Written<'_> {
         let Inspector { facts, police, .. } = &mut *self.0;
         facts.written_frames.add(1);
         if facts.lingering.count() > 0 && matches!(head.kind, kind::DATA | kind::HEADERS | kind::RST_STREAM) {
-            facts.lingering.written(head.stream, head.kind == kind::RST_STREAM || head.ends_stream());
+            facts.lingering.moved_on(head.stream, head.kind == kind::RST_STREAM || head.ends_stream());
         }
         match head.kind {
             kind::DATA => facts.written_data.add(1),

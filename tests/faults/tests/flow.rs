@@ -106,6 +106,33 @@ async fn a_finished_answer_without_connection_window_is_dropped_after_a_minute_b
 }
 
 #[tokio::test]
+async fn a_finished_answer_is_forgotten_when_its_client_resets_it_or_goes() {
+    // Time stands still: no timeout is what ends them.
+    let _clock = FrozenClock::new();
+    let mut server = TestServer::with(|server| server.keepalive(None).stall_timeout(None)).await;
+    let settings = [(setting::INITIAL_WINDOW_SIZE, 6)];
+    let mut client = RawClient::connect_with(server.address(), &settings, 0).await;
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        let stream = client.call("/test.Probe/Echo").await;
+        client.last_message(stream, b"hello").await;
+        assert_eq!(server.ended().await, Seen::Finished("Echo"));
+        streams.push(stream);
+    }
+    client.sync().await;
+    assert_eq!(server.handle().stats().calls, 2);
+    client.rst(streams[0], spanwire_faults::reason::CANCEL).await;
+    client.sync().await;
+    assert_eq!(server.handle().stats().calls, 1, "the other is still to be taken");
+    drop(client);
+    let handle = server.handle().clone();
+    while handle.stats().calls > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(handle.stats().limits.stalled_streams, 0);
+}
+
+#[tokio::test]
 async fn a_request_goes_out_before_anybody_reads_its_answers() {
     let server = RawServer::bind().await;
     let channel = common::channel(&server);
