@@ -218,7 +218,7 @@ impl ServerBuilder {
         self
     }
 
-    /// What a stream may have under way to us before its handler asks for more, at first; 256 KiB by
+    /// What a stream may have under way to us before its handler asks for more, at first; 512 KiB by
     /// default. It grows with the measured bandwidth-delay product up to `max_stream_window_bytes`.
     pub fn stream_window_bytes(mut self, bytes: u32) -> Self {
         self.http2.stream_window = bytes;
@@ -231,7 +231,7 @@ impl ServerBuilder {
         self
     }
 
-    /// What all streams of a connection together may have under way to us; 1 MiB by default, and four times the
+    /// What all streams of a connection together may have under way to us; 2 MiB by default, and four times the
     /// grown window of a stream if that is more, so that one unread stream does not stop the others.
     pub fn connection_window_bytes(mut self, bytes: u32) -> Self {
         self.http2.connection_window = bytes;

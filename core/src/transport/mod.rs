@@ -85,9 +85,9 @@ pub(crate) struct Http2 {
 impl Default for Http2 {
     fn default() -> Self {
         Http2 {
-            stream_window: 256 * 1024,
+            stream_window: 512 * 1024,
             max_stream_window: 1 << 20,
-            connection_window: 1 << 20,
+            connection_window: 2 << 20,
             max_metadata_bytes: 16 * 1024,
             send_buffer: 64 * 1024,
             max_concurrent_streams: 256,

@@ -33,10 +33,10 @@ async fn server_announces_its_limits() {
     let mut client = RawClient::connect(server.address()).await;
     client.sync().await;
     assert_eq!(client.server_setting(setting::MAX_CONCURRENT_STREAMS), Some(256));
-    assert_eq!(client.server_setting(setting::INITIAL_WINDOW_SIZE).unwrap_or(65_535), 256 * 1024);
+    assert_eq!(client.server_setting(setting::INITIAL_WINDOW_SIZE).unwrap_or(65_535), 512 * 1024);
     assert!(client.server_setting(setting::MAX_HEADER_LIST_SIZE).is_some_and(|limit| limit <= 65_536));
     assert_eq!(client.server_setting(setting::MAX_FRAME_SIZE).unwrap_or(16_384), 72 * 1024);
-    assert_eq!(client.connection_room(), 1 << 20, "connection window");
+    assert_eq!(client.connection_room(), 2 << 20, "connection window");
 }
 
 #[tokio::test]
@@ -54,11 +54,11 @@ async fn client_announces_its_limits() {
     let channel = channel(&server);
     let mut connection = accept_unary_call(&server, &channel).await;
     assert_eq!(connection.client_setting(setting::ENABLE_PUSH), Some(0));
-    assert_eq!(connection.client_setting(setting::INITIAL_WINDOW_SIZE).unwrap_or(65_535), 256 * 1024);
+    assert_eq!(connection.client_setting(setting::INITIAL_WINDOW_SIZE).unwrap_or(65_535), 512 * 1024);
     assert!(connection.client_setting(setting::MAX_HEADER_LIST_SIZE).is_some_and(|limit| limit <= 65_536));
     connection.sync().await;
     // The answer of five bytes is too little for a WINDOW_UPDATE.
-    assert_eq!(connection.connection_room(), (1 << 20) - 5, "connection window");
+    assert_eq!(connection.connection_room(), (2 << 20) - 5, "connection window");
 }
 
 // ---- slow readers and writers ----
