@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::channel::backoff::BackoffConfig;
-use crate::server::{HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, MAX_RECV_MESSAGE_BYTES, STALL_TIMEOUT};
+use crate::server::{
+    HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, MAX_RECV_MESSAGE_BYTES, STALL_TIMEOUT, UNFINISHED_MESSAGES,
+};
 use crate::stats::LimitCounts;
 use crate::transport::watch::PingPolicy;
 use crate::transport::{FloodLimits, Http2, Keepalive, Rate};
@@ -82,6 +84,7 @@ fn defaults() -> BTreeMap<(&'static str, &'static str), String> {
     let mut defaults = BTreeMap::from([
         (("max_connections", "server"), number(MAX_CONNECTIONS)),
         (("max_concurrent_streams", "server"), number(http2.max_concurrent_streams as usize)),
+        (("max_unfinished_request_bytes", "server"), bytes(UNFINISHED_MESSAGES * MAX_RECV_MESSAGE_BYTES)),
         (("stall_timeout", "server"), time(STALL_TIMEOUT)),
         (("handshake_timeout", "server"), time(HANDSHAKE_TIMEOUT)),
         (("connect_timeout", "channel"), time(backoff.min_connect_timeout)),

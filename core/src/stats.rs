@@ -85,6 +85,9 @@ limit_counts! {
     metadata_fields,
     /// Received messages above `max_recv_message_bytes`.
     message_bytes,
+    /// Calls refused because the messages of their connection that were not whole were above
+    /// `max_unfinished_request_bytes`.
+    unfinished_request_bytes,
     /// Streams refused (REFUSED_STREAM) because `max_concurrent_streams` were open.
     refused_streams,
     /// Streams reset because the peer took nothing of an answer for `stall_timeout`.
@@ -126,6 +129,8 @@ pub struct ServerStats {
 pub(crate) struct Calls {
     running: AtomicUsize,
     begun: AtomicU64,
+    /// Bytes held of requests that are not whole.
+    unfinished: AtomicUsize,
     /// Those whose answers are not taken.
     lingering: OnceLock<Arc<Lingering>>,
     /// The task of the connection, when it waits for the end of a call.
@@ -167,6 +172,15 @@ impl Calls {
 
     fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
         self.waker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// So many bytes more of requests that are not whole; how many there are now.
+    pub(crate) fn hold(&self, bytes: usize) -> usize {
+        self.unfinished.fetch_add(bytes, Ordering::Relaxed) + bytes
+    }
+
+    pub(crate) fn give_back(&self, bytes: usize) {
+        self.unfinished.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn running(&self) -> usize {
@@ -224,6 +238,7 @@ impl ServerCounters {
         let calls = Arc::new(Calls {
             running: AtomicUsize::new(0),
             begun: AtomicU64::new(0),
+            unfinished: AtomicUsize::new(0),
             lingering: OnceLock::new(),
             has_waker: AtomicBool::new(false),
             waker: Mutex::new(None),

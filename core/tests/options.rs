@@ -36,6 +36,7 @@ async fn a_server_names_the_option_that_makes_no_sense() {
     let found = [
         refused(|server| server.max_concurrent_streams(0)).await.0,
         refused(|server| server.max_connections(0)).await.0,
+        refused(|server| server.max_unfinished_request_bytes((4 << 20) - 1)).await.0,
         refused(|server| server.max_metadata_bytes(0)).await.0,
         refused(|server| server.max_metadata_fields(0)).await.0,
         refused(|server| server.handshake_timeout(NEVER)).await.0,
@@ -53,6 +54,7 @@ async fn a_server_names_the_option_that_makes_no_sense() {
     let expected = [
         "max_concurrent_streams",
         "max_connections",
+        "max_unfinished_request_bytes",
         "max_metadata_bytes",
         "max_metadata_fields",
         "handshake_timeout",

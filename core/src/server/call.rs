@@ -85,7 +85,7 @@ impl Dispatch for Dispatcher {
             extensions: Extensions::new(),
         };
         let shared = CallShared::new(responder, self.peer.clone(), facts);
-        let receive = ServerReceive::new(body, kind, limits.max_recv_bytes, encoding, live.calls());
+        let receive = ServerReceive::new(body, kind, limits, encoding, live.calls());
         let request = Request { route: route.clone(), receive };
         Some(ServerTask::start(shared, live, request, limits.stall_timeout))
     }

@@ -22,6 +22,8 @@ pub use context::Context;
 pub use handler::{Fallback, Handler, Service};
 pub(crate) use receive::ServerReceive;
 pub(crate) use responder::CallShared;
+#[cfg(test)]
+pub(crate) use router::UNFINISHED_MESSAGES;
 use router::{CallLimits, Router};
 pub use serve::{BoundServer, ServerHandle};
 
@@ -109,6 +111,7 @@ impl Server {
             limits: CallLimits {
                 metadata: Limits::default(),
                 max_recv_bytes: MAX_RECV_MESSAGE_BYTES,
+                max_unfinished_bytes: None,
                 max_send_bytes: u32::MAX as usize,
                 stall_timeout: Some(STALL_TIMEOUT),
             },
@@ -180,6 +183,13 @@ impl ServerBuilder {
     /// RESOURCE_EXHAUSTED.
     pub fn max_recv_message_bytes(mut self, bytes: usize) -> Self {
         self.limits.max_recv_bytes = bytes;
+        self
+    }
+
+    /// What one connection may hold of request messages that are not whole yet, in bytes; by default sixteen times
+    /// `max_recv_message_bytes`, which is 64 MiB. The call that goes beyond gets RESOURCE_EXHAUSTED.
+    pub fn max_unfinished_request_bytes(mut self, bytes: usize) -> Self {
+        self.limits.max_unfinished_bytes = Some(bytes);
         self
     }
 
@@ -373,6 +383,13 @@ impl ServerBuilder {
         let lifetime = &self.lifetime;
         self.http2.check()?;
         limits::at_least_one("max_metadata_fields", self.limits.metadata.max_metadata_fields)?;
+        let unfinished = self.limits.max_unfinished_bytes();
+        limits::check(
+            unfinished >= self.limits.max_recv_bytes,
+            "max_unfinished_request_bytes",
+            &unfinished,
+            "it is below max_recv_message_bytes: no such message could arrive",
+        )?;
         limits::at_least_one("max_connections", self.max_connections)?;
         limits::some_time("handshake_timeout", Some(lifetime.handshake_timeout))?;
         limits::some_time("stall_timeout", lifetime.stall_timeout)?;

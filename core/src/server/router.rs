@@ -16,8 +16,19 @@ use crate::{Kind, Method, Status};
 pub(crate) struct CallLimits {
     pub(crate) metadata: Limits,
     pub(crate) max_recv_bytes: usize,
+    pub(crate) max_unfinished_bytes: Option<usize>,
     pub(crate) max_send_bytes: usize,
     pub(crate) stall_timeout: Option<Duration>,
+}
+
+/// The default of [`ServerBuilder::max_unfinished_request_bytes`](super::ServerBuilder), in messages of the largest size.
+pub(crate) const UNFINISHED_MESSAGES: usize = 16;
+
+impl CallLimits {
+    /// What one connection may hold of request messages that are not whole.
+    pub(crate) fn max_unfinished_bytes(&self) -> usize {
+        self.max_unfinished_bytes.unwrap_or_else(|| self.max_recv_bytes.saturating_mul(UNFINISHED_MESSAGES))
+    }
 }
 
 pub(crate) struct Router {

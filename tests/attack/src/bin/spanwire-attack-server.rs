@@ -24,6 +24,9 @@ struct Flags {
     /// The server's `max_recv_message_bytes`.
     #[arg(long)]
     max_recv_message_bytes: Option<usize>,
+    /// The server's `max_unfinished_request_bytes`.
+    #[arg(long)]
+    max_unfinished_request_bytes: Option<usize>,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -48,6 +51,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         if let Some(bytes) = flags.max_recv_message_bytes {
             builder = builder.max_recv_message_bytes(bytes);
+        }
+        if let Some(bytes) = flags.max_unfinished_request_bytes {
+            builder = builder.max_unfinished_request_bytes(bytes);
         }
         let server = builder.bind("127.0.0.1:0").await?;
         if let PeerAddr::Tcp(address) = server.local_addr() {

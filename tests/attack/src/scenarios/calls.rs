@@ -4,9 +4,10 @@ use std::io::Write;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
+use flate2::write::GzEncoder;
 use flate2::{Compression, FlushCompress};
 use spanwire_faults::frame::setting;
-use spanwire_faults::{Answer, Fields, Frame, RawClient, grpc, reason};
+use spanwire_faults::{Answer, Event, Fields, Frame, RawClient, grpc, reason};
 
 use crate::connection::Field;
 use crate::scenario::{Attack, Promise, Scenario};
@@ -18,13 +19,14 @@ const ECHO: &str = "/attack.Target/Echo";
 const PIECE: usize = 16_384;
 
 pub(super) fn table() -> Vec<Scenario> {
-    let script = |name, script| Scenario {
+    let with = |server, name, script| Scenario {
         name,
         promise: Promise::StayWell,
-        server: &[],
+        server,
         tls: false,
         attack: Attack::Script(script),
     };
+    let script = |name, script| with(&[], name, script);
     vec![
         script("path_no_slash", |field| {
             // HTTP/2's own layer turns most of these away.
@@ -59,6 +61,8 @@ pub(super) fn table() -> Vec<Scenario> {
             Box::pin(calls(field, request, hello, |answer| is(answer, "13")))
         }),
         script("settings_tiny_headers", |field| Box::pin(tiny_headers(field))),
+        with(UNFINISHED, "unfinished_requests", |field| Box::pin(unfinished(field, 200, half_a_message))),
+        with(UNFINISHED, "unfinished_gzip", |field| Box::pin(unfinished(field, 40, deflated_message))),
     ]
 }
 
@@ -83,6 +87,54 @@ static BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| {
     }
     bomb
 });
+
+/// Below the default, which is what an honest client may need, and above what any attack here may take.
+const UNFINISHED: &[&str] = &["--max-unfinished-request-bytes", "16777216"];
+
+/// A fresh call each, the request of which never ends; some have to be refused.
+async fn unfinished(field: Field, calls: usize, message: fn() -> Bytes) -> Result<(), String> {
+    let refused = |event: &Event| match event {
+        Event::Headers(headers) => headers.fields.get("grpc-status") == Some("8"),
+        _ => false,
+    };
+    loop {
+        let mut client = RawClient::over(field.connect().await.map_err(|error| error.to_string())?);
+        client.open(&[], 0).await;
+        for call in 1..=calls {
+            let stream = client.call_with(&Fields::grpc_request(ECHO).with("grpc-encoding", "gzip")).await;
+            let mut body = message();
+            while !body.is_empty() {
+                let piece = body.split_to(PIECE.min(body.len()));
+                client.wait_room(stream, piece.len()).await;
+                client.data(stream, &piece).await;
+            }
+            // A few at a time: this is about memory.
+            if call % 8 == 0 {
+                client.sync().await;
+            }
+            field.tally.note_answer();
+        }
+        if !client.passed().any(refused) {
+            return Err("no call was refused".to_owned());
+        }
+        if field.over() {
+            return Ok(());
+        }
+    }
+}
+
+/// As much of a message of 4 MiB as the window of a stream takes.
+fn half_a_message() -> Bytes {
+    grpc::prefixed(0, 4 << 20, &[7; 240 << 10])
+}
+
+/// A whole message of 4 MiB in 4 KB.
+fn deflated_message() -> Bytes {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(&vec![0; 4 << 20]).ok();
+    let gzip = gzip.finish().unwrap_or_default();
+    grpc::prefixed(1, gzip.len() as u32, &gzip)
+}
 
 /// Calls with this head and body, all of which must end as `expected`, on a few connections.
 async fn calls(
