@@ -61,7 +61,7 @@ pub(super) fn table() -> Vec<Scenario> {
             Box::pin(calls(field, request, hello, |answer| is(answer, "13")))
         }),
         script("settings_tiny_headers", |field| Box::pin(tiny_headers(field))),
-        with(UNFINISHED, "unfinished_requests", |field| Box::pin(unfinished(field, 200, half_a_message))),
+        with(UNFINISHED, "unfinished_requests", |field| Box::pin(unfinished(field, 200, begun_message))),
         with(UNFINISHED, "unfinished_gzip", |field| Box::pin(unfinished(field, 40, deflated_message))),
     ]
 }
@@ -123,8 +123,8 @@ async fn unfinished(field: Field, calls: usize, message: fn() -> Bytes) -> Resul
     }
 }
 
-/// As much of a message of 4 MiB as the window of a stream takes.
-fn half_a_message() -> Bytes {
+/// The beginning of a message of 4 MiB, for which no stream's window is too narrow.
+fn begun_message() -> Bytes {
     grpc::prefixed(0, 4 << 20, &[7; 240 << 10])
 }
 
