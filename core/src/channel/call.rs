@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{Channel, options::CallOptions};
 use crate::message::Framing;
 use crate::timer::Deadline;
-use crate::transport::client::{Connection, GoingAway, Opened, Slot, StreamTag};
+use crate::transport::client::{Connection, GoingAway, Opened, Slot, StreamTag, Unopened};
 use crate::transport::{Peer, RecvPart, SendPart, StreamEvent, StreamFailure};
 use crate::{Metadata, Method, Sent, Status};
 
@@ -76,11 +76,16 @@ impl Prepared {
                     attempts.opened += 1;
                     return Ok((send, Receive::new(self, recv, tag, *attempts)));
                 }
-                // It closed between being chosen and being used; nothing was sent.
-                Err(status) if attempts.missed >= MAX_OPENS => {
+                Err(Unopened::TooLarge(excess)) => {
+                    let status =
+                        Status::resource_exhausted(format!("the server does not take the request: {excess}"));
                     return Err(status.with_attempts(attempts.opened).with_sent(Sent::NotSent));
                 }
-                Err(_) => {
+                // It closed between being chosen and being used; nothing was sent.
+                Err(Unopened::Closed(status)) if attempts.missed >= MAX_OPENS => {
+                    return Err(status.with_attempts(attempts.opened).with_sent(Sent::NotSent));
+                }
+                Err(Unopened::Closed(_)) => {
                     attempts.missed += 1;
                     tokio::task::yield_now().await;
                 }

@@ -6,15 +6,16 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use spanwire_wire::call;
 use spanwire_wire::encoding::{Encoding, EncodingSet};
-use spanwire_wire::reset::CANCEL;
+use spanwire_wire::reset::{CANCEL, INTERNAL_ERROR};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Facts;
 use crate::message::{Frame, Framing, Message};
+use crate::transport::header_list::{TooLarge, Unsent};
 use crate::transport::server::Respond;
 use crate::transport::{Peer, SendPart};
-use crate::{Metadata, Status};
+use crate::{Code, Metadata, Status};
 
 /// What belongs to one call for as long as anything of it lives.
 #[derive(Debug)]
@@ -159,10 +160,13 @@ impl Responder {
             State::Head(respond) => {
                 let headers = std::mem::take(&mut self.headers);
                 let head = call::response_head(self.framing.encoding, announced(self.accept), headers);
-                match respond.send(head, false) {
-                    Ok(stream) => self.state = State::Body(stream),
-                    Err(_) => self.state = State::Closed,
+                let sent = respond.send(head, false);
+                if let Err(Unsent::TooLarge(excess)) = sent {
+                    // An error means that it is reset; the call is over in any case.
+                    let _ = say_less_at_once(respond, &Status::ok(), excess);
+                    self.wake_supervisor();
                 }
+                self.state = sent.map_or(State::Closed, State::Body);
             }
             State::Captured { released, waker } => {
                 *released = true;
@@ -248,36 +252,50 @@ impl Responder {
     /// An answer that the client's windows may have no room for is told to `lingers`, before it is complete.
     pub(crate) fn finish(&mut self, status: Status, lingers: impl FnOnce(u32)) -> Result<(), Closed> {
         self.wake_sender();
-        let sent = match std::mem::replace(&mut self.state, State::Closed) {
+        match std::mem::replace(&mut self.state, State::Closed) {
             // OK without a message keeps the handler's headers apart from the trailers.
             State::Head(mut respond) if status.is_ok() => {
                 let headers = std::mem::take(&mut self.headers);
                 let head = call::response_head(self.framing.encoding, announced(self.accept), headers);
-                let trailers = call::trailers(&status);
-                respond.send(head, false).and_then(|mut stream| stream.trailers(trailers))
+                match respond.send(head, false) {
+                    Ok(mut stream) => end(&mut stream, &status),
+                    Err(Unsent::TooLarge(excess)) => say_less_at_once(&mut respond, &status, excess),
+                    Err(Unsent::Closed) => Err(Closed),
+                }
             }
             State::Head(mut respond) => {
                 let mut headers = std::mem::take(&mut self.headers);
                 headers.extend(status.metadata().clone());
-                respond.send(call::trailers_only(status.with_metadata(headers)), true).map(drop)
+                let status = status.with_metadata(headers);
+                match respond.send(call::trailers_only(&status), true) {
+                    Ok(_) => Ok(()),
+                    Err(Unsent::TooLarge(excess)) => say_less_at_once(&mut respond, &status, excess),
+                    Err(Unsent::Closed) => Err(Closed),
+                }
             }
             State::Body(mut stream) => {
                 if !stream.has_room_behind() {
                     lingers(stream.id());
-                    let sent = stream.trailers(call::trailers(&status));
+                    let sent = end(&mut stream, &status);
                     self.state = State::Lingering(stream);
-                    return sent.map_err(|_| Closed);
+                    return sent;
                 }
-                stream.trailers(call::trailers(&status))
+                end(&mut stream, &status)
             }
             State::Closed | State::Lingering(_) | State::Captured { .. } => Ok(()),
-        };
-        sent.map_err(|_| Closed)
+        }
     }
 
     /// The client has taken the answer.
     pub(crate) fn taken(&mut self) {
         self.state = State::Closed;
+    }
+
+    /// The call's own task learns that the call is over.
+    fn wake_supervisor(&self) {
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.wake_by_ref();
+        }
     }
 
     /// A sender in another task learns at its next poll that the call is over.
@@ -290,7 +308,10 @@ impl Responder {
     /// Answers a request that no handler will see.
     pub(crate) fn refuse(&mut self, response: http::Response<()>, body: &'static str) {
         if let State::Head(mut respond) = std::mem::replace(&mut self.state, State::Closed) {
-            let _ = respond.send_whole(response, Bytes::from_static(body.as_bytes()));
+            let sent = respond.send_whole(response, Bytes::from_static(body.as_bytes()));
+            if matches!(sent, Err(Unsent::TooLarge(_))) {
+                respond.reset(INTERNAL_ERROR);
+            }
         }
     }
 
@@ -317,7 +338,7 @@ impl Responder {
         match &mut self.state {
             State::Head(respond) => respond.poll_reset(cx),
             State::Body(stream) | State::Lingering(stream) => stream.poll_reset(cx),
-            // Nobody but the client closes a call that still runs.
+            // A call that still runs is closed by the client, or because the client does not take its headers.
             State::Closed => Poll::Ready(CANCEL),
             State::Captured { .. } => Poll::Pending,
         }
@@ -327,4 +348,47 @@ impl Responder {
 /// What we say that we can read: nothing to a client that never speaks of encodings.
 fn announced(accepted: EncodingSet) -> EncodingSet {
     if accepted == EncodingSet::none() { accepted } else { EncodingSet::all() }
+}
+
+/// Ends an answer with trailers, as many of them as the client takes.
+fn end(stream: &mut SendPart, status: &Status) -> Result<(), Closed> {
+    match stream.trailers(call::trailers(status)) {
+        Ok(()) => Ok(()),
+        Err(Unsent::Closed) => Err(Closed),
+        Err(Unsent::TooLarge(excess)) => {
+            let sent = say_less(status, excess, |less| stream.trailers(call::trailers(&less)));
+            sent.inspect_err(|_| stream.reset(INTERNAL_ERROR))
+        }
+    }
+}
+
+/// Ends an answer of which nothing was sent, with as much of the status as the client takes.
+fn say_less_at_once(respond: &mut Respond, status: &Status, excess: TooLarge) -> Result<(), Closed> {
+    let sent = say_less(status, excess, |less| respond.send(call::trailers_only(&less), true).map(drop));
+    sent.inspect_err(|_| respond.reset(INTERNAL_ERROR))
+}
+
+/// For a client that does not take the metadata: the status without them, its message cut until it fits. An OK that
+/// would lose what belongs to it is an error.
+fn say_less(
+    status: &Status,
+    excess: TooLarge,
+    mut send: impl FnMut(Status) -> Result<(), Unsent>,
+) -> Result<(), Closed> {
+    tracing::debug!(%excess, "the client does not take the headers of an answer");
+    let (code, mut message) = if status.is_ok() {
+        (Code::Internal, format!("the client does not take the response: {excess}"))
+    } else {
+        (status.code(), status.message().to_owned())
+    };
+    loop {
+        match send(Status::new(code, message.as_str())) {
+            Ok(()) => return Ok(()),
+            Err(Unsent::TooLarge(_)) if !message.is_empty() => {
+                let half = (0..=message.len() / 2).rfind(|at| message.is_char_boundary(*at));
+                message.truncate(half.unwrap_or(0));
+            }
+            Err(_) => return Err(Closed),
+        }
+    }
 }

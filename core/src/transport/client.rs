@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use h2::client::{Builder, SendRequest};
 use tokio::time::Instant;
 
+use super::header_list::{self, TooLarge};
 use super::heart::{Beat, Heart};
 use super::io::Io;
 use super::outbox::Outbox;
@@ -51,6 +52,15 @@ pub(crate) struct Opened {
     pub(crate) send: SendPart,
     pub(crate) recv: RecvPart,
     pub(crate) tag: StreamTag,
+}
+
+/// Why a stream was not opened.
+#[derive(Debug)]
+pub(crate) enum Unopened {
+    /// The connection takes no more streams.
+    Closed(Status),
+    /// The server does not take so large a request head.
+    TooLarge(TooLarge),
 }
 
 /// Room for one call within the server's limit of concurrent streams; given back when it is dropped.
@@ -209,7 +219,7 @@ impl Connection {
         let limit = h2.max_concurrent_send_streams();
         let shared = Arc::new(Shared {
             facts: facts.clone(),
-            outbox: Arc::default(),
+            outbox: Arc::new(Outbox::new(facts.clone())),
             counters: counters.clone(),
             peer,
             live: AtomicUsize::new(0),
@@ -285,11 +295,13 @@ impl Connection {
     /// Opens a stream.
     ///
     /// # Errors
-    /// The connection takes no more streams: nothing was sent.
-    pub(crate) fn open(&self, slot: Slot, request: http::Request<()>) -> Result<Opened, Status> {
+    /// The connection takes no more streams, or not this request: nothing was sent.
+    pub(crate) fn open(&self, slot: Slot, request: http::Request<()>) -> Result<Opened, Unopened> {
+        header_list::check_request(self.shared.facts.header_list_limit(), &request)
+            .map_err(Unopened::TooLarge)?;
         let opened = self.send.clone().send_request(request, false).map_err(|error| {
             self.shared.closed.store(true, Ordering::Release);
-            connection_status(&error.into(), &self.shared.facts)
+            Unopened::Closed(connection_status(&error.into(), &self.shared.facts))
         });
         let (response, send) = opened?;
         let id = send.stream_id().as_u32();

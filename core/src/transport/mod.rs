@@ -7,6 +7,7 @@
 
 pub(crate) mod client;
 pub(crate) mod custom;
+pub(crate) mod header_list;
 mod heart;
 pub(crate) mod inprocess;
 pub(crate) mod io;

@@ -15,6 +15,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{BufMut, BytesMut};
 
 use super::stream::{SendClosed, poll_room};
+use super::watch::WireFacts;
 use crate::message::Frame;
 
 /// Messages up to this size, with their prefixes, are gathered. Longer ones go by themselves, without a copy.
@@ -23,9 +24,12 @@ pub(crate) const GATHERED_BYTES: usize = 4 * 1024;
 /// The most that is gathered for one frame.
 const LINE_BYTES: usize = 32 * 1024;
 
-/// The lines of a connection that wait for its task.
+/// What the sending halves of a connection share: the lines that wait for its task, and what the peer takes.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox(Mutex<State>);
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    facts: Arc<WireFacts>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -36,8 +40,17 @@ struct State {
 }
 
 impl Outbox {
+    pub(crate) fn new(facts: Arc<WireFacts>) -> Self {
+        Outbox { state: Mutex::default(), facts }
+    }
+
+    /// The largest header list that the peer takes.
+    pub(crate) fn header_list_limit(&self) -> u32 {
+        self.facts.header_list_limit()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands over all lines. For the connection's task, before it writes. Whether there were any.

@@ -15,12 +15,12 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
+use super::header_list::{self, Unsent};
 use super::heart::{Beat, Heart};
 use super::io::Io;
 use super::linger::Untaken;
 use super::outbox::Outbox;
 use super::ping::{BdpEstimator, Keepalive, KeepaliveState, Pinger};
-use super::stream::SendClosed;
 use super::watch::{PingPolicy, Policing, Role, Watched, WireFacts};
 use super::{Http2, RecvPart, SendPart, connection_window, count_end};
 use crate::message::Frame;
@@ -55,17 +55,21 @@ pub(crate) struct Respond {
 
 impl Respond {
     /// Sends the head; with `end` the answer is complete, without it the stream for the rest is returned.
-    pub(crate) fn send(&mut self, head: http::Response<()>, end: bool) -> Result<SendPart, SendClosed> {
+    pub(crate) fn send(&mut self, head: http::Response<()>, end: bool) -> Result<SendPart, Unsent> {
+        header_list::check_response(self.outbox.header_list_limit(), &head)?;
         match self.respond.send_response(head, end) {
             Ok(stream) => Ok(SendPart::new(stream, self.outbox.clone())),
-            Err(_) => Err(SendClosed),
+            Err(_) => Err(Unsent::Closed),
         }
     }
 
     /// Sends a whole answer that is no gRPC.
-    pub(crate) fn send_whole(&mut self, head: http::Response<()>, body: Bytes) -> Result<(), SendClosed> {
+    pub(crate) fn send_whole(&mut self, head: http::Response<()>, body: Bytes) -> Result<(), Unsent> {
         let mut stream = self.send(head, body.is_empty())?;
-        if body.is_empty() { Ok(()) } else { stream.send_now(Frame::whole(body), true) }
+        if !body.is_empty() {
+            stream.send_now(Frame::whole(body), true)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn reset(&mut self, code: u32) {
@@ -354,9 +358,9 @@ impl<D: Dispatch> Driver<D> {
         Box::pin(Driver {
             h2,
             heart: Heart::new(facts.clone(), ping, pinger),
+            outbox: Arc::new(Outbox::new(facts.clone())),
             facts,
             dispatch,
-            outbox: Arc::default(),
             batch: VecDeque::new(),
             started: false,
             max_calls: http2.max_concurrent_streams as usize,

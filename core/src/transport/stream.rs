@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use h2::Reason;
 use http::HeaderMap;
 
+use super::header_list::{self, Unsent};
 use super::outbox::{self, GATHERED_BYTES, Line, Outbox};
 use crate::message::Frame;
 
@@ -193,8 +194,9 @@ impl SendPart {
         self.send_now(Frame::default(), true)
     }
 
-    pub(crate) fn trailers(&mut self, trailers: HeaderMap) -> Result<(), SendClosed> {
-        self.with(|stream| stream.send_trailers(trailers))?.map_err(|_| SendClosed)
+    pub(crate) fn trailers(&mut self, trailers: HeaderMap) -> Result<(), Unsent> {
+        header_list::check_trailers(self.outbox.header_list_limit(), &trailers)?;
+        self.with(|stream| stream.send_trailers(trailers))?.map_err(|_| Unsent::Closed)
     }
 
     pub(crate) fn reset(&mut self, code: u32) {

@@ -27,12 +27,14 @@ use self::farewell::{DRAINED_READS, Farewell};
 use self::police::{Moment, Police};
 pub(crate) use self::police::{PingPolicy, Policing};
 use self::scan::{FrameHead, FrameScanner, FrameSink, kind};
+use self::settings::SettingsReader;
 use crate::stats::Counters;
 
 mod facts;
 mod farewell;
 mod police;
 mod scan;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -104,7 +106,9 @@ impl<T> Watched<T> {
             counters,
             police: policing.map(Police::new),
             moment: Moment::default(),
+            payload_of: 0,
             go_away: Vec::new(),
+            settings: SettingsReader::default(),
             block_bytes: 0,
             reset: (0, 0),
             role,
@@ -342,8 +346,11 @@ struct Inspector {
     counters: Arc<Counters>,
     police: Option<Police>,
     moment: Moment,
+    /// The type of the frame whose payload is coming in.
+    payload_of: u8,
     /// The payload of a GOAWAY that is coming in.
     go_away: Vec<u8>,
+    settings: SettingsReader,
     /// Payload bytes so far of the header block that is coming in.
     block_bytes: u64,
     /// The stream and the code of a RST_STREAM that is going out.
@@ -416,7 +423,8 @@ impl FrameSink for Read<'_> {
                 }
             }
             kind::PING if !head.is_ack() => facts.pings_read.add(1),
-            kind::SETTINGS if !head.is_ack() => facts.settings_read.add(1),
+            // Counted at its end, when what it says is known.
+            kind::SETTINGS if !head.is_ack() => {}
             kind::CONTINUATION => {
                 let before = *block_bytes;
                 *block_bytes += u64::from(head.length);
@@ -431,11 +439,19 @@ impl FrameSink for Read<'_> {
         if let Some(police) = police {
             police.control_read(head, facts, moment);
         }
-        head.kind == kind::GOAWAY
+        self.0.payload_of = head.kind;
+        head.kind == kind::GOAWAY || head.kind == kind::SETTINGS && !head.is_ack()
     }
 
     fn payload(&mut self, bytes: &[u8], last: bool) {
         const MAX: usize = 8 + facts::MAX_GO_AWAY_DEBUG;
+        if self.0.payload_of == kind::SETTINGS {
+            if let Some(limit) = self.0.settings.read(bytes, last) {
+                self.0.facts.set_header_list_limit(limit);
+            }
+            self.0.facts.settings_read.add(u64::from(last));
+            return;
+        }
         let kept = &mut self.0.go_away;
         kept.extend_from_slice(&bytes[..bytes.len().min(MAX - kept.len())]);
         if last {

@@ -4,6 +4,8 @@ use crate::Code;
 
 pub(crate) const NO_ERROR: u32 = 0x0;
 pub(crate) const PROTOCOL_ERROR: u32 = 0x1;
+/// Something went wrong at our end.
+pub const INTERNAL_ERROR: u32 = 0x2;
 /// The server did not look at the stream.
 pub const REFUSED_STREAM: u32 = 0x7;
 /// The call was given up before its end.
@@ -19,7 +21,7 @@ pub fn describe(reason: u32) -> (&'static str, Code) {
     match reason {
         NO_ERROR => ("NO_ERROR", Code::Internal),
         PROTOCOL_ERROR => ("PROTOCOL_ERROR", Code::Internal),
-        0x2 => ("INTERNAL_ERROR", Code::Internal),
+        INTERNAL_ERROR => ("INTERNAL_ERROR", Code::Internal),
         0x3 => ("FLOW_CONTROL_ERROR", Code::Internal),
         0x4 => ("SETTINGS_TIMEOUT", Code::Internal),
         0x5 => ("STREAM_CLOSED", Code::Internal),

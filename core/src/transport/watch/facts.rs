@@ -8,6 +8,7 @@ use bytes::Bytes;
 use spanwire_wire::reset::ENHANCE_YOUR_CALM;
 
 use crate::stats::{Count, Counters};
+use crate::transport::header_list::UNLIMITED;
 use crate::transport::linger::Lingering;
 
 /// Debug data kept of a received GOAWAY, in bytes.
@@ -49,6 +50,7 @@ pub(crate) struct WireFacts {
     max_read_stream: AtomicU32,
     last_data_stream: AtomicU32,
     longest_block: AtomicU64,
+    header_list_limit: AtomicU32,
     has_cut_block: AtomicBool,
     cut_blocks: Mutex<Vec<u32>>,
     live_calls: AtomicU32,
@@ -78,6 +80,7 @@ impl Default for WireFacts {
             max_read_stream: AtomicU32::new(0),
             last_data_stream: AtomicU32::new(0),
             longest_block: AtomicU64::new(u64::MAX),
+            header_list_limit: AtomicU32::new(UNLIMITED),
             has_cut_block: AtomicBool::new(false),
             cut_blocks: Mutex::new(Vec::new()),
             // Whoever never says how many calls there are is not punished for pings without calls.
@@ -148,6 +151,15 @@ impl WireFacts {
     pub(crate) fn was_cut(&self, stream: u32) -> bool {
         self.has_cut_block.load(Ordering::Relaxed)
             && self.cut_blocks.lock().unwrap_or_else(PoisonError::into_inner).contains(&stream)
+    }
+
+    /// The largest header list that the peer takes, as it said last.
+    pub(crate) fn header_list_limit(&self) -> u32 {
+        self.header_list_limit.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_header_list_limit(&self, bytes: u32) {
+        self.header_list_limit.store(bytes, Ordering::Relaxed);
     }
 
     /// Sets how long a header block may be on the wire, in bytes, before the layer above cuts it without a word, as h2

@@ -127,6 +127,27 @@ async fn bytes_pass_untouched_through_partial_vectored_writes() {
 }
 
 #[tokio::test]
+async fn settings_count_once_they_are_whole() {
+    let (mut watched, facts, mut far) = server(1000);
+    let limit_of = |value: u32| frame(kind::SETTINGS, 0, 0, &[&[0, 6][..], &value.to_be_bytes()].concat());
+    let mut sent = PREFACE.to_vec();
+    sent.extend(limit_of(1000));
+    let (last, rest) = sent.split_last().unwrap();
+    far.write_all(rest).await.unwrap();
+    watched.read_exact(&mut vec![0; rest.len()]).await.unwrap();
+    assert_eq!((facts.settings_read(), facts.header_list_limit()), (0, u32::MAX));
+    far.write_all(&[*last]).await.unwrap();
+    watched.read_exact(&mut [0]).await.unwrap();
+    assert_eq!((facts.settings_read(), facts.header_list_limit()), (1, 1000));
+
+    // An acknowledgement says nothing, whatever it has with it.
+    let mut more = frame(kind::SETTINGS, 1, 0, &[0, 6, 0, 0, 0, 1]);
+    far.write_all(&more).await.unwrap();
+    watched.read_exact(&mut more).await.unwrap();
+    assert_eq!((facts.settings_read(), facts.header_list_limit()), (1, 1000));
+}
+
+#[tokio::test]
 async fn a_goaway_is_known_with_its_debug_data() {
     let (near, mut far) = tokio::io::duplex(4096);
     let (mut watched, facts) = Watched::new(near, Role::Client, Some(client()), Arc::default());

@@ -193,7 +193,7 @@ impl Refusal {
     }
 
     fn status(status: Status) -> Refusal {
-        Refusal { response: trailers_only(status), body: "", reset: None, excess: None }
+        Refusal { response: trailers_only(&status), body: "", reset: None, excess: None }
     }
 }
 

@@ -222,7 +222,7 @@ fn what_a_client_sends_a_server_accepts() {
 // Wire checklist line 23.
 #[test]
 fn a_trailers_only_response_is_one_block_with_everything() {
-    let response = trailers_only(Status::not_found("no order"));
+    let response = trailers_only(&Status::not_found("no order"));
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "application/grpc");
     assert_eq!(response.headers()["grpc-status"], "5");

@@ -39,8 +39,8 @@ pub fn response_head(encoding: Encoding, accept: EncodingSet, metadata: Metadata
 /// A Trailers-Only response, to be sent with END_STREAM and no body: what a call that fails before its
 /// first message should get, because clients may then retry it.
 #[must_use]
-pub fn trailers_only(status: Status) -> Response<()> {
-    refusal(StatusCode::OK, &status)
+pub fn trailers_only(status: &Status) -> Response<()> {
+    refusal(StatusCode::OK, status)
 }
 
 /// The trailers behind the messages of a response: the status and its own metadata without reserved names.

@@ -203,6 +203,12 @@ impl Service for ProbeService {
             unary(probe, "Details", |_, message, context| async move {
                 (Err(Status::invalid_argument("see details").with_details(message.0)), context)
             }),
+            // Answers with OK and so many bytes of metadata in the trailers.
+            unary(probe, "Trail", |_, message, mut context| async move {
+                let long = "t".repeat(number(&message));
+                let set = context.trailers_mut().append("x-trail", &long);
+                (set.map(|()| message).map_err(|error| Status::internal(error.to_string())), context)
+            }),
             unary(probe, "Never", |_, _, _| std::future::pending()),
             unary(probe, "Gate", |probe, message, context| async move {
                 probe.go.notified().await;
@@ -231,6 +237,12 @@ impl Service for ProbeService {
                     }
                     probe.sent.fetch_add(1, Ordering::SeqCst);
                 }
+            }),
+            // Lets another task send one message, behind echoed metadata, and never ends.
+            down(probe, "Elsewhere", |_, message, mut replies, mut context| async move {
+                let _ = echo_metadata(&mut context);
+                tokio::spawn(async move { replies.send(message).await });
+                std::future::pending().await
             }),
             down(probe, "FailStream", |_, message, _, context| async move {
                 (Err(status_from(&message)), context)
