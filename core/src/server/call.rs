@@ -40,6 +40,8 @@ use crate::{Encoding, Status, deadline};
 pub(crate) struct Dispatcher {
     pub(crate) router: Arc<Router>,
     pub(crate) peer: Arc<Peer>,
+    /// Other threads may run the calls.
+    pub(crate) threads: bool,
 }
 
 impl Dispatch for Dispatcher {
@@ -87,7 +89,13 @@ impl Dispatch for Dispatcher {
         let shared = CallShared::new(responder, self.peer.clone(), facts);
         let receive = ServerReceive::new(body, kind, limits, encoding, live.calls());
         let request = Request { route: route.clone(), receive };
-        Some(ServerTask::start(shared, live, request, limits.stall_timeout))
+        let mut task = ServerTask::start(shared, live, request, limits.stall_timeout);
+        task.beginning = self.threads.then(|| route.clone());
+        Some(task)
+    }
+
+    fn begins_here(&self, call: &ServerTask) -> bool {
+        call.beginning.as_ref().is_none_or(|route| route.pace.is_quick())
     }
 }
 
@@ -102,6 +110,8 @@ pub(crate) struct ServerTask {
     shared: Arc<CallShared>,
     live: LiveCall,
     stage: Stage,
+    /// Whose handler has yet to begin, where it matters how long that takes.
+    beginning: Option<Arc<Route>>,
     deadline: Deadline,
     /// How long the client may leave us without room to send.
     stall_timeout: Option<Duration>,
@@ -132,6 +142,7 @@ impl ServerTask {
             shared,
             live,
             stage,
+            beginning: None,
             deadline: Deadline::new(deadline),
             stall_timeout,
             stall: Timer::default(),
@@ -280,7 +291,16 @@ impl Future for ServerTask {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         let this = &mut *self;
-        if this.step(cx).is_ready() {
+        // The time of the processor, which stands still in no test.
+        let began = this.beginning.is_some().then(std::time::Instant::now);
+        let stepped = this.step(cx);
+        if let Some(began) = began
+            && !matches!(this.stage, Stage::Receiving(_))
+            && let Some(route) = this.beginning.take()
+        {
+            route.pace.began(began.elapsed());
+        }
+        if stepped.is_ready() {
             return Poll::Ready(());
         }
         let mut responder = this.shared.lock();

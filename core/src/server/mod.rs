@@ -4,6 +4,7 @@ mod call;
 mod context;
 mod handler;
 mod intercept;
+mod pace;
 mod receive;
 mod responder;
 mod router;

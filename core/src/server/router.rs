@@ -8,6 +8,7 @@ use std::time::Duration;
 use spanwire_wire::call::Limits;
 
 use super::handler::{Fallback, Run, Service};
+use super::pace::Pace;
 use crate::middleware::Interceptors;
 use crate::{Kind, Method, Status};
 
@@ -67,6 +68,7 @@ pub(crate) struct Route {
     pub(crate) fallback: Option<Arc<dyn Fallback>>,
     pub(crate) intercepted: bool,
     pub(crate) interceptors: Interceptors,
+    pub(crate) pace: Pace,
 }
 
 impl Route {
@@ -90,6 +92,7 @@ impl Router {
                 fallback,
                 intercepted: !interceptors.is_empty(),
                 interceptors: interceptors.clone(),
+                pace: Pace::default(),
             })
         };
         let mut methods = HashMap::default();

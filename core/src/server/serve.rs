@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
@@ -327,7 +327,8 @@ impl Acceptor {
             },
         };
         let peer = Arc::new(Peer::of(&io));
-        let dispatcher = Dispatcher { router: settings.router.clone(), peer: peer.clone() };
+        let threads = Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread;
+        let dispatcher = Dispatcher { router: settings.router.clone(), peer: peer.clone(), threads };
         let Settings { http2, lifetime, .. } = settings;
         let opened = open(io, deadline, http2, lifetime, &self.shutdown, calls, dispatcher).await?;
         Ok(opened.map(|connection| (connection, peer)))

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::Reason;
-use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
@@ -120,6 +119,9 @@ pub(crate) trait Dispatch: Send + Unpin + 'static {
 
     /// `None`: it is answered already.
     fn dispatch(&self, incoming: Incoming) -> Option<Self::Call>;
+
+    /// Whether the first poll of this call is made in the connection's task.
+    fn begins_here(&self, call: &Self::Call) -> bool;
 }
 
 /// How a server's connections live and end, as plain data.
@@ -261,7 +263,6 @@ pub(crate) struct Driver<D> {
     /// Resets read when we last looked for calls that were given up before they were started.
     resets_seen: u64,
     calls: Arc<Calls>,
-    eager: bool,
     connection_window: u32,
     drain: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     kill: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -366,9 +367,6 @@ impl<D: Dispatch> Driver<D> {
             max_calls: http2.max_concurrent_streams as usize,
             resets_seen: 0,
             calls: calls.clone(),
-            // On one thread the first poll of a handler runs here, so that all answers of a wake-up are written
-            // at once. With more threads, each call goes to whichever is free.
-            eager: Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread,
             connection_window: http2.connection_window,
             drain: Some(Box::pin(shutdown.drain.clone().cancelled_owned())),
             kill: Box::pin(shutdown.kill.clone().cancelled_owned()),
@@ -453,7 +451,7 @@ impl<D: Dispatch> Driver<D> {
         let live = LiveCall::begin(&self.calls);
         let incoming = Incoming { head, body: RecvPart::request(body), respond, live };
         let Some(mut call) = self.dispatch.dispatch(incoming) else { return };
-        if self.eager && Pin::new(&mut call).poll(cx).is_ready() {
+        if self.dispatch.begins_here(&call) && Pin::new(&mut call).poll(cx).is_ready() {
             return;
         }
         self.tracker.spawn(call);
