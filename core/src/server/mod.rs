@@ -187,8 +187,8 @@ impl ServerBuilder {
         self
     }
 
-    /// What one connection may hold of request messages that are not whole yet, in bytes; by default sixteen times
-    /// `max_recv_message_bytes`, which is 64 MiB. The call that goes beyond gets RESOURCE_EXHAUSTED.
+    /// What one connection may hold of request messages that are not whole yet, in bytes; by default 64 times
+    /// `max_recv_message_bytes`, which is 256 MiB. The call that goes beyond gets RESOURCE_EXHAUSTED.
     pub fn max_unfinished_request_bytes(mut self, bytes: usize) -> Self {
         self.limits.max_unfinished_bytes = Some(bytes);
         self

@@ -23,7 +23,7 @@ pub(crate) struct CallLimits {
 }
 
 /// The default of [`ServerBuilder::max_unfinished_request_bytes`](super::ServerBuilder), in messages of the largest size.
-pub(crate) const UNFINISHED_MESSAGES: usize = 16;
+pub(crate) const UNFINISHED_MESSAGES: usize = 64;
 
 impl CallLimits {
     /// What one connection may hold of request messages that are not whole.

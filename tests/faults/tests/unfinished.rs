@@ -187,11 +187,11 @@ async fn a_held_message_counts_as_long_as_it_is_inflated() {
 // ---- honest ones ----
 
 #[tokio::test]
-async fn sixteen_messages_of_the_largest_size_and_no_more_arrive_at_once() {
+async fn sixty_four_messages_of_the_largest_size_and_no_more_arrive_at_once() {
     let server = TestServer::with(|server| server.max_recv_message_bytes(MESSAGE)).await;
     let mut client = RawClient::connect(server.address()).await;
     let mut begun = Vec::new();
-    for _ in 0..16 {
+    for _ in 0..64 {
         begun.push(begin(&mut client, UPLOAD, 1).await);
     }
     client.sync().await;
