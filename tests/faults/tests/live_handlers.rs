@@ -48,7 +48,8 @@ impl Service for BlockService {
     fn methods(&self) -> Vec<(&'static str, Handler)> {
         let handler =
             Handler::unary(self.0.clone(), |block: Arc<Block>, request: Raw, context: Context| async move {
-                block.enter(&request);
+                // Tells the runtime: a thread that blocks without a word may be the one that all others wait for.
+                tokio::task::block_in_place(|| block.enter(&request));
                 (Ok(request), context)
             });
         vec![("Block", handler)]
