@@ -1,4 +1,4 @@
-//! Serves the demo until SIGTERM or Ctrl-C: `spanwire-demo-server --port 50051 [--data zones.tsv]`.
+//! Serves the demo until SIGTERM or Ctrl-C: `spanwire-demo-server --port=50051 [--data=zones.tsv]`.
 //!
 //! It reads its flags by itself, because it is also what `bench/size.py` weighs: an engine, a service and no more.
 
@@ -22,9 +22,12 @@ struct Flags {
 impl Flags {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
         let (mut port, mut data) = (None, PathBuf::from("tests/demo/data/zones.tsv"));
-        while let Some(flag) = words.next() {
-            let value = words.next().ok_or_else(|| format!("{flag} has no value"))?;
-            match flag.as_str() {
+        while let Some(word) = words.next() {
+            let (flag, value) = match word.split_once('=') {
+                Some((flag, value)) => (flag, value.to_owned()),
+                None => (word.as_str(), words.next().ok_or_else(|| format!("{word} has no value"))?),
+            };
+            match flag {
                 "--port" => port = Some(value.parse().map_err(|_| format!("{value:?} is no port"))?),
                 "--data" => data = value.into(),
                 _ => return Err(format!("unknown flag {flag}; there are --port and --data").into()),
