@@ -53,23 +53,22 @@ impl Outbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands over all lines. For the connection's task, before it writes. Whether there were any.
-    pub(crate) fn flush(&self) -> bool {
+    /// Hands over all lines. For the connection's task, before it writes.
+    pub(crate) fn flush(&self) {
         let mut lines = std::mem::take(&mut self.lock().waiting);
-        let any = !lines.is_empty();
+        if lines.is_empty() {
+            return;
+        }
         for line in lines.drain(..) {
             let mut line = lock(&line);
             line.waits = false;
             // An error shows at the next send, and in what the stream brings.
             let _ = line.flush();
         }
-        if any {
-            let mut state = self.lock();
-            if state.waiting.capacity() == 0 {
-                state.waiting = lines;
-            }
+        let mut state = self.lock();
+        if state.waiting.capacity() == 0 {
+            state.waiting = lines;
         }
-        any
     }
 
     /// Whether the task may wait to be woken. Until it has asked, lines rely on it.
