@@ -41,5 +41,8 @@ if [ -n "$unformatted" ]; then
   exit 1
 fi
 
+step "C++"
+git ls-files '*.cc' 'tests/interop/cpp/*.h' | xargs .venv/bin/clang-format --dry-run --Werror
+
 step "shell"
 git ls-files '*.sh' .ci/run | xargs -n1 bash -n

@@ -192,6 +192,56 @@ def go_programs() -> None:
     )
 
 
+def system_packages(names: Sequence[str], are_there: bool) -> None:
+    """Debian packages: installed if this is root, else whoever can is told the command."""
+    if are_there:
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise SetupFailed(f"run first: sudo apt-get install {' '.join(names)}")
+    say(f"setting up: {' '.join(names)} …")
+    command(["apt-get", "update", "-qq"])
+    command(["apt-get", "install", "-y", "-qq", *names])
+
+
+GRPC_CPP = (
+    "g++",
+    "make",
+    "pkg-config",
+    "libgrpc++-dev",
+    "libprotobuf-dev",
+    "protobuf-compiler",
+    "protobuf-compiler-grpc",
+)
+
+
+def grpc_cpp() -> None:
+    """What programs on grpc C++ are built with."""
+    tools = ("g++", "make", "pkg-config", "protoc", "grpc_cpp_plugin")
+    libraries = ["pkg-config", "--exists", "grpc++", "protobuf"]
+    are_there = (
+        all(map(shutil.which, tools)) and not subprocess.run(libraries, check=False).returncode
+    )
+    system_packages(GRPC_CPP, are_there)
+
+
+def cpp_programs() -> None:
+    """The interop programs on grpc C++; make keeps the objects that are up to date."""
+    folder = INTEROP / "cpp"
+    protos = (ROOT / "proto" / "grpc" / "testing").glob("*.proto")
+
+    def make() -> None:
+        grpc_cpp()
+        command(["make", "-C", folder])
+
+    step(
+        "grpc C++ interop programs (half a minute when cold)",
+        INTEROP_OUT / ".cpp-stamp",
+        [*folder.iterdir(), *protos],
+        [INTEROP_OUT / "cpp" / name for name in ("client", "server")],
+        make,
+    )
+
+
 def node_packages(folder: Path) -> None:
     """The packages that a package-lock.json names, in its folder."""
     modules = folder / "node_modules"

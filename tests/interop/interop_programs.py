@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -190,10 +191,28 @@ def _node() -> Program:
     )
 
 
+def _cpp() -> Program:
+    folder = INTEROP_OUT / "cpp"
+    asked = ["pkg-config", "--modversion", "grpc++"]
+    version = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+    return Program(
+        name="grpc-cpp",
+        version=version,
+        server=(shown(folder / "server"), *_SERVER_FLAGS),
+        client=(shown(folder / "client"), *_CLIENT_FLAGS, *_CA),
+        server_lacks={
+            "cacheable_unary": NO_CACHE,
+            "orca_per_rpc": NO_ORCA,
+            "orca_oob": NO_ORCA,
+        },
+    )
+
+
 _PEERS: dict[str, tuple[Callable[[], Program], Callable[[], None]]] = {
     "go": (_go, setup.go_programs),
     "python": (_python, lambda: None),
     "node": (_node, lambda: setup.node_packages(INTEROP / "node")),
+    "cpp": (_cpp, setup.cpp_programs),
 }
 PEER_NAMES = tuple(_PEERS)
 

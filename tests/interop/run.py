@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the official interop cases and prints the matrix.
 
-    python3 tests/interop/run.py [--peers go,python,node] [--cases a,b]
+    python3 tests/interop/run.py [--peers go,python,node,cpp] [--cases a,b]
                                  [--only-ours | --between-peers]
                                  [--write-docs | --check-docs]
 
