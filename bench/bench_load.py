@@ -54,13 +54,7 @@ class Load:
 
 def need_h2load() -> None:
     """Installs h2load if it is missing and this is root on Debian."""
-    if shutil.which("h2load"):
-        return
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise setup.SetupFailed("run first: sudo apt-get install nghttp2-client")
-    setup.say("installing h2load …")
-    setup.command(["apt-get", "update", "-qq"])
-    setup.command(["apt-get", "install", "-y", "-qq", "nghttp2-client"])
+    setup.system_packages(["nghttp2-client"], are_there=shutil.which("h2load") is not None)
 
 
 def _number(pattern: str, text: str) -> float:

@@ -105,6 +105,11 @@ PEERS = {
         (f"{shown(OUT)}/go-client", *CLIENT_WORDS),
         counts_allocations=False,
     ),
+    "grpc-cpp": Program(
+        "grpc-cpp",
+        (f"{shown(OUT)}/cpp/server", "{port}"),
+        (f"{shown(OUT)}/cpp/client", *CLIENT_WORDS),
+    ),
 }
 
 
@@ -117,7 +122,7 @@ def build_ours(profile: str) -> None:
 
 def build_peers(names: Sequence[str]) -> None:
     """What the named peers need."""
-    if any(name != "grpc-go" for name in names):
+    if any(not name.startswith("grpc-") for name in names):
         setup.say("building: tonic and h2 (minutes when cold) …")
         cargo = ["cargo", "build", "--quiet", "--locked", "--release"]
         place: list[str | Path] = [
@@ -129,6 +134,8 @@ def build_peers(names: Sequence[str]) -> None:
         setup.command(["nice", *cargo, *place], quiet=False)
     if "grpc-go" in names:
         _build_go()
+    if "grpc-cpp" in names:
+        _build_cpp()
 
 
 def _build_go() -> None:
@@ -142,6 +149,18 @@ def _build_go() -> None:
 
     inputs = [path for path in folder.rglob("*") if path.suffix in (".go", ".mod", ".sum")]
     setup.step("bench programs of grpc-go", OUT / ".go-stamp", inputs, products.values(), make)
+
+
+def _build_cpp() -> None:
+    folder = BENCH / "cpp"
+
+    def make() -> None:
+        setup.grpc_cpp()
+        setup.command(["nice", "make", "-C", folder])
+
+    inputs = [*folder.iterdir(), ROOT / "proto" / "bench" / "v1" / "echo.proto"]
+    products = [OUT / "cpp" / role for role in ("server", "client")]
+    setup.step("bench programs of grpc C++", OUT / ".cpp-stamp", inputs, products, make)
 
 
 def build_allocations_shim() -> None:

@@ -42,7 +42,7 @@ if [ -n "$unformatted" ]; then
 fi
 
 step "C++"
-git ls-files '*.cc' 'tests/interop/cpp/*.h' | xargs .venv/bin/clang-format --dry-run --Werror
+git ls-files '*.cc' 'tests/interop/cpp/*.h' 'bench/cpp/*.h' | xargs .venv/bin/clang-format --dry-run --Werror
 
 step "shell"
 git ls-files '*.sh' .ci/run | xargs -n1 bash -n
