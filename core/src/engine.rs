@@ -4,10 +4,11 @@
 //! state is never shared between threads and everything that was read is handled before anything is written.
 
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -36,8 +37,14 @@ struct Lanes {
 struct Lane {
     handle: Handle,
     /// Dropping it lets the lane's thread end; nothing is ever sent.
-    _stop: oneshot::Sender<()>,
+    stop: Mutex<Option<oneshot::Sender<()>>>,
+    /// Gives an error when the thread has dropped all that ran on it.
+    ended: Mutex<mpsc::Receiver<()>>,
 }
+
+/// The longest that a shutdown waits for the threads. They end at their next turn; only a handler that blocks can be in the
+/// way of that.
+const SHUTDOWN_TIME: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Starts `lanes` threads (at least one), named `spanwire-0`, `spanwire-1`, ….
@@ -45,8 +52,35 @@ impl Engine {
     /// # Errors
     /// The operating system refused a thread or an I/O driver.
     pub fn new(lanes: usize) -> std::io::Result<Self> {
-        let lanes = (0..lanes.max(1)).map(start_lane).collect::<Result<_, _>>()?;
+        Engine::with_thread_start(lanes, None)
+    }
+
+    /// Like [`Engine::new`]; each thread runs `on_start` first.
+    pub(crate) fn with_thread_start(lanes: usize, on_start: Option<fn()>) -> std::io::Result<Self> {
+        let lanes = (0..lanes.max(1)).map(|index| start_lane(index, on_start)).collect::<Result<_, _>>()?;
         Ok(Engine { shared: Arc::new(Lanes { lanes, next: AtomicUsize::new(0) }) })
+    }
+
+    /// Ends the threads although there are clones, with everything that runs on them, and waits for that for a second at
+    /// most.
+    pub(crate) fn shutdown(&self) {
+        for lane in &self.shared.lanes {
+            drop(lock(&lane.stop).take());
+        }
+        let until = Instant::now() + SHUTDOWN_TIME;
+        for lane in &self.shared.lanes {
+            // Nothing is ever sent: the error means that the thread is done, or that the time is over.
+            let _ = lock(&lane.ended).recv_timeout(until.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    /// Leaves the threads alone for ever: they are those of another process.
+    pub(crate) fn forget(&self) {
+        for lane in &self.shared.lanes {
+            if let Ok(mut stop) = lane.stop.try_lock() {
+                std::mem::forget(stop.take());
+            }
+        }
     }
 
     /// How many lanes there are.
@@ -66,16 +100,25 @@ impl Engine {
     }
 }
 
-fn start_lane(index: usize) -> std::io::Result<Lane> {
+fn start_lane(index: usize, on_start: Option<fn()>) -> std::io::Result<Lane> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();
     let (stop, stopped) = oneshot::channel::<()>();
+    let (end, ended) = mpsc::channel();
     thread::Builder::new().name(format!("spanwire-{index}")).spawn(move || {
-        // The error means that the engine was dropped: that is the signal to end.
+        if let Some(on_start) = on_start {
+            on_start();
+        }
+        // The error means that the engine was dropped or shut down: that is the signal to end.
         let _ = runtime.block_on(stopped);
         runtime.shutdown_background();
+        drop(end);
     })?;
-    Ok(Lane { handle, _stop: stop })
+    Ok(Lane { handle, stop: Mutex::new(Some(stop)), ended: Mutex::new(ended) })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Where a channel or a server runs its tasks.
@@ -84,8 +127,10 @@ pub(crate) enum Spawner {
     /// On the runtime of the caller, or on one shared lane where the caller has none.
     #[default]
     Current,
-    /// On the lanes of an engine.
+    /// On the lanes of an engine, in turn.
     Engine(Engine),
+    /// On one of them.
+    Lane(Engine, usize),
 }
 
 impl Spawner {
@@ -93,6 +138,7 @@ impl Spawner {
     pub(crate) fn handle(&self) -> Option<Handle> {
         match self {
             Spawner::Engine(engine) => Some(engine.next_lane().clone()),
+            Spawner::Lane(engine, index) => Some(engine.lane(*index).clone()),
             Spawner::Current => current_handle(),
         }
     }

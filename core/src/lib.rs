@@ -5,10 +5,11 @@
 //! - Messages are [`prost`] messages from generated code, or plain bytes ([`Raw`]).
 //! - [`Engine`] runs connections on lanes of its own; without it everything runs in the caller's tokio runtime.
 //!
-//! Layers, each of which knows only those before it: `wire ← transport ← channel, server ← middleware`.
+//! Layers, each of which knows only those before it: `wire ← transport ← channel, server ← middleware ← bridge`.
 
 #![forbid(unsafe_code)]
 
+pub mod bridge;
 mod channel;
 mod deadline;
 #[cfg(test)]

@@ -199,7 +199,7 @@ impl Framing {
         Ok(Frame::whole(frame::frame(&message, false)?.freeze()))
     }
 
-    fn check(&self, len: usize) -> Result<(), Status> {
+    pub(crate) fn check(&self, len: usize) -> Result<(), Status> {
         if len <= self.max_send_bytes {
             return Ok(());
         }

@@ -45,6 +45,8 @@ pub struct Method {
 enum Path {
     Static(&'static str),
     Shared(Arc<str>),
+    /// In the form of the request line, for a method that is called often.
+    Parsed(PathAndQuery),
 }
 
 impl Path {
@@ -52,6 +54,7 @@ impl Path {
         match self {
             Path::Static(path) => path,
             Path::Shared(path) => path,
+            Path::Parsed(path) => path.as_str(),
         }
     }
 }
@@ -83,6 +86,15 @@ impl Method {
         Method { path: Path::Shared(path.into()), kind }
     }
 
+    /// Like [`Method::dynamic`]; each call of it spares the work of reading the path.
+    pub(crate) fn parsed(path: &str, kind: Kind) -> Self {
+        match PathAndQuery::try_from(path) {
+            Ok(parsed) if parsed.as_str() == path => Method { path: Path::Parsed(parsed), kind },
+            // The call says what is wrong with it.
+            _ => Method::dynamic(path, kind),
+        }
+    }
+
     /// The path, `/package.Service/Method`.
     #[must_use]
     pub fn path(&self) -> &str {
@@ -100,6 +112,7 @@ impl Method {
         let parsed = match &self.path {
             Path::Static(path) => PathAndQuery::from_maybe_shared(Bytes::from_static(path.as_bytes())),
             Path::Shared(path) => PathAndQuery::try_from(&**path),
+            Path::Parsed(path) => Ok(path.clone()),
         };
         match parsed {
             Ok(path) if path.as_str().starts_with('/') => Ok(path),

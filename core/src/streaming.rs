@@ -111,6 +111,20 @@ impl<T: Message> Streaming<T> {
         }
     }
 
+    /// Ready when nothing but the end is left to read. Looks one message ahead, and does not take it.
+    pub(crate) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_peek(cx);
+        match (&self.peeked, &self.end) {
+            (Some(Item::End(_)), _) | (None, Some(_)) => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// The response's leading metadata, if they have arrived; once.
+    pub(crate) fn take_headers(&mut self) -> Option<Metadata> {
+        self.headers.take()
+    }
+
     /// How the call ended, if it failed, without taking anything that the reader has not seen. Ready when
     /// that is known: at the next item.
     pub(crate) fn poll_failure(&mut self, cx: &mut Context<'_>) -> Poll<Option<Status>> {
@@ -320,30 +334,47 @@ impl<T: Message> Sending<T> {
     /// RESOURCE_EXHAUSTED: the message is larger than `max_send_message_bytes`; nothing was sent and the
     /// call goes on. CANCELLED: the call is over; on a client its status comes from the receiving half.
     pub async fn send(&mut self, message: T) -> Result<(), Status> {
-        if self.append(&message) {
-            return Ok(());
+        let mut message = Some(message);
+        poll_fn(|cx| self.poll_send(cx, &mut message)).await
+    }
+
+    /// See [`Sending::send`]: takes `message` when there is room, and is ready when the connection has all of it.
+    pub(crate) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: &mut Option<T>,
+    ) -> Poll<Result<(), Status>> {
+        if message.take_if(|message| self.append(message)).is_some() {
+            return Poll::Ready(Ok(()));
         }
         // A message that a dropped `send` left behind goes first: half of it may be out already.
-        poll_fn(|cx| self.poll_flush(cx)).await?;
+        ready!(self.poll_flush(cx))?;
+        let Some(next) = message.take() else { return Poll::Ready(Ok(())) };
         match &mut self.sink {
             To::Client(send) => {
                 send.set_compress(self.compress);
-                send.put(&message)?;
+                send.put(&next)?;
             }
             To::Server { shared, unsent } => {
                 let framing = shared.framing();
-                *unsent = Some(framing.encode(&message, self.compress)?);
+                *unsent = Some(framing.encode(&next, self.compress)?);
             }
             To::Slot { slot, shared } => {
-                poll_fn(|cx| slot.poll_ready(cx)).await.map_err(|()| gone())?;
-                slot.put(message::encoded(&message));
+                match slot.poll_ready(cx) {
+                    Poll::Ready(Ok(())) => slot.put(message::encoded(&next)),
+                    Poll::Ready(Err(())) => return Poll::Ready(Err(gone())),
+                    Poll::Pending => {
+                        *message = Some(next);
+                        return Poll::Pending;
+                    }
+                }
                 if let Some(shared) = shared {
                     let _ = shared.lock().send_head();
                 }
             }
             To::Gone => {}
         }
-        poll_fn(|cx| self.poll_flush(cx)).await
+        self.poll_flush(cx)
     }
 
     /// The short way of a small message behind others, while there is room.

@@ -80,6 +80,12 @@ impl<Req, Resp> UnaryCall<Req, Resp> {
         UnaryCall { channel, method, request, options: CallOptions::default(), _response: PhantomData }
     }
 
+    /// With options that are complete.
+    pub(crate) fn with_options(mut self, options: CallOptions) -> Self {
+        self.options = options;
+        self
+    }
+
     call_options!();
 }
 
@@ -196,7 +202,8 @@ impl<Req: Message, Resp: Message> IntoFuture for BidiCall<Req, Resp> {
     }
 }
 
-async fn open<Req: Message, Resp: Message>(
+/// Opens a call whose messages are sent and read one by one, whatever its kind.
+pub(crate) async fn open<Req: Message, Resp: Message>(
     channel: Channel,
     method: Method,
     options: CallOptions,

@@ -25,10 +25,12 @@ use spanwire_wire::encoding::{Encoding, EncodingSet};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use backoff::BackoffConfig;
+pub(crate) use calls::open;
 pub use calls::{
     BidiCall, ClientStream, ClientStreamingCall, Duplex, Response, ServerStreamingCall, UnaryCall,
 };
 use connect::Connector;
+pub(crate) use options::CallOptions;
 pub use subchannel::Connectivity;
 use subchannel::Subchannel;
 use target::Target;
@@ -399,6 +401,12 @@ impl ChannelBuilder {
     /// Runs the connection on the lanes of `engine` instead of the caller's tokio runtime.
     pub fn engine(mut self, engine: &Engine) -> Self {
         self.spawner = Spawner::Engine(engine.clone());
+        self
+    }
+
+    /// Runs the connection, and whatever its calls start by themselves, on one lane.
+    pub(crate) fn lane(mut self, engine: &Engine, index: usize) -> Self {
+        self.spawner = Spawner::Lane(engine.clone(), index);
         self
     }
 

@@ -147,6 +147,17 @@ impl Context {
         self.with_headers(|headers| headers.append_bin(key, value))
     }
 
+    /// Adds entries that are checked already to the response's leading metadata.
+    pub(crate) fn extend_headers(&mut self, metadata: Metadata) -> Result<(), Status> {
+        if metadata.is_empty() {
+            return Ok(());
+        }
+        self.with_headers(|headers| {
+            headers.extend(metadata);
+            Ok(())
+        })
+    }
+
     fn with_headers(
         &self,
         change: impl FnOnce(&mut Metadata) -> Result<(), MetadataError>,

@@ -140,6 +140,26 @@ impl Handler {
         })
     }
 
+    /// A unary method that makes its answer by itself.
+    pub(crate) fn raw_unary<Fut>(
+        run: impl Fn(Bytes, Context) -> Result<Fut, Status> + Send + Sync + 'static,
+    ) -> Handler
+    where
+        Fut: Future<Output = UnaryAnswer> + Send + 'static,
+    {
+        let run =
+            move |request, context| Ok(Box::pin(run(request, context)?) as BoxFuture<'static, UnaryAnswer>);
+        Handler { kind: Kind::Unary, run: Run::Unary(Arc::new(run)) }
+    }
+
+    /// A method of another kind whose messages are bytes.
+    pub(crate) fn raw_stream(
+        kind: Kind,
+        run: impl Fn(Streaming<Raw>, Sending<Raw>, Context) -> BoxFuture<'static, Status> + Send + Sync + 'static,
+    ) -> Handler {
+        Handler::stream(kind, run)
+    }
+
     fn stream(
         kind: Kind,
         run: impl Fn(Streaming<Raw>, Sending<Raw>, Context) -> BoxFuture<'static, Status> + Send + Sync + 'static,

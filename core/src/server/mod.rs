@@ -20,15 +20,15 @@ use spanwire_wire::call::Limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use context::Context;
+pub(crate) use handler::UnaryAnswer;
 pub use handler::{Fallback, Handler, Service};
 pub(crate) use receive::ServerReceive;
 pub(crate) use responder::CallShared;
 #[cfg(test)]
 pub(crate) use router::UNFINISHED_MESSAGES;
-use router::{CallLimits, Router};
+use router::{CallLimits, Router, Routes};
 pub use serve::{BoundServer, ServerHandle};
 
-use crate::Engine;
 use crate::engine::Spawner;
 use crate::middleware::{Interceptor, Interceptors, LayerInterceptor, NextService};
 use crate::transport::custom::Incoming;
@@ -36,6 +36,7 @@ use crate::transport::limits::{self, BadOption, FloodLimits};
 use crate::transport::server::Lifetime;
 use crate::transport::watch::PingPolicy;
 use crate::transport::{Http2, Keepalive, ServerTls, TlsError};
+use crate::{Engine, Method};
 
 /// A gRPC server; see [`Server::builder`].
 ///
@@ -105,7 +106,9 @@ impl Server {
     pub fn builder() -> ServerBuilder {
         ServerBuilder {
             services: Vec::new(),
+            methods: Vec::new(),
             fallback: None,
+            other_methods: None,
             interceptors: Vec::new(),
             tls: None,
             http2: Http2 { floods: FloodLimits::server_default(), ..Http2::default() },
@@ -135,7 +138,9 @@ impl Server {
 #[must_use = "a builder does nothing until `serve` or `bind`"]
 pub struct ServerBuilder {
     services: Vec<Box<dyn Service>>,
+    methods: Vec<(Method, Handler)>,
     fallback: Option<Arc<dyn Fallback>>,
+    other_methods: Option<Handler>,
     interceptors: Vec<Arc<dyn Interceptor>>,
     tls: Option<ServerTls>,
     http2: Http2,
@@ -149,6 +154,18 @@ impl ServerBuilder {
     /// Adds a service. One with the same name replaces the methods that both have.
     pub fn service(mut self, service: impl Service) -> Self {
         self.services.push(Box::new(service));
+        self
+    }
+
+    /// Adds one method, for programs that learn only when they run what they serve.
+    pub(crate) fn method(mut self, method: Method, handler: Handler) -> Self {
+        self.methods.push((method, handler));
+        self
+    }
+
+    /// Like a fallback, with messages that flow by themselves.
+    pub(crate) fn other_methods(mut self, handler: Handler) -> Self {
+        self.other_methods = Some(handler);
         self
     }
 
@@ -369,7 +386,13 @@ impl ServerBuilder {
         self.check()?;
         let tls = self.tls.as_ref().map(ServerTls::build).transpose()?;
         let interceptors = Interceptors::new(self.interceptors);
-        let router = Router::new(&self.services, self.fallback, interceptors, self.limits);
+        let routes = Routes {
+            services: &self.services,
+            methods: self.methods,
+            fallback: self.fallback,
+            other_methods: self.other_methods,
+        };
+        let router = Router::new(routes, interceptors, self.limits);
         let settings = serve::Settings {
             router: Arc::new(router),
             tls,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use spanwire_wire::call::Limits;
 
-use super::handler::{Fallback, Run, Service};
+use super::handler::{Fallback, Handler, Run, Service};
 use super::pace::Pace;
 use crate::middleware::Interceptors;
 use crate::{Kind, Method, Status};
@@ -34,7 +34,7 @@ impl CallLimits {
 
 pub(crate) struct Router {
     methods: HashMap<String, Arc<Route>, BuildHasherDefault<PathHasher>>,
-    services: Vec<&'static str>,
+    services: Vec<String>,
     fallback: Option<Arc<Route>>,
     pub(crate) limits: CallLimits,
 }
@@ -77,13 +77,17 @@ impl Route {
     }
 }
 
+/// What a server was told to serve.
+pub(crate) struct Routes<'a> {
+    pub(crate) services: &'a [Box<dyn Service>],
+    pub(crate) methods: Vec<(Method, Handler)>,
+    pub(crate) fallback: Option<Arc<dyn Fallback>>,
+    pub(crate) other_methods: Option<Handler>,
+}
+
 impl Router {
-    pub(crate) fn new(
-        services: &[Box<dyn Service>],
-        fallback: Option<Arc<dyn Fallback>>,
-        interceptors: Interceptors,
-        limits: CallLimits,
-    ) -> Self {
+    pub(crate) fn new(routes: Routes<'_>, interceptors: Interceptors, limits: CallLimits) -> Self {
+        let mut services: Vec<_> = routes.services.iter().map(|service| service.name().to_owned()).collect();
         let route = |kind, method, run, fallback| {
             Arc::new(Route {
                 kind,
@@ -96,19 +100,22 @@ impl Router {
             })
         };
         let mut methods = HashMap::default();
-        for service in services {
+        for service in routes.services {
             for (name, handler) in service.methods() {
                 let path = format!("/{}/{name}", service.name());
                 let method = Method::dynamic(path.as_str(), handler.kind());
                 methods.insert(path, route(handler.kind(), Some(method), Some(handler.run().clone()), None));
             }
         }
-        Router {
-            methods,
-            services: services.iter().map(|service| service.name()).collect(),
-            fallback: fallback.map(|fallback| route(Kind::Bidi, None, None, Some(fallback))),
-            limits,
+        for (method, handler) in routes.methods {
+            services.push(method.service().to_owned());
+            let run = handler.run().clone();
+            methods.insert(method.path().to_owned(), route(handler.kind(), Some(method), Some(run), None));
         }
+        let other = routes.other_methods.map(|handler| (Some(handler.run().clone()), None));
+        let other = other.or(routes.fallback.map(|fallback| (None, Some(fallback))));
+        let fallback = other.map(|(run, fallback)| route(Kind::Bidi, None, run, fallback));
+        Router { methods, services, fallback, limits }
     }
 
     pub(crate) fn find(&self, path: &str) -> Option<&Arc<Route>> {
@@ -119,7 +126,7 @@ impl Router {
     pub(crate) fn unknown(&self, path: &str) -> Status {
         let method = Method::dynamic(path, Kind::Unary);
         let (service, name) = (method.service(), method.name());
-        if self.services.contains(&service) {
+        if self.services.iter().any(|known| known == service) {
             Status::unimplemented(format!("service {service} has no method {name}"))
         } else {
             Status::unimplemented(format!("this server has no service {service}"))

@@ -154,6 +154,7 @@ impl BoundServer {
             let task = acceptor.clone().accept_loop(socket, spawner.clone());
             match &spawner {
                 Spawner::Engine(engine) => drop(accepting.spawn_on(task, engine.lane(index))),
+                Spawner::Lane(engine, index) => drop(accepting.spawn_on(task, engine.lane(*index))),
                 Spawner::Current => drop(accepting.spawn(task)),
             }
         }

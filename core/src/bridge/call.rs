@@ -1,0 +1,403 @@
+//! Calls of a client.
+//!
+//! ```text
+//! unary   ─ job on the lane ─► the answer ─► Done
+//! stream  ─ job on the lane ─► opening ─► open: messages out as there is room, in as there is credit ─► Done
+//! any     ─ cancel, last handle dropped, deadline, engine gone ─► Done
+//! ```
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+
+use super::OpError;
+use super::channel::ReportTo;
+use super::event::{Event, EventKind, Outcome, Received};
+use super::flow::{Flow, Inflow, Outflow, Outgoing, Room, Sent as OutflowSent};
+use super::lane::{Lane, Work, tell};
+use super::sync::Mutex;
+use crate::channel::{self, CallOptions};
+use crate::message::Raw;
+use crate::middleware::BoxFuture;
+use crate::streaming::{Sending, Streaming};
+use crate::timer::Deadline;
+use crate::{Channel, Metadata, Method, Sent, Status};
+
+/// A client's call, as its host holds it. Dropping the last one cancels a call that still runs; its `Done` comes all the
+/// same.
+#[derive(Debug)]
+pub struct Call {
+    cell: Arc<Cell>,
+}
+
+/// What the host's handles and the call's task share.
+#[derive(Debug)]
+pub(crate) struct Cell {
+    flow: Mutex<Flow>,
+    lane: Arc<Lane>,
+    one_request: bool,
+    max_send_bytes: usize,
+    /// By what number the host knows the call.
+    handle: AtomicU64,
+}
+
+impl Call {
+    pub(crate) fn new(lane: &Arc<Lane>, method: &Method, credit: u32, max_send_bytes: usize) -> Self {
+        Call {
+            cell: Arc::new(Cell {
+                // The only answer of a call is always wanted.
+                flow: Mutex::new(Flow::new(credit.max(u32::from(method.kind().one_response())))),
+                lane: lane.clone(),
+                one_request: method.kind().one_request(),
+                max_send_bytes,
+                handle: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// The number by which the host knows the call, which its events carry. To be set before the call begins.
+    pub fn set_handle(&self, handle: u64) {
+        self.cell.handle.store(handle, Ordering::Relaxed);
+    }
+
+    /// Queues a message. It is on its way when this comes back, or will be when there is room.
+    ///
+    /// # Errors
+    /// [`OpError::Over`] when the call has ended or is half-closed, [`OpError::Blocked`] while it is full,
+    /// [`OpError::Argument`] for a message above `max_send_message_bytes`, or a second one where the method has one.
+    pub fn send(&self, message: Outgoing) -> Result<Room, OpError> {
+        self.cell.lane.check()?;
+        let (len, max) = (message.bytes.len(), self.cell.max_send_bytes);
+        if len > max {
+            return Err(OpError::Argument(format!(
+                "message of {len} bytes is larger than max_send_message_bytes ({max})"
+            )));
+        }
+        let message = Outgoing { last: message.last || self.cell.one_request, ..message };
+        self.cell.change(|flow| flow.send(message))
+    }
+
+    /// Says that no more messages follow. Further calls do nothing.
+    ///
+    /// # Errors
+    /// [`OpError::Over`]: the call has ended.
+    pub fn half_close(&self) -> Result<(), OpError> {
+        self.cell.lane.check()?;
+        self.cell.change(|flow| {
+            if flow.over {
+                return Err(OpError::CALL_OVER);
+            }
+            flow.closed = true;
+            Ok(())
+        })
+    }
+
+    /// Lets so many messages more arrive.
+    ///
+    /// # Errors
+    /// [`OpError::Over`]: the call has ended.
+    pub fn grant(&self, messages: u32) -> Result<(), OpError> {
+        self.cell.lane.check()?;
+        self.cell.change(|flow| {
+            if flow.over {
+                return Err(OpError::CALL_OVER);
+            }
+            flow.grant(messages);
+            Ok(())
+        })
+    }
+
+    /// Ends the call with CANCELLED, from any thread and as often as one likes. A call that has ended stays as it is.
+    ///
+    /// # Errors
+    /// [`OpError::Forked`], [`OpError::ShutDown`].
+    pub fn cancel(&self) -> Result<(), OpError> {
+        self.cell.lane.check()?;
+        self.cell.change(|flow| flow.cancelled = true);
+        Ok(())
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.cell.lane.check().is_ok() {
+            self.cell.handle.store(0, Ordering::Relaxed);
+            self.cell.change(|flow| flow.cancelled |= !flow.over);
+        }
+    }
+}
+
+impl Cell {
+    /// Changes what the task looks at, and wakes it.
+    fn change<T>(&self, change: impl FnOnce(&mut Flow) -> T) -> T {
+        let mut flow = self.flow.lock();
+        let result = change(&mut flow);
+        let task = flow.take_task();
+        drop(flow);
+        self.lane.wake(task);
+        result
+    }
+}
+
+/// Reports the end of a call, once: also when its task is dropped or panics.
+#[derive(Debug)]
+struct Report {
+    to: ReportTo,
+    cell: Option<Arc<Cell>>,
+    open: bool,
+}
+
+impl Report {
+    fn new(to: ReportTo, cell: Option<Arc<Cell>>) -> Self {
+        Report { to, cell, open: true }
+    }
+
+    fn tell(&self, kind: EventKind) {
+        let handle = self.cell.as_ref().map_or(0, |cell| cell.handle.load(Ordering::Relaxed));
+        tell(&self.to.queue, Event::of_operation(self.to.tag, handle, self.to.attachment.clone(), kind));
+    }
+
+    fn done(&mut self, outcome: Outcome) {
+        if std::mem::replace(&mut self.open, false) {
+            if let Some(cell) = &self.cell {
+                let left = cell.flow.lock().end();
+                drop(left);
+            }
+            self.tell(EventKind::Done(outcome));
+        }
+    }
+
+    fn failed(&mut self, status: Status) {
+        let attempts = status.attempts();
+        self.done(Outcome { status, headers: Metadata::new(), message: None, peer: None, attempts });
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        if self.open {
+            self.failed(if std::thread::panicking() {
+                Status::internal("a fault in the engine ended the call: please report it")
+            } else {
+                Status::cancelled("the engine was shut down")
+            });
+        }
+    }
+}
+
+fn cancelled() -> Status {
+    Status::cancelled("the call was cancelled by its caller")
+}
+
+/// A unary call on its way to its lane.
+pub(crate) struct UnaryStart {
+    channel: Channel,
+    method: Method,
+    request: Bytes,
+    options: CallOptions,
+    report: Report,
+}
+
+impl UnaryStart {
+    pub(crate) fn new(
+        channel: Channel,
+        method: Method,
+        request: Bytes,
+        options: CallOptions,
+        to: ReportTo,
+        call: Option<&Call>,
+    ) -> Self {
+        let report = Report::new(to, call.map(|call| call.cell.clone()));
+        UnaryStart { channel, method, request, options, report }
+    }
+}
+
+impl Work for UnaryStart {
+    fn run(self: Box<Self>) {
+        let UnaryStart { channel, method, request, options, report } = *self;
+        let call = channel.unary::<Raw, Raw>(&method, Raw(request)).with_options(options).response();
+        match report.cell {
+            None => drop(tokio::spawn(async move {
+                let mut report = report;
+                report.answered(call.await);
+            })),
+            Some(_) => drop(tokio::spawn(Cancellable { call: Box::pin(call), report })),
+        }
+    }
+}
+
+impl Report {
+    fn answered(&mut self, result: Result<channel::Response<Raw>, Status>) {
+        match result {
+            Ok(response) => self.done(Outcome {
+                status: Status::ok().with_metadata(response.trailers),
+                headers: response.headers,
+                message: Some(Received { bytes: response.message.0, compressed: response.compressed }),
+                peer: response.peer,
+                attempts: response.attempts,
+            }),
+            Err(status) => self.failed(status),
+        }
+    }
+}
+
+/// A unary call that its host can cancel.
+struct Cancellable<F> {
+    call: Pin<Box<F>>,
+    report: Report,
+}
+
+impl<F: Future<Output = Result<channel::Response<Raw>, Status>>> Future for Cancellable<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if let Some(cell) = &this.report.cell {
+            let mut flow = cell.flow.lock();
+            flow.register(cx);
+            if flow.cancelled {
+                drop(flow);
+                this.report.failed(cancelled());
+                return Poll::Ready(());
+            }
+        }
+        let result = ready!(this.call.as_mut().poll(cx));
+        this.report.answered(result);
+        Poll::Ready(())
+    }
+}
+
+/// A stream on its way to its lane.
+pub(crate) struct StreamStart {
+    opening: Opening,
+    deadline: Deadline,
+    report: Report,
+}
+
+impl StreamStart {
+    pub(crate) fn new(
+        channel: Channel,
+        method: Method,
+        options: CallOptions,
+        to: ReportTo,
+        call: &Call,
+    ) -> Self {
+        StreamStart {
+            deadline: Deadline::new(options.deadline),
+            opening: Box::pin(channel::open(channel, method, options)),
+            report: Report::new(to, Some(call.cell.clone())),
+        }
+    }
+}
+
+impl Work for StreamStart {
+    fn run(self: Box<Self>) {
+        let StreamStart { opening, deadline, report } = *self;
+        let Some(cell) = report.cell.clone() else { return };
+        drop(tokio::spawn(Stream { cell, stage: Stage::Opening(opening), deadline, report }));
+    }
+}
+
+type Opening = BoxFuture<'static, Result<(Sending<Raw>, Streaming<Raw>), Status>>;
+
+/// The task of a stream.
+struct Stream {
+    cell: Arc<Cell>,
+    stage: Stage,
+    deadline: Deadline,
+    report: Report,
+}
+
+enum Stage {
+    Opening(Opening),
+    Open { inflow: Inflow, outflow: Option<Outflow> },
+}
+
+impl Future for Stream {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let mut flow = this.cell.flow.lock();
+        flow.register(cx);
+        let (ended, credit) = (flow.cancelled || this.report.to.queue.is_closed(), flow.credit());
+        drop(flow);
+        if ended {
+            this.report.failed(cancelled());
+            return Poll::Ready(());
+        }
+        if let Stage::Opening(opening) = &mut this.stage {
+            match ready!(opening.as_mut().poll(cx)) {
+                Ok((sending, streaming)) => {
+                    let (inflow, outflow) = (Inflow::new(streaming), Some(Outflow::new(sending)));
+                    this.stage = Stage::Open { inflow, outflow };
+                }
+                Err(status) => {
+                    this.report.failed(status);
+                    return Poll::Ready(());
+                }
+            }
+        }
+        this.send(cx);
+        ready!(this.receive(cx, credit));
+        Poll::Ready(())
+    }
+}
+
+impl Stream {
+    fn send(&mut self, cx: &mut Context<'_>) {
+        let Stage::Open { outflow, .. } = &mut self.stage else { return };
+        let Some(out) = outflow else { return };
+        let cell = &self.cell;
+        let sent = out.poll(cx, || cell.flow.lock().take_next());
+        let mut flow = cell.flow.lock();
+        let writable = flow.has_room_again();
+        let closed = flow.closed;
+        drop(flow);
+        match sent {
+            OutflowSent::All if closed => {
+                out.half_close();
+                *outflow = None;
+            }
+            OutflowSent::All | OutflowSent::Waits => {}
+            // The receiving half says why. What is still in line goes with the call.
+            OutflowSent::Failed(_) => {
+                // Dropping it would cancel what the server has ended in its own way.
+                out.half_close();
+                *outflow = None;
+            }
+        }
+        if writable {
+            self.report.tell(EventKind::Writable);
+        }
+    }
+
+    /// Ready when the call is over.
+    fn receive(&mut self, cx: &mut Context<'_>, credit: u64) -> Poll<()> {
+        let Stage::Open { inflow, .. } = &mut self.stage else { return Poll::Pending };
+        let arrived = inflow.poll(cx, credit);
+        if let Some(headers) = arrived.headers {
+            self.report.tell(EventKind::Headers(headers));
+        }
+        if !arrived.messages.is_empty() {
+            self.cell.flow.lock().spend(arrived.messages.len());
+            self.report.tell(EventKind::Messages { messages: arrived.messages, end: false });
+        }
+        if let Some(status) = arrived.end {
+            let streaming = inflow.streaming();
+            let peer = streaming.peer().map(|peer| peer.addr().clone());
+            let attempts = streaming.attempts();
+            self.report.done(Outcome { status, headers: Metadata::new(), message: None, peer, attempts });
+            return Poll::Ready(());
+        }
+        // The stream looks after its deadline while it is read. Unread messages must not make it last longer.
+        ready!(self.deadline.poll(cx));
+        let status = channel::call::deadline_exceeded("while messages waited for the caller to take them");
+        self.report.failed(status.with_sent(Sent::Answered));
+        Poll::Ready(())
+    }
+}

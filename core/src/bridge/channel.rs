@@ -1,0 +1,193 @@
+//! Channels of a host, and the operations that begin calls.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::call::{Call, StreamStart, UnaryStart};
+use super::event::Attachment;
+use super::flow::Outgoing;
+use super::lane::Lane;
+use super::options::{CallOptions, ChannelOptions};
+use super::queue::Queue;
+use super::server_call::ServerCall;
+use super::sync::Mutex;
+use super::{Engine, OpError};
+use crate::{ChannelStats, Connectivity, Kind, Method};
+
+/// How many methods a channel remembers; a proxy may call any number.
+const KNOWN_METHODS: usize = 1024;
+
+/// A channel of a host: see [`crate::Channel`]. Cheap to clone. Its connection and its calls are on one lane.
+#[derive(Clone, Debug)]
+pub struct Channel(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    channel: crate::Channel,
+    lane: Arc<Lane>,
+    engine: Engine,
+    /// Made once for each, because every call needs one.
+    methods: Mutex<HashMap<String, Method>>,
+}
+
+/// Where a call reports to, and by what its host knows it.
+#[derive(Clone, Debug)]
+pub struct ReportTo {
+    /// The queue of the call's events.
+    pub queue: Queue,
+    /// What the host wants to see in them.
+    pub tag: usize,
+    /// What the binding wants to find in them.
+    pub attachment: Option<Attachment>,
+}
+
+impl Channel {
+    /// A channel to `target`, in the forms of [`crate::Channel::builder`]. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`OpError::Argument`]: a target, an option or a certificate that cannot be used; the text says which and why.
+    pub fn new(engine: &Engine, target: &str, options: &ChannelOptions) -> Result<Self, OpError> {
+        engine.check()?;
+        let lane = engine.next_lane().clone();
+        lane.check()?;
+        let builder = options.apply(crate::Channel::builder(target))?.lane(engine.core(), lane.index());
+        let channel = builder.build().map_err(|error| OpError::Argument(error.to_string()))?;
+        Ok(Channel(Arc::new(Inner { channel, lane, engine: engine.clone(), methods: Mutex::default() })))
+    }
+
+    /// Makes a unary call: one operation, and one event with everything that came back. With `call` the host can cancel
+    /// it; without, it can only be waited for.
+    ///
+    /// # Errors
+    /// [`OpError::Argument`] for an option that cannot be used, [`OpError::ShutDown`], [`OpError::Forked`]. What is wrong
+    /// with the call itself is the status of its `Done`.
+    pub fn unary(
+        &self,
+        method: &str,
+        request: Outgoing,
+        options: CallOptions,
+        report: ReportTo,
+        call: Option<&Call>,
+        parent: Option<&ServerCall>,
+    ) -> Result<(), OpError> {
+        self.check(&report)?;
+        let options = options.resolve(parent.and_then(ServerCall::deadline_at))?;
+        let options = if request.plain { options.uncompressed() } else { options };
+        let method = self.method(method, Kind::Unary);
+        let channel = self.0.channel.clone();
+        self.0.lane.run(UnaryStart::new(channel, method, request.bytes, options, report, call));
+        Ok(())
+    }
+
+    /// The handle for a unary call that its host may want to cancel; for [`Channel::unary`].
+    #[must_use]
+    pub fn unary_call(&self) -> Call {
+        Call::new(&self.0.lane, &Method::new("", Kind::Unary), 0, usize::MAX)
+    }
+
+    /// Prepares a call of any kind; [`Prepared::begin`] begins it. Kinds with one request take exactly one message.
+    ///
+    /// # Errors
+    /// As [`Channel::unary`].
+    pub fn stream(
+        &self,
+        method: &str,
+        kind: Kind,
+        options: CallOptions,
+        report: ReportTo,
+        parent: Option<&ServerCall>,
+    ) -> Result<Prepared, OpError> {
+        self.check(&report)?;
+        let credit = options.credit;
+        let options = options.resolve(parent.and_then(ServerCall::deadline_at))?;
+        let method = self.method(method, kind);
+        let max_send_bytes = options.max_send_bytes.unwrap_or(self.0.channel.defaults().max_send_bytes);
+        let call = Call::new(&self.0.lane, &method, credit, max_send_bytes);
+        let start = StreamStart::new(self.0.channel.clone(), method, options, report, &call);
+        Ok(Prepared { call, start, lane: self.0.lane.clone() })
+    }
+
+    /// The state of the connection.
+    ///
+    /// # Errors
+    /// [`OpError::Forked`].
+    pub fn connectivity(&self) -> Result<Connectivity, OpError> {
+        self.0.lane.check()?;
+        Ok(self.0.channel.connectivity())
+    }
+
+    /// Connects now, instead of with the first call.
+    ///
+    /// # Errors
+    /// [`OpError::ShutDown`], [`OpError::Forked`].
+    pub fn connect(&self) -> Result<(), OpError> {
+        self.0.lane.check()?;
+        self.0.channel.connect();
+        Ok(())
+    }
+
+    /// What the channel did so far, and how often each limit was hit.
+    ///
+    /// # Errors
+    /// [`OpError::Forked`].
+    pub fn stats(&self) -> Result<ChannelStats, OpError> {
+        self.0.engine.check()?;
+        Ok(self.0.channel.stats())
+    }
+
+    fn check(&self, report: &ReportTo) -> Result<(), OpError> {
+        self.0.lane.check()?;
+        report.queue.check_open()
+    }
+
+    fn method(&self, path: &str, kind: Kind) -> Method {
+        let mut methods = self.0.methods.lock();
+        match methods.get(path) {
+            Some(method) if method.kind() == kind => method.clone(),
+            _ => {
+                let method = Method::parsed(path, kind);
+                if methods.len() < KNOWN_METHODS {
+                    methods.insert(path.to_owned(), method.clone());
+                }
+                method
+            }
+        }
+    }
+}
+
+/// In the child of a fork the connection belongs to the parent: it is left alone.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if self.lane.is_foreign() {
+            std::mem::forget(self.channel.clone());
+        }
+    }
+}
+
+/// A stream that is about to begin.
+pub struct Prepared {
+    call: Call,
+    start: StreamStart,
+    lane: Arc<Lane>,
+}
+
+impl Prepared {
+    /// The call, which its host may give a handle now.
+    #[must_use]
+    pub fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// Begins it.
+    #[must_use = "dropping the call cancels it"]
+    pub fn begin(self) -> Call {
+        self.lane.run(self.start);
+        self.call
+    }
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared").field("call", &self.call).finish_non_exhaustive()
+    }
+}

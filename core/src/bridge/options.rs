@@ -1,0 +1,403 @@
+//! Options as plain data: what every host hands over in the same words.
+//!
+//! Numbers are 64-bit everywhere. **0 is the default**, which this crate knows and no binding does; a **negative** number
+//! turns off what can be off, and is an error elsewhere. Units are in the names. The limits are explained in
+//! `docs/limits.md`.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::OpError;
+use crate::channel;
+use crate::channel::backoff::BackoffConfig;
+use crate::transport::watch::PingPolicy;
+use crate::{
+    ChannelBuilder, ClientTls, Encoding, FloodLimits, Keepalive, Metadata, Rate, ServerBuilder, ServerTls,
+};
+
+/// Of a channel.
+#[derive(Clone, Debug, Default)]
+pub struct ChannelOptions {
+    /// TLS; plaintext without.
+    pub tls: Option<TlsOptions>,
+    /// What the server sees as `:authority`; by default the target's host and port.
+    pub authority: Option<String>,
+    /// Put in front of the engine's own `user-agent`.
+    pub user_agent: Option<String>,
+    /// Compresses the requests of calls that do not say otherwise.
+    pub compression: Option<Encoding>,
+    /// Longest that one connection attempt may take.
+    pub connect_timeout_ms: i64,
+    /// The pause after the first failed attempt.
+    pub backoff_first_ms: i64,
+    /// The longest pause.
+    pub backoff_longest_ms: i64,
+    /// Silence after which the server is pinged; off by default.
+    pub keepalive_interval_ms: i64,
+    /// How long it may take to answer a ping.
+    pub keepalive_timeout_ms: i64,
+    /// Ping also while there are no calls.
+    pub keepalive_without_calls: bool,
+    /// Limits of both sides.
+    pub limits: Limits,
+}
+
+/// Of a server.
+#[derive(Clone, Debug, Default)]
+pub struct ServerOptions {
+    /// TLS; plaintext without.
+    pub tls: Option<TlsOptions>,
+    /// Requests wait until [`Server::accept`](super::Server::accept) asks for them.
+    pub manual_accept: bool,
+    /// Silence after which a client is pinged; negative never pings.
+    pub keepalive_interval_ms: i64,
+    /// How long it may take to answer a ping.
+    pub keepalive_timeout_ms: i64,
+    /// How often clients may ping.
+    pub keepalive_min_interval_ms: i64,
+    /// Clients may ping also while they have no calls.
+    pub keepalive_permit_without_calls: bool,
+    /// Age at which connections are told to go.
+    pub max_connection_age_ms: i64,
+    /// What calls get to finish then; for ever by default.
+    pub max_connection_age_grace_ms: i64,
+    /// Ends connections that had no call for this long.
+    pub max_connection_idle_ms: i64,
+    /// Longest for TLS and HTTP/2 of a new connection.
+    pub handshake_timeout_ms: i64,
+    /// How long a client may take nothing of an answer; negative for ever.
+    pub stall_timeout_ms: i64,
+    /// Connections at once.
+    pub max_connections: i64,
+    /// Calls that one connection may have open at once.
+    pub max_concurrent_streams: i64,
+    /// What one connection may hold of request messages that are not whole yet.
+    pub max_unfinished_request_bytes: i64,
+    /// Limits of both sides.
+    pub limits: Limits,
+}
+
+/// What both sides limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// Largest message to accept, after decompression.
+    pub max_recv_message_bytes: i64,
+    /// Largest message to send, before compression.
+    pub max_send_message_bytes: i64,
+    /// Largest metadata to accept, as HTTP/2 counts them.
+    pub max_metadata_bytes: i64,
+    /// Most metadata entries to accept.
+    pub max_metadata_fields: i64,
+    /// What a stream may have under way to us, at first.
+    pub stream_window_bytes: i64,
+    /// How far that may grow.
+    pub max_stream_window_bytes: i64,
+    /// What all streams of a connection may have under way to us.
+    pub connection_window_bytes: i64,
+    /// What one stream may have queued for sending.
+    pub send_buffer_bytes: i64,
+    /// Resets of unanswered calls: at once; negative for any number. The same in the next ones.
+    pub flood_resets_burst: i64,
+    /// And a second.
+    pub flood_resets_per_second: i64,
+    /// Calls that may be refused at the beginning, before the peer knows the limit.
+    pub flood_max_early_refusals: i64,
+    /// SETTINGS frames at once.
+    pub flood_settings_burst: i64,
+    /// And a second.
+    pub flood_settings_per_second: i64,
+    /// Entries in one SETTINGS frame.
+    pub flood_max_settings_entries: i64,
+    /// Frames that do nothing, at once.
+    pub flood_control_frames_burst: i64,
+    /// And a second.
+    pub flood_control_frames_per_second: i64,
+    /// CONTINUATION frames in one header block.
+    pub flood_max_continuations: i64,
+    /// Acknowledgements that may wait before nothing more is read.
+    pub flood_max_pending_acks: i64,
+    /// What unread small DATA frames may add up to.
+    pub flood_small_data_budget: i64,
+}
+
+/// Of TLS, on either side. Certificates and keys are PEM, given as bytes or as paths of files; bytes win.
+#[derive(Clone, Debug, Default)]
+pub struct TlsOptions {
+    /// Whom to trust: on a client the servers' authority, on a server that of clients (mutual TLS).
+    pub ca_pem: Option<Vec<u8>>,
+    /// The same, as a file.
+    pub ca_file: Option<String>,
+    /// Our certificate chain: a server's always, a client's for mutual TLS.
+    pub certificate_pem: Option<Vec<u8>>,
+    /// The same, as a file.
+    pub certificate_file: Option<String>,
+    /// The key of our certificate.
+    pub key_pem: Option<Vec<u8>>,
+    /// The same, as a file.
+    pub key_file: Option<String>,
+    /// Client: trust the system's roots beside a CA that is given. Without one they are trusted anyway.
+    pub system_roots: bool,
+    /// Client: the name that the server must prove, instead of the target's host.
+    pub server_name: Option<String>,
+    /// Client: accept whatever certificate there is. For tests.
+    pub danger_accept_any_certificate: bool,
+    /// Server, with a CA: clients may come without a certificate.
+    pub client_certificate_optional: bool,
+}
+
+/// Of one call.
+#[derive(Clone, Debug, Default)]
+pub struct CallOptions {
+    /// Longest that the call may take; 0 without a limit, negative: over already.
+    pub timeout_ms: i64,
+    /// The request's metadata.
+    pub metadata: Metadata,
+    /// Compresses the request messages; by default as the channel says.
+    pub compression: Option<Encoding>,
+    /// Wait while no connection can be made, instead of failing with UNAVAILABLE.
+    pub wait_for_ready: bool,
+    /// Largest message to accept; by default as the channel says.
+    pub max_recv_message_bytes: i64,
+    /// Largest message to send; by default as the channel says.
+    pub max_send_message_bytes: i64,
+    /// Streams: messages that may arrive before more are granted.
+    pub credit: u32,
+}
+
+/// Sets on a builder every number that is not the default, by the name that both have.
+macro_rules! set {
+    ($builder:expr, $($name:ident = $value:expr),+ $(,)?) => {{
+        let mut builder = $builder;
+        $(if let Some(value) = number(stringify!($name), $value)? {
+            builder = builder.$name(value);
+        })+
+        builder
+    }};
+}
+
+/// The limits of both sides, on either builder.
+macro_rules! set_limits {
+    ($builder:expr, $limits:expr) => {
+        set!(
+            $builder,
+            max_recv_message_bytes = $limits.max_recv_message_bytes,
+            max_send_message_bytes = $limits.max_send_message_bytes,
+            max_metadata_bytes = $limits.max_metadata_bytes,
+            max_metadata_fields = $limits.max_metadata_fields,
+            stream_window_bytes = $limits.stream_window_bytes,
+            max_stream_window_bytes = $limits.max_stream_window_bytes,
+            connection_window_bytes = $limits.connection_window_bytes,
+            send_buffer_bytes = $limits.send_buffer_bytes,
+        )
+    };
+}
+
+impl ChannelOptions {
+    pub(crate) fn apply(&self, mut builder: ChannelBuilder) -> Result<ChannelBuilder, OpError> {
+        if let Some(tls) = &self.tls {
+            builder = builder.tls(tls.client()?);
+        }
+        if let Some(authority) = &self.authority {
+            builder = builder.authority(authority);
+        }
+        if let Some(user_agent) = &self.user_agent {
+            builder = builder.user_agent(user_agent);
+        }
+        if let Some(encoding) = self.compression {
+            builder = builder.compress(encoding);
+        }
+        if let Some(timeout) = time("connect_timeout_ms", self.connect_timeout_ms)? {
+            builder = builder.connect_timeout(timeout);
+        }
+        let backoff = BackoffConfig::default();
+        builder = builder.backoff(
+            time("backoff_first_ms", self.backoff_first_ms)?.unwrap_or(backoff.initial),
+            time("backoff_longest_ms", self.backoff_longest_ms)?.unwrap_or(backoff.max),
+        );
+        if let Some(interval) = positive_time(self.keepalive_interval_ms) {
+            let keepalive = Keepalive::new(interval);
+            builder = builder.keepalive(Keepalive {
+                timeout: time("keepalive_timeout_ms", self.keepalive_timeout_ms)?
+                    .unwrap_or(keepalive.timeout),
+                permit_without_calls: self.keepalive_without_calls,
+                ..keepalive
+            });
+        }
+        let builder = set_limits!(builder, self.limits);
+        Ok(builder.flood_limits(self.limits.floods(FloodLimits::client_default())?))
+    }
+}
+
+impl ServerOptions {
+    pub(crate) fn apply(&self, mut builder: ServerBuilder) -> Result<ServerBuilder, OpError> {
+        if let Some(tls) = &self.tls {
+            builder = builder.tls(tls.server()?);
+        }
+        let keepalive = Keepalive::server_default();
+        builder = builder.keepalive((self.keepalive_interval_ms >= 0).then_some(Keepalive {
+            interval: positive_time(self.keepalive_interval_ms).unwrap_or(keepalive.interval),
+            timeout: time("keepalive_timeout_ms", self.keepalive_timeout_ms)?.unwrap_or(keepalive.timeout),
+            ..keepalive
+        }));
+        let min_interval = time("keepalive_min_interval_ms", self.keepalive_min_interval_ms)?;
+        builder = builder.keepalive_enforcement(
+            min_interval.unwrap_or(PingPolicy::server_default().min_interval),
+            self.keepalive_permit_without_calls,
+        );
+        if let Some(age) = positive_time(self.max_connection_age_ms) {
+            builder = builder.max_connection_age(age, positive_time(self.max_connection_age_grace_ms));
+        }
+        if let Some(idle) = positive_time(self.max_connection_idle_ms) {
+            builder = builder.max_connection_idle(idle);
+        }
+        if let Some(timeout) = time("handshake_timeout_ms", self.handshake_timeout_ms)? {
+            builder = builder.handshake_timeout(timeout);
+        }
+        if self.stall_timeout_ms != 0 {
+            builder = builder.stall_timeout(positive_time(self.stall_timeout_ms));
+        }
+        let builder = set!(
+            set_limits!(builder, self.limits),
+            max_connections = self.max_connections,
+            max_concurrent_streams = self.max_concurrent_streams,
+            max_unfinished_request_bytes = self.max_unfinished_request_bytes,
+        );
+        Ok(builder.flood_limits(self.limits.floods(FloodLimits::server_default())?))
+    }
+}
+
+impl Limits {
+    fn floods(&self, default: FloodLimits) -> Result<FloodLimits, OpError> {
+        let rate = |name, burst, per_second, default: Rate| {
+            let burst = number(name, burst)?.unwrap_or(default.burst);
+            Ok::<_, OpError>(Rate {
+                burst,
+                per_second: number(name, per_second)?.unwrap_or(default.per_second),
+            })
+        };
+        let resets = default.resets.unwrap_or(Rate::new(u32::MAX, u32::MAX));
+        let some_resets =
+            self.flood_resets_burst > 0 || (self.flood_resets_burst == 0 && default.resets.is_some());
+        let resets = some_resets
+            .then(|| rate("flood_resets", self.flood_resets_burst, self.flood_resets_per_second, resets))
+            .transpose()?;
+        Ok(FloodLimits {
+            resets,
+            max_early_refusals: number("flood_max_early_refusals", self.flood_max_early_refusals)?
+                .unwrap_or(default.max_early_refusals),
+            settings: rate(
+                "flood_settings",
+                self.flood_settings_burst,
+                self.flood_settings_per_second,
+                default.settings,
+            )?,
+            max_settings_entries: number("flood_max_settings_entries", self.flood_max_settings_entries)?
+                .unwrap_or(default.max_settings_entries),
+            control_frames: rate(
+                "flood_control_frames",
+                self.flood_control_frames_burst,
+                self.flood_control_frames_per_second,
+                default.control_frames,
+            )?,
+            max_continuations: number("flood_max_continuations", self.flood_max_continuations)?
+                .unwrap_or(default.max_continuations),
+            max_pending_acks: number("flood_max_pending_acks", self.flood_max_pending_acks)?
+                .unwrap_or(default.max_pending_acks),
+            small_data_budget: number("flood_small_data_budget", self.flood_small_data_budget)?
+                .unwrap_or(default.small_data_budget),
+        })
+    }
+}
+
+impl TlsOptions {
+    fn client(&self) -> Result<ClientTls, OpError> {
+        let mut tls = ClientTls::new();
+        match (&self.ca_pem, &self.ca_file) {
+            (Some(pem), _) => tls = tls.with_ca_pem(pem.clone()),
+            (None, Some(file)) => tls = tls.with_ca_file(file),
+            (None, None) => {}
+        }
+        if self.system_roots {
+            tls = tls.with_system_roots();
+        }
+        match (&self.certificate_pem, &self.key_pem, &self.certificate_file, &self.key_file) {
+            (Some(certificate), Some(key), ..) => {
+                tls = tls.with_identity_pem(certificate.clone(), key.clone())
+            }
+            (None, None, Some(certificate), Some(key)) => tls = tls.with_identity_files(certificate, key),
+            (None, None, None, None) => {}
+            _ => return Err(half_an_identity()),
+        }
+        if let Some(name) = &self.server_name {
+            tls = tls.server_name(name);
+        }
+        if self.danger_accept_any_certificate {
+            tls = tls.danger_accept_any_certificate();
+        }
+        Ok(tls)
+    }
+
+    fn server(&self) -> Result<ServerTls, OpError> {
+        let tls = match (&self.certificate_pem, &self.key_pem, &self.certificate_file, &self.key_file) {
+            (Some(certificate), Some(key), ..) => ServerTls::from_pem(certificate.clone(), key.clone()),
+            (None, None, Some(certificate), Some(key)) => ServerTls::from_files(certificate, key),
+            (None, None, None, None) => {
+                return Err(OpError::Argument("tls: a server needs a certificate and its key".to_owned()));
+            }
+            _ => return Err(half_an_identity()),
+        };
+        let tls = match (&self.ca_pem, &self.ca_file) {
+            (Some(pem), _) => tls.client_ca_pem(pem.clone()),
+            (None, Some(file)) => tls.client_ca_file(file),
+            (None, None) => return Ok(tls),
+        };
+        Ok(tls.require_client_auth(!self.client_certificate_optional))
+    }
+}
+
+fn half_an_identity() -> OpError {
+    OpError::Argument("tls: certificate and key belong together: both as PEM, or both as files".to_owned())
+}
+
+impl CallOptions {
+    /// The engine's form of them, and the deadline that the timeout means now.
+    pub(crate) fn resolve(self, parent: Option<Instant>) -> Result<channel::CallOptions, OpError> {
+        let now = Instant::now();
+        let own = match self.timeout_ms {
+            0 => None,
+            ms => now.checked_add(positive_time(ms).unwrap_or_default()),
+        };
+        Ok(channel::CallOptions {
+            deadline: own.into_iter().chain(parent).min(),
+            metadata: self.metadata,
+            encoding: self.compression,
+            max_recv_bytes: number("max_recv_message_bytes", self.max_recv_message_bytes)?,
+            max_send_bytes: number("max_send_message_bytes", self.max_send_message_bytes)?,
+            wait_for_ready: self.wait_for_ready,
+            ..channel::CallOptions::default()
+        })
+    }
+}
+
+/// `None` for 0, the default.
+fn number<T: TryFrom<i64>>(name: &str, value: i64) -> Result<Option<T>, OpError> {
+    match value {
+        0 => Ok(None),
+        i64::MIN..0 => {
+            Err(OpError::Argument(format!("{name}: {value} cannot be used: it cannot be turned off")))
+        }
+        _ => T::try_from(value)
+            .map(Some)
+            .map_err(|_| OpError::Argument(format!("{name}: {value} cannot be used: it is too large"))),
+    }
+}
+
+fn time(name: &str, ms: i64) -> Result<Option<Duration>, OpError> {
+    Ok(number(name, ms)?.map(Duration::from_millis))
+}
+
+/// `None` for what is turned off.
+fn positive_time(ms: i64) -> Option<Duration> {
+    u64::try_from(ms).ok().filter(|ms| *ms > 0).map(Duration::from_millis)
+}

@@ -1,0 +1,244 @@
+//! The event queue: where calls report to their host, and how a host learns that there is something.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::descriptor::Descriptor;
+use super::event::Event;
+use super::lane::flush_batch;
+use super::mailbox::{Mailbox, Pushed};
+use super::{OpError, fork};
+
+/// Where the events of any number of calls and servers go, in the order in which they happened. Cheap to clone; clones are
+/// the same queue.
+///
+/// A host takes them out by [`next`](Queue::next), which waits, or by [`drain`](Queue::drain), which does not, from as
+/// many threads as it likes; each event is given once. It learns that there are some by waiting, by the
+/// [`descriptor`](Queue::descriptor), or by the waker that the queue was made with. All three are told once when the queue
+/// stops being empty, not once per event.
+#[derive(Clone)]
+pub struct Queue(Arc<Shared>);
+
+struct Shared {
+    events: Mailbox<Event>,
+    generation: u32,
+    waker: Option<Box<dyn Fn() + Send + Sync>>,
+    descriptor: OnceLock<Descriptor>,
+    /// Threads in `next`, and the lock and sign that they wait by.
+    waiting: AtomicU32,
+    door: Mutex<()>,
+    bell: Condvar,
+    /// A call of `next` is to come back with nothing.
+    interrupted: AtomicBool,
+}
+
+impl Queue {
+    /// A queue without a waker: for hosts that wait, or that watch the descriptor.
+    #[must_use]
+    pub fn new() -> Self {
+        Queue::make(None)
+    }
+
+    /// A queue that calls `waker` when it stops being empty, on whatever thread the event came from: a lane as a rule.
+    /// It must return soon and not wait for anything; to hand the news to an event loop is what it is for. No lock is
+    /// held, and it may use every operation of the bridge.
+    #[must_use]
+    pub fn with_waker(waker: impl Fn() + Send + Sync + 'static) -> Self {
+        Queue::make(Some(Box::new(waker)))
+    }
+
+    fn make(waker: Option<Box<dyn Fn() + Send + Sync>>) -> Self {
+        Queue(Arc::new(Shared {
+            events: Mailbox::new(),
+            generation: fork::generation(),
+            waker,
+            descriptor: OnceLock::new(),
+            waiting: AtomicU32::new(0),
+            door: Mutex::new(()),
+            bell: Condvar::new(),
+            interrupted: AtomicBool::new(false),
+        }))
+    }
+
+    /// Takes up to `max` events, the oldest first, and appends them to `events`. Does not wait.
+    ///
+    /// # Errors
+    /// [`OpError::Forked`] in a child process, [`OpError::ShutDown`] when the queue was closed.
+    pub fn drain(&self, max: usize, events: &mut Vec<Event>) -> Result<usize, OpError> {
+        let taken = self.take(max, events)?;
+        if taken == 0 {
+            self.take_interrupt();
+        }
+        Ok(taken)
+    }
+
+    fn take(&self, max: usize, events: &mut Vec<Event>) -> Result<usize, OpError> {
+        self.check()?;
+        let before = events.len();
+        self.0.events.drain(max, events, || {
+            if let Some(descriptor) = self.0.descriptor.get() {
+                descriptor.clear();
+            }
+        });
+        let taken = events.len() - before;
+        if taken == 0 && self.0.events.is_closed() { Err(OpError::QUEUE_CLOSED) } else { Ok(taken) }
+    }
+
+    /// Like [`drain`](Queue::drain), but waits for the first event: until `timeout` is over, or for ever. 0: the time is
+    /// up, or [`interrupt`](Queue::interrupt) was called.
+    ///
+    /// # Errors
+    /// As [`drain`](Queue::drain); a queue that is closed meanwhile ends the wait.
+    pub fn next(
+        &self,
+        max: usize,
+        events: &mut Vec<Event>,
+        timeout: Option<Duration>,
+    ) -> Result<usize, OpError> {
+        let taken = self.take(max, events)?;
+        if taken > 0 || max == 0 || self.take_interrupt() || timeout == Some(Duration::ZERO) {
+            return Ok(taken);
+        }
+        flush_batch();
+        let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        // Announced before looking again: a push either sees it or is seen.
+        self.0.waiting.fetch_add(1, Ordering::SeqCst);
+        let result = self.wait(max, events, until);
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+        result
+    }
+
+    fn wait(&self, max: usize, events: &mut Vec<Event>, until: Option<Instant>) -> Result<usize, OpError> {
+        let mut door = self.0.door.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let taken = self.take(max, events)?;
+            if taken > 0 || self.take_interrupt() {
+                return Ok(taken);
+            }
+            door = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                None => self.0.bell.wait(door).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => return Ok(0),
+                Some(left) => self.0.bell.wait_timeout(door, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+        }
+    }
+
+    fn take_interrupt(&self) -> bool {
+        let interrupted = self.0.interrupted.swap(false, Ordering::SeqCst);
+        if interrupted && let Some(descriptor) = self.0.descriptor.get() {
+            descriptor.clear();
+            // A push may have raised it in between.
+            if !self.0.events.is_empty() {
+                descriptor.set();
+            }
+        }
+        interrupted
+    }
+
+    /// Makes one waiting [`next`](Queue::next), or the one after this, come back with 0 events; the descriptor becomes
+    /// readable until the next drain.
+    pub fn interrupt(&self) {
+        if self.check().is_err() {
+            return;
+        }
+        self.0.interrupted.store(true, Ordering::SeqCst);
+        self.ring();
+    }
+
+    /// A descriptor that is readable while there are events: for `poll`, `epoll`, `kqueue` and the event loops built on
+    /// them. It belongs to the queue: wait for it, but neither read, write nor close it. Made with the first call.
+    ///
+    /// # Errors
+    /// The system has no descriptor left, or (Windows) none of this kind.
+    pub fn descriptor(&self) -> Result<i32, OpError> {
+        self.check()?;
+        if let Some(descriptor) = self.0.descriptor.get() {
+            return Ok(descriptor.number());
+        }
+        let made = Descriptor::new().map_err(|error| OpError::System(error.to_string()))?;
+        let descriptor = self.0.descriptor.get_or_init(|| made);
+        // What came before there was one rang something else.
+        if !self.0.events.is_empty() {
+            descriptor.set();
+        }
+        Ok(descriptor.number())
+    }
+
+    /// Takes no more events and drops those that are left, which ends the calls that they begin or belong to. Waiting
+    /// threads come back with an error. Calls that run on are cancelled when they next have something to say.
+    pub fn close(&self) {
+        if self.check().is_err() {
+            return;
+        }
+        drop(self.0.events.close());
+        let _door = self.0.door.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.bell.notify_all();
+    }
+
+    /// How many events came so far, and how often the host had to be woken for them.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        if self.check().is_err() { (0, 0) } else { self.0.events.counts() }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), OpError> {
+        if self.0.generation == fork::generation() { Ok(()) } else { Err(OpError::Forked) }
+    }
+
+    /// Whether a new call may report here.
+    pub(crate) fn check_open(&self) -> Result<(), OpError> {
+        self.check()?;
+        if self.is_closed() { Err(OpError::QUEUE_CLOSED) } else { Ok(()) }
+    }
+
+    /// Nobody hears what is said any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.events.is_closed()
+    }
+
+    pub(crate) fn is(&self, other: &Queue) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    pub(crate) fn push(&self, event: Event) {
+        // The rest is dropped here, outside the lock: dropping it may end a call.
+        if let Ok(Pushed::Ring) = self.0.events.push(event) {
+            self.ring();
+        }
+    }
+
+    pub(crate) fn push_all(&self, events: &mut Vec<Event>) {
+        if self.0.events.push_all(events) == Pushed::Ring {
+            self.ring();
+        }
+    }
+
+    /// Never under a lock of the queue's, but that of the door, which nobody holds while doing anything else.
+    fn ring(&self) {
+        if self.0.waiting.load(Ordering::SeqCst) > 0 {
+            let _door = self.0.door.lock().unwrap_or_else(PoisonError::into_inner);
+            self.0.bell.notify_one();
+        }
+        if let Some(descriptor) = self.0.descriptor.get() {
+            descriptor.set();
+        }
+        if let Some(waker) = &self.0.waker {
+            waker();
+        }
+    }
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Queue::new()
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (pushed, rings) = self.counts();
+        f.debug_struct("Queue").field("pushed", &pushed).field("rings", &rings).finish_non_exhaustive()
+    }
+}

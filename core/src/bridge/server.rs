@@ -1,0 +1,232 @@
+//! Servers of a host.
+
+use std::future::Future;
+use std::sync::mpsc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::event::{Attachment, Event, EventKind};
+use super::lane::{Lane, tell};
+use super::options::ServerOptions;
+use super::queue::Queue;
+use super::server_call::{self, Gate, To};
+use super::sync::Mutex;
+use super::{Engine, OpError};
+use crate::server::Handler;
+use crate::{BoundServer, Kind, Method, ServerBuilder, ServerHandle, ServerStats};
+
+/// A server of a host: methods whose calls become events. Dropping it ends it at once.
+#[derive(Debug)]
+pub struct Server {
+    engine: Engine,
+    settings: Mutex<Option<ServerBuilder>>,
+    gate: Arc<Gate>,
+    listening: OnceLock<Listening>,
+}
+
+#[derive(Debug)]
+struct Listening {
+    handle: ServerHandle,
+    target: String,
+    port: Option<u16>,
+}
+
+/// Where the calls of a method go.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// The queue of their events.
+    pub queue: Queue,
+    /// What the host wants to see in them.
+    pub tag: usize,
+    /// Request messages of a stream that may arrive before more are granted.
+    pub credit: u32,
+    /// What the binding wants to find in them.
+    pub attachment: Option<Attachment>,
+}
+
+impl Server {
+    /// A server that does not listen yet.
+    ///
+    /// # Errors
+    /// [`OpError::Argument`]: an option that cannot be used. What only shows when it listens is told there.
+    pub fn new(engine: &Engine, options: &ServerOptions) -> Result<Self, OpError> {
+        engine.check()?;
+        engine.lane(0).check()?;
+        let builder = options.apply(crate::Server::builder())?.engine(engine.core());
+        let gate = if options.manual_accept { Gate::Counted(Semaphore::new(0)) } else { Gate::Open };
+        Ok(Server {
+            engine: engine.clone(),
+            settings: Mutex::new(Some(builder)),
+            gate: Arc::new(gate),
+            listening: OnceLock::new(),
+        })
+    }
+
+    /// Has calls of `method` (`/package.Service/Method`) told to `to`. Before [`Server::listen`].
+    ///
+    /// # Errors
+    /// [`OpError::Argument`]: the path has not that form. [`OpError::Over`]: it listens already.
+    pub fn method(&self, method: &str, kind: Kind, to: &Destination) -> Result<(), OpError> {
+        let valid = Method::parsed(method, kind);
+        if valid.service().is_empty() || valid.name().is_empty() || valid.to_http().is_err() {
+            return Err(OpError::Argument(format!("{method:?} is not of the form /package.Service/Method")));
+        }
+        let to = self.to(to);
+        let handler = match kind {
+            Kind::Unary => {
+                Handler::raw_unary(move |message, context| server_call::unary(&to, message, context))
+            }
+            _ => Handler::raw_stream(kind, move |requests, replies, context| {
+                Box::pin(server_call::stream(to.clone(), kind.one_request(), requests, replies, context))
+            }),
+        };
+        self.set(|builder| builder.method(valid, handler))
+    }
+
+    /// Has calls of all other methods told to `to`, as bidirectional ones: for proxies. Without it they are UNIMPLEMENTED.
+    ///
+    /// # Errors
+    /// [`OpError::Over`]: it listens already.
+    pub fn fallback(&self, to: &Destination) -> Result<(), OpError> {
+        let to = self.to(to);
+        let handler = Handler::raw_stream(Kind::Bidi, move |requests, replies, context| {
+            Box::pin(server_call::stream(to.clone(), false, requests, replies, context))
+        });
+        self.set(|builder| builder.other_methods(handler))
+    }
+
+    fn to(&self, to: &Destination) -> To {
+        To { to: to.clone(), gate: self.gate.clone() }
+    }
+
+    fn set(&self, change: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Result<(), OpError> {
+        self.engine.check()?;
+        let mut settings = self.settings.lock();
+        let builder = settings.take().ok_or(LISTENS)?;
+        *settings = Some(change(builder));
+        Ok(())
+    }
+
+    /// Listens on `address` (`host:port`, `[::]:port`, `unix:/path`, `inprocess:name`) and serves from then on. Waits for
+    /// the address, which takes time only if it is a name.
+    ///
+    /// # Errors
+    /// [`OpError::System`]: the address is malformed or taken. [`OpError::Argument`]: options or certificates that cannot
+    /// be used. [`OpError::Over`]: it listens already. After an error it may be tried again only with a new server.
+    pub fn listen(&self, address: &str) -> Result<(), OpError> {
+        self.engine.check()?;
+        if Lane::current().is_some() {
+            return Err(OpError::Argument("a waker must not wait: listen on another thread".to_owned()));
+        }
+        let builder = self.settings.lock().take().ok_or(LISTENS)?;
+        let (sender, receiver) = mpsc::channel();
+        let address = address.to_owned();
+        let bind = async move {
+            // Nobody waits any more only if the host's thread is gone.
+            let _ = sender.send(builder.bind(&address).await);
+        };
+        self.spawn(bind)?;
+        let bound = receiver.recv().map_err(|_| OpError::ENGINE_DOWN)?.map_err(serve_error)?;
+        let listening = Listening { handle: bound.handle(), target: bound.target(), port: bound.port() };
+        self.spawn(BoundServer::run(bound))?;
+        // It listens once: the settings were taken.
+        let _ = self.listening.set(listening);
+        Ok(())
+    }
+
+    /// The port, if it listens on TCP.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.listening.get()?.port
+    }
+
+    /// A target for channels on this machine; empty until it listens.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.listening.get().map_or("", |listening| &listening.target)
+    }
+
+    /// Lets so many requests more through, with `manual_accept`. Without that option it does nothing.
+    ///
+    /// # Errors
+    /// [`OpError::Forked`].
+    pub fn accept(&self, requests: u32) -> Result<(), OpError> {
+        self.engine.check()?;
+        if let Gate::Counted(permits) = &*self.gate {
+            let room = Semaphore::MAX_PERMITS - permits.available_permits();
+            permits.add_permits(room.min(requests as usize));
+        }
+        Ok(())
+    }
+
+    /// Stops accepting, tells clients to go elsewhere, waits for running calls, and ends those that are left after
+    /// `grace`. Then [`EventKind::ServerClosed`] comes to `queue` with `tag`, `grace` and half a second later at the latest.
+    ///
+    /// # Errors
+    /// [`OpError::Over`]: it does not listen. [`OpError::ShutDown`], [`OpError::Forked`].
+    pub fn shutdown(&self, grace: Duration, queue: &Queue, tag: usize) -> Result<(), OpError> {
+        self.engine.check()?;
+        queue.check_open()?;
+        let closed = Closed { queue: queue.clone(), tag };
+        let handle = self.listening.get().ok_or(NOT_LISTENING)?.handle.clone();
+        self.spawn(async move {
+            // Told also if the engine ends meanwhile.
+            let _closed = closed;
+            handle.shutdown(grace).await;
+        })
+    }
+
+    /// What the server does now, and how often each limit was hit.
+    ///
+    /// # Errors
+    /// [`OpError::Forked`]; [`OpError::Over`]: it does not listen.
+    pub fn stats(&self) -> Result<ServerStats, OpError> {
+        self.engine.check()?;
+        Ok(self.listening.get().ok_or(NOT_LISTENING)?.handle.stats())
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Result<(), OpError> {
+        let lane = self.engine.lane(0);
+        lane.check()?;
+        drop(lane.handle().spawn(task));
+        Ok(())
+    }
+}
+
+const LISTENS: OpError = OpError::Over("the server listens already");
+const NOT_LISTENING: OpError = OpError::Over("the server does not listen");
+
+fn serve_error(error: crate::ServeError) -> OpError {
+    match error {
+        crate::ServeError::Tls(_) | crate::ServeError::Setting { .. } => OpError::Argument(error.to_string()),
+        other => OpError::System(other.to_string()),
+    }
+}
+
+/// Says that a shutdown is complete, however it ended.
+struct Closed {
+    queue: Queue,
+    tag: usize,
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        tell(&self.queue, Event::of_operation(self.tag, 0, None, EventKind::ServerClosed));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(listening) = self.listening.get()
+            && self.engine.check().is_ok()
+        {
+            let handle = listening.handle.clone();
+            // An error means that the engine has ended, and the server with it.
+            let _ = self.spawn(async move { handle.shutdown(Duration::ZERO).await });
+        } else if let Some(settings) = self.settings.lock().take().filter(|_| self.engine.check().is_err()) {
+            std::mem::forget(settings);
+        }
+    }
+}
