@@ -1,0 +1,196 @@
+// Options of engines, channels, calls and servers. Every default is the engine's: 0 stands for it, and a negative
+// number turns off what can be off. docs/limits.md has the numbers.
+#pragma once
+
+#include <chrono>
+#include <stop_token>
+
+#include "status.hpp"
+
+namespace spanwire {
+
+class loop;
+
+/// How messages are compressed.
+enum class encoding : std::int32_t {
+  /// What the channel says; on a server none.
+  standard = SPANWIRE_ENCODING_DEFAULT,
+  identity = SPANWIRE_ENCODING_IDENTITY,
+  gzip = SPANWIRE_ENCODING_GZIP,
+  deflate = SPANWIRE_ENCODING_DEFLATE,
+  zstd = SPANWIRE_ENCODING_ZSTD,
+};
+
+/// Durations of this library.
+using milliseconds = std::chrono::milliseconds;
+
+/// Threads of the engine, of your own; without one everything runs on the process's default engine, which has one
+/// thread. Channels and servers must be made from it while it lives; destroying it ends their calls. Any thread.
+class engine {
+ public:
+  /// An engine with this many threads.
+  explicit engine(std::uint32_t lanes) {
+    spanwire_engine_options options{};
+    options.size = sizeof options;
+    options.lanes = lanes;
+    handle_.reset(spanwire_engine_new(&options));
+    if (!handle_) status_ = {code::unavailable, spanwire_last_error()};
+  }
+
+  /// OK, or why it could not be made.
+  const spanwire::status &status() const noexcept { return status_; }
+  /// The engine of the C API; null if there is none.
+  spanwire_engine *get() const noexcept { return handle_.get(); }
+
+ private:
+  engine_handle handle_;
+  spanwire::status status_;
+};
+
+/// Certificates and trust. Files and texts are PEM; an empty text means that it is not given.
+struct tls_options {
+  /// Whom to trust: a file, or the text itself. On a server: who may sign certificates of clients.
+  std::string ca_file = {}, ca_pem = {};
+  /// Our certificate with its chain. Required on a server.
+  std::string certificate_file = {}, certificate_pem = {};
+  /// The key of our certificate.
+  std::string key_file = {}, key_pem = {};
+  /// Client: also trust the system's roots; without any ca it does so anyway.
+  bool system_roots = false;
+  /// Client: the name to expect in the server's certificate, instead of the target's host.
+  std::string server_name = {};
+  /// Client: accept whatever certificate the server has. Dangerous: anybody can be the server then.
+  bool danger_accept_any_certificate = false;
+  /// Server, with a ca: refuse clients without a certificate (mutual TLS).
+  bool client_certificate_required = false;
+};
+
+/// Options of a channel.
+struct channel_options {
+  /// TLS; plaintext without it.
+  std::optional<tls_options> tls = {};
+  /// The :authority of calls; without it the target's.
+  std::string authority = {};
+  /// Put before the engine's own user agent.
+  std::string user_agent = {};
+  /// How requests are compressed, unless a call says otherwise.
+  encoding compression = encoding::standard;
+  /// How long one attempt to connect may take.
+  milliseconds connect_timeout{0};
+  /// The pause after the first failed attempt, and the longest one.
+  milliseconds backoff_first{0}, backoff_longest{0};
+  /// The silence before a ping, and how long its answer may take.
+  milliseconds keepalive_interval{0}, keepalive_timeout{0};
+  /// Also ping while there are no calls.
+  bool keepalive_without_calls = false;
+  /// The largest message to take, and to send.
+  std::int64_t max_recv_message_bytes = 0, max_send_message_bytes = 0;
+  /// How much metadata to take.
+  std::int64_t max_metadata_bytes = 0, max_metadata_fields = 0;
+  /// Windows of HTTP/2, and what a stream may have queued before its sender waits.
+  std::int64_t stream_window_bytes = 0, max_stream_window_bytes = 0, connection_window_bytes = 0,
+               send_buffer_bytes = 0;
+};
+
+/// Options of one call.
+struct call_options {
+  /// How long the call may take, everything included; none without it. 0 or less has passed already.
+  std::optional<milliseconds> timeout = {};
+  /// Sent before the first message.
+  spanwire::metadata metadata = {};
+  /// How this call's requests are compressed.
+  encoding compression = encoding::standard;
+  /// Wait for a connection instead of failing while there is none.
+  bool wait_for_ready = false;
+  /// The largest message to take, and to send.
+  std::int64_t max_recv_message_bytes = 0, max_send_message_bytes = 0;
+  /// Streams: how many messages may wait here before the sender has to.
+  std::uint32_t credit = 0;
+  /// Cancels the call when stop is requested, from any thread.
+  std::stop_token stop = {};
+  /// Who resumes the caller. Needed only where the awaiting coroutine is not a spanwire::task, which knows its
+  /// loop.
+  class loop *loop = nullptr;
+};
+
+namespace detail {
+
+/// TLS options as the C API takes them, borrowed.
+struct lent_tls {
+  spanwire_tls_options raw{};
+
+  explicit lent_tls(const std::optional<tls_options> &from) {
+    if (!from) return;
+    raw.size = sizeof raw;
+    raw.ca_file = or_null(from->ca_file);
+    raw.certificate_file = or_null(from->certificate_file);
+    raw.key_file = or_null(from->key_file);
+    lend(from->ca_pem, raw.ca_pem, raw.ca_pem_len);
+    lend(from->certificate_pem, raw.certificate_pem, raw.certificate_pem_len);
+    lend(from->key_pem, raw.key_pem, raw.key_pem_len);
+    raw.system_roots = from->system_roots;
+    raw.server_name = or_null(from->server_name);
+    raw.danger_accept_any_certificate = from->danger_accept_any_certificate;
+    raw.client_certificate_required = from->client_certificate_required;
+  }
+  lent_tls(const lent_tls &) = delete;
+  lent_tls &operator=(const lent_tls &) = delete;
+
+  const spanwire_tls_options *get() const noexcept { return raw.size != 0 ? &raw : nullptr; }
+
+ private:
+  static void lend(const std::string &text, const void *&data, std::size_t &size) {
+    data = or_null(text);
+    size = text.size();
+  }
+};
+
+/// Options of a call as the C API takes them, borrowed.
+struct lent_call_options {
+  std::vector<spanwire_metadata_entry> entries;
+  spanwire_call_options raw{};
+
+  explicit lent_call_options(const call_options &from) : entries(lend(from.metadata)) {
+    raw.size = sizeof raw;
+    if (from.timeout) raw.timeout_ms = from.timeout->count() > 0 ? from.timeout->count() : -1;
+    raw.metadata = entries.data();
+    raw.metadata_count = entries.size();
+    raw.compression = static_cast<spanwire_encoding>(from.compression);
+    raw.wait_for_ready = from.wait_for_ready;
+    raw.max_recv_message_bytes = from.max_recv_message_bytes;
+    raw.max_send_message_bytes = from.max_send_message_bytes;
+    raw.credit = from.credit;
+  }
+  lent_call_options(const lent_call_options &) = delete;
+  lent_call_options &operator=(const lent_call_options &) = delete;
+};
+
+/// A channel of the C API; null if it could not be made.
+inline spanwire_channel *make_channel(spanwire_engine *engine, const char *target, const channel_options &from) {
+  lent_tls tls(from.tls);
+  spanwire_channel_options raw{};
+  raw.size = sizeof raw;
+  raw.tls = tls.get();
+  raw.authority = or_null(from.authority);
+  raw.user_agent = or_null(from.user_agent);
+  raw.compression = static_cast<spanwire_encoding>(from.compression);
+  raw.connect_timeout_ms = from.connect_timeout.count();
+  raw.backoff_first_ms = from.backoff_first.count();
+  raw.backoff_longest_ms = from.backoff_longest.count();
+  raw.keepalive_interval_ms = from.keepalive_interval.count();
+  raw.keepalive_timeout_ms = from.keepalive_timeout.count();
+  raw.keepalive_without_calls = from.keepalive_without_calls;
+  raw.max_recv_message_bytes = from.max_recv_message_bytes;
+  raw.max_send_message_bytes = from.max_send_message_bytes;
+  raw.max_metadata_bytes = from.max_metadata_bytes;
+  raw.max_metadata_fields = from.max_metadata_fields;
+  raw.stream_window_bytes = from.stream_window_bytes;
+  raw.max_stream_window_bytes = from.max_stream_window_bytes;
+  raw.connection_window_bytes = from.connection_window_bytes;
+  raw.send_buffer_bytes = from.send_buffer_bytes;
+  return spanwire_channel_new(engine, target, &raw);
+}
+
+}  // namespace detail
+
+}  // namespace spanwire
