@@ -1,5 +1,6 @@
 //! The frame that the languages fit into.
 
+use crate::c::C;
 use crate::rust::Rust;
 use crate::{Descriptors, Error};
 
@@ -25,6 +26,9 @@ pub trait Language {
     /// When there is no such option, or it does not take this value.
     fn set_option(&mut self, key: &str, value: &str) -> Result<(), Error>;
 
+    /// Changes defaults for a compiler plugin, which is called per file or per folder and must not write a file twice.
+    fn for_plugin(&mut self) {}
+
     /// The files for the requested files of `descriptors`, sorted by path.
     ///
     /// # Errors
@@ -39,26 +43,35 @@ pub struct Generator {
 
 impl Generator {
     /// The names of all languages.
-    pub const LANGUAGES: &'static [&'static str] = &["rust"];
+    pub const LANGUAGES: &'static [&'static str] = &["c", "rust"];
 
     /// A generator with the options of the language at their defaults.
     ///
     /// # Errors
     /// When there is no such language; the message lists those that there are.
     pub fn new(language: &str) -> Result<Self, Error> {
-        match language {
-            "rust" => Ok(Generator { language: Box::new(Rust::default()) }),
-            _ => Err(Error::new(format!(
-                "no language {language:?}; there are: {}",
-                Generator::LANGUAGES.join(", ")
-            ))),
-        }
+        let language: Box<dyn Language> = match language {
+            "c" => Box::new(C::default()),
+            "rust" => Box::new(Rust::default()),
+            _ => {
+                return Err(Error::new(format!(
+                    "no language {language:?}; there are: {}",
+                    Generator::LANGUAGES.join(", ")
+                )));
+            }
+        };
+        Ok(Generator { language })
     }
 
     /// The name of the language.
     #[must_use]
     pub fn language(&self) -> &'static str {
         self.language.name()
+    }
+
+    /// Changes defaults for a compiler plugin.
+    pub(crate) fn for_plugin(&mut self) {
+        self.language.for_plugin();
     }
 
     /// Sets an option given as `key=value`; a key alone means `key=true`.
@@ -93,7 +106,7 @@ mod tests {
     #[test]
     fn an_unknown_language_or_option_is_named_in_the_error() {
         let error = Generator::new("cobol").err().unwrap().to_string();
-        assert_eq!(error, "no language \"cobol\"; there are: rust");
+        assert_eq!(error, "no language \"cobol\"; there are: c, rust");
         let error = Generator::new("rust").unwrap().set("colour=red").unwrap_err().to_string();
         assert!(error.starts_with("rust has no option \"colour\""), "{error}");
     }

@@ -19,6 +19,7 @@
 //! command differ only in where the descriptors come from and where the files go.
 
 mod build_script;
+mod c;
 mod comment;
 mod compile;
 mod descriptors;
@@ -26,9 +27,12 @@ mod diagnostic;
 mod editions;
 mod encoded;
 mod generator;
+mod keyword;
+mod layout;
 pub mod plugin;
 mod protoc;
 mod rust;
+mod service;
 
 pub use build_script::{Build, build};
 pub use compile::compile;

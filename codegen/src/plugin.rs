@@ -1,6 +1,9 @@
 //! The protocol between `protoc` (or buf) and its plugins: a `CodeGeneratorRequest` on standard input, a
 //! `CodeGeneratorResponse` on standard output. Spec: `google/protobuf/compiler/plugin.proto`.
 
+use std::io::{Read, Write};
+use std::process::ExitCode;
+
 use prost::Message;
 
 use crate::descriptors::File;
@@ -40,6 +43,33 @@ struct ResponseFile {
     content: String,
 }
 
+/// The whole program `protoc-gen-spanwire-<language>`: one request on standard input, the answer on standard output.
+#[must_use]
+pub fn main(language: &str) -> ExitCode {
+    let name = format!("protoc-gen-spanwire-{language}");
+    if let Some(argument) = std::env::args().nth(1) {
+        if argument == "--version" {
+            println!("{name} {}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("{name} is called by protoc or buf and takes no arguments");
+        return ExitCode::from(2);
+    }
+    let mut request = Vec::new();
+    let answer = std::io::stdin()
+        .read_to_end(&mut request)
+        .map_err(|error| error.to_string())
+        .and_then(|_| run(language, &request).map_err(|error| error.to_string()))
+        .and_then(|response| std::io::stdout().write_all(&response).map_err(|error| error.to_string()));
+    match answer {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Answers one request with code of the given language: takes and returns encoded messages. What is wrong with the
 /// `.proto` files or the options is part of the answer, as the protocol wants it.
 ///
@@ -74,9 +104,7 @@ fn generate<'a>(
     requested: &[String],
 ) -> Result<Vec<ResponseFile>, Error> {
     let mut generator = Generator::new(language)?;
-    // Plugins are called per file or per folder: a mod.rs of one call would overwrite that of another.
-    generator.set("mod_file=")?;
-    generator.set("imports=false")?;
+    generator.for_plugin();
     for option in parameter.split(',').filter(|option| !option.trim().is_empty()) {
         generator.set(option)?;
     }

@@ -1,57 +1,24 @@
-//! The generated code, compared with what is committed in `tests/golden`.
+//! The generated Rust, compared with what is committed in `tests/golden/rust`.
 //!
 //! `SPANWIRE_UPDATE_GOLDEN=1 cargo test -p spanwire-codegen --test golden` writes it anew.
 #![allow(clippy::unwrap_used)] // Tests and their helpers: a panic is the failure.
 
-use std::collections::BTreeSet;
+mod common;
+
 use std::fs;
-use std::path::{Path, PathBuf};
 
+use common::{assert_golden, descriptors, file};
 use spanwire_codegen::{Descriptors, GeneratedFile, Generator, compile};
-
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
-}
 
 const FILES: [&str; 3] = ["orders.proto", "edge/type.proto", "no_package.proto"];
 
-fn descriptors(files: &[&str]) -> Descriptors {
-    compile(files, &[folder("protos")]).unwrap()
-}
-
 fn generate(files: &[&str], options: &[&str]) -> Vec<GeneratedFile> {
-    let mut generator = Generator::new("rust").unwrap();
-    options.iter().for_each(|option| generator.set(option).unwrap());
-    generator.generate(&descriptors(files)).unwrap()
-}
-
-fn file<'a>(files: &'a [GeneratedFile], path: &str) -> &'a str {
-    &files.iter().find(|file| file.path == path).unwrap_or_else(|| panic!("no {path}")).content
+    common::generate("rust", files, options)
 }
 
 #[test]
 fn generated_rust_is_as_committed() {
-    let golden = folder("golden");
-    let files = generate(&FILES, &[]);
-    if std::env::var_os("SPANWIRE_UPDATE_GOLDEN").is_some() {
-        fs::remove_dir_all(&golden).ok();
-        fs::create_dir_all(&golden).unwrap();
-        files.iter().for_each(|file| fs::write(golden.join(&file.path), &file.content).unwrap());
-    }
-    let committed: BTreeSet<String> = fs::read_dir(&golden)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    let generated: BTreeSet<String> = files.iter().map(|file| file.path.clone()).collect();
-    assert_eq!(committed, generated);
-    for file in files {
-        let old = fs::read_to_string(golden.join(&file.path)).unwrap().replace("\r\n", "\n");
-        assert!(
-            old == file.content,
-            "{} differs; set SPANWIRE_UPDATE_GOLDEN=1 and look at the diff",
-            file.path
-        );
-    }
+    assert_golden("rust", &generate(&FILES, &[]));
 }
 
 #[test]

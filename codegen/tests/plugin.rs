@@ -42,7 +42,7 @@ fn the_answer_is_what_the_library_generates() {
     assert_eq!(response.error, None);
     let names: Vec<_> = response.file.iter().map(|file| file.name()).collect();
     assert_eq!(names, ["shop.v1.rs"], "no imports, and no mod.rs that another call could overwrite");
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/shop.v1.rs");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/rust/shop.v1.rs");
     let golden = std::fs::read_to_string(golden).unwrap();
     assert_eq!(response.file[0].content(), golden);
 }

@@ -33,6 +33,11 @@ impl Language for Rust {
         self.options.set(key, value)
     }
 
+    fn for_plugin(&mut self) {
+        self.options.mod_file = None;
+        self.options.imports = false;
+    }
+
     fn generate(&self, descriptors: &Descriptors) -> Result<Vec<GeneratedFile>, Error> {
         let packages = self.packages(descriptors);
         let tree = ModuleTree::new(&packages)?;
