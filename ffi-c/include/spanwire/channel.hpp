@@ -230,8 +230,9 @@ class channel {
   spanwire::status connect() const { return spanwire::status::of_result(spanwire_channel_connect(get())); }
   /// Adds hooks for all calls that begin later; the first one added sees a call first.
   spanwire::status intercept(interceptor hooks) {
-    spanwire_interceptor raw = detail::lend(std::move(hooks));
-    return spanwire::status::of_result(spanwire_channel_intercept(get(), &raw));
+    return detail::add_hooks(std::move(hooks), [this](const spanwire_interceptor *raw) {
+      return spanwire_channel_intercept(get(), raw);
+    });
   }
 
  private:

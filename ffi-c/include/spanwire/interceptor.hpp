@@ -21,9 +21,9 @@ class draft {
     spanwire_metadata_entry entry{key.c_str(), value.data(), value.size()};
     return status::of_result(spanwire_draft_append_metadata(raw_, &entry));
   }
-  /// Gives the call another deadline.
+  /// Gives the call another deadline; 0 or less has passed already.
   status set_timeout(milliseconds timeout) const {
-    return status::of_result(spanwire_draft_set_timeout_ms(raw_, timeout.count()));
+    return status::of_result(spanwire_draft_set_timeout_ms(raw_, detail::timeout_ms(timeout)));
   }
 
  private:
@@ -95,6 +95,7 @@ inline spanwire_code start_hook(void *user_data, spanwire_draft *raw) noexcept {
 #else
   verdict = hooks.start(call);
 #endif
+  if (!verdict.ok()) spanwire_draft_set_message(raw, std::string(verdict.message()).c_str());
   return static_cast<spanwire_code>(verdict.code());
 }
 
@@ -112,15 +113,19 @@ inline void event_hook(void *user_data, spanwire_event *raw) noexcept {
 #endif
 }
 
-/// The hooks as the C API takes them; it owns a copy and releases it.
-inline spanwire_interceptor lend(interceptor hooks) {
+/// Hands the hooks over to the C API by `add`, which releases them, unless it refuses.
+template <class Add>
+status add_hooks(interceptor hooks, Add add) {
+  auto owned = std::make_unique<interceptor>(std::move(hooks));
   spanwire_interceptor raw{};
   raw.size = sizeof raw;
-  raw.user_data = new interceptor(std::move(hooks));
+  raw.user_data = owned.get();
   raw.start = start_hook;
   raw.event = event_hook;
   raw.release = [](void *user_data) { delete static_cast<interceptor *>(user_data); };
-  return raw;
+  spanwire_result result = add(&raw);
+  if (result >= 0) static_cast<void>(owned.release());
+  return status::of_result(result);
 }
 
 }  // namespace detail

@@ -115,6 +115,9 @@ struct call_options {
 
 namespace detail {
 
+/// A timeout as the C API takes it: 0 would be none.
+inline std::int64_t timeout_ms(milliseconds timeout) noexcept { return timeout.count() > 0 ? timeout.count() : -1; }
+
 /// TLS options as the C API takes them, borrowed.
 struct lent_tls {
   spanwire_tls_options raw{};
@@ -152,7 +155,7 @@ struct lent_call_options {
 
   explicit lent_call_options(const call_options &from) : entries(lend(from.metadata)) {
     raw.size = sizeof raw;
-    if (from.timeout) raw.timeout_ms = from.timeout->count() > 0 ? from.timeout->count() : -1;
+    if (from.timeout) raw.timeout_ms = timeout_ms(*from.timeout);
     raw.metadata = entries.data();
     raw.metadata_count = entries.size();
     raw.compression = static_cast<spanwire_encoding>(from.compression);

@@ -222,8 +222,9 @@ class server {
   spanwire::status fallback(bidi_handler handler) { return add("", SPANWIRE_KIND_BIDI, std::move(handler)); }
   /// Adds hooks for all calls, before start().
   spanwire::status intercept(interceptor hooks) {
-    spanwire_interceptor raw = detail::lend(std::move(hooks));
-    return spanwire::status::of_result(spanwire_server_intercept(get(), &raw));
+    return detail::add_hooks(std::move(hooks), [this](const spanwire_interceptor *raw) {
+      return spanwire_server_intercept(get(), raw);
+    });
   }
 
   /// Binds the address and serves, once; handlers run on `loop`. Returns when it is bound: UNAVAILABLE if it cannot
