@@ -143,7 +143,7 @@ impl Cell {
     }
 }
 
-/// Reports the end of a call, once: also when its task is dropped or panics.
+/// Reports the end of a call that has begun, once: also when its task is dropped or panics.
 #[derive(Debug)]
 struct Report {
     to: ReportTo,
@@ -153,7 +153,7 @@ struct Report {
 
 impl Report {
     fn new(to: ReportTo, cell: Option<Arc<Cell>>) -> Self {
-        Report { to, cell, open: true }
+        Report { to, cell, open: false }
     }
 
     fn tell(&self, kind: EventKind) {
@@ -189,6 +189,13 @@ impl Drop for Report {
     }
 }
 
+/// A call that ends before it begins.
+pub(crate) fn refuse(status: Status, to: ReportTo, call: Option<&Call>) {
+    let mut report = Report::new(to, call.map(|call| call.cell.clone()));
+    report.open = true;
+    report.failed(status);
+}
+
 fn cancelled() -> Status {
     Status::cancelled("the call was cancelled by its caller")
 }
@@ -213,6 +220,12 @@ impl UnaryStart {
     ) -> Self {
         let report = Report::new(to, call.map(|call| call.cell.clone()));
         UnaryStart { channel, method, request, options, report }
+    }
+
+    /// From here on the call has begun, and will have its end.
+    pub(crate) fn armed(mut self) -> Self {
+        self.report.open = true;
+        self
     }
 }
 
@@ -291,6 +304,12 @@ impl StreamStart {
             opening: Box::pin(channel::open(channel, method, options)),
             report: Report::new(to, Some(call.cell.clone())),
         }
+    }
+
+    /// From here on the call has begun, and will have its end.
+    pub(crate) fn armed(mut self) -> Self {
+        self.report.open = true;
+        self
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::call::{Call, StreamStart, UnaryStart};
+use super::call::{Call, StreamStart, UnaryStart, refuse};
 use super::event::Attachment;
 use super::flow::Outgoing;
 use super::lane::Lane;
@@ -12,7 +12,7 @@ use super::queue::Queue;
 use super::server_call::ServerCall;
 use super::sync::Mutex;
 use super::{Engine, OpError};
-use crate::{ChannelStats, Connectivity, Kind, Method};
+use crate::{ChannelStats, Connectivity, Kind, Method, Sent, Status};
 
 /// How many methods a channel remembers; a proxy may call any number.
 const KNOWN_METHODS: usize = 1024;
@@ -75,7 +75,17 @@ impl Channel {
         let options = if request.plain { options.uncompressed() } else { options };
         let method = self.method(method, Kind::Unary);
         let channel = self.0.channel.clone();
-        self.0.lane.run(UnaryStart::new(channel, method, request.bytes, options, report, call));
+        self.0.lane.run(UnaryStart::new(channel, method, request.bytes, options, report, call).armed());
+        Ok(())
+    }
+
+    /// Ends a call that its host does not make after all: its `Done` comes with `status`, and nothing was sent.
+    ///
+    /// # Errors
+    /// [`OpError::ShutDown`], [`OpError::Forked`].
+    pub fn refuse(&self, status: Status, report: ReportTo, call: Option<&Call>) -> Result<(), OpError> {
+        self.check(&report)?;
+        refuse(status.with_sent(Sent::NotSent), report, call);
         Ok(())
     }
 
@@ -85,7 +95,8 @@ impl Channel {
         Call::new(&self.0.lane, &Method::new("", Kind::Unary), 0, usize::MAX)
     }
 
-    /// Prepares a call of any kind; [`Prepared::begin`] begins it. Kinds with one request take exactly one message.
+    /// Prepares a call of any kind; [`Prepared::begin`] begins it, so that its host can give it a handle before. Kinds with
+    /// one request take exactly one message.
     ///
     /// # Errors
     /// As [`Channel::unary`].
@@ -96,7 +107,7 @@ impl Channel {
         options: CallOptions,
         report: ReportTo,
         parent: Option<&ServerCall>,
-    ) -> Result<Prepared, OpError> {
+    ) -> Result<(Call, Prepared), OpError> {
         self.check(&report)?;
         let credit = options.credit;
         let options = options.resolve(parent.and_then(ServerCall::deadline_at))?;
@@ -104,7 +115,7 @@ impl Channel {
         let max_send_bytes = options.max_send_bytes.unwrap_or(self.0.channel.defaults().max_send_bytes);
         let call = Call::new(&self.0.lane, &method, credit, max_send_bytes);
         let start = StreamStart::new(self.0.channel.clone(), method, options, report, &call);
-        Ok(Prepared { call, start, lane: self.0.lane.clone() })
+        Ok((call, Prepared { start, lane: self.0.lane.clone() }))
     }
 
     /// The state of the connection.
@@ -164,30 +175,22 @@ impl Drop for Inner {
     }
 }
 
-/// A stream that is about to begin.
+/// A stream that is about to begin; dropped, it never was.
+#[must_use = "the call begins with `begin`"]
 pub struct Prepared {
-    call: Call,
     start: StreamStart,
     lane: Arc<Lane>,
 }
 
 impl Prepared {
-    /// The call, which its host may give a handle now.
-    #[must_use]
-    pub fn call(&self) -> &Call {
-        &self.call
-    }
-
-    /// Begins it.
-    #[must_use = "dropping the call cancels it"]
-    pub fn begin(self) -> Call {
-        self.lane.run(self.start);
-        self.call
+    /// Begins the call. Its events may come from here on.
+    pub fn begin(self) {
+        self.lane.run(self.start.armed());
     }
 }
 
 impl std::fmt::Debug for Prepared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Prepared").field("call", &self.call).finish_non_exhaustive()
+        f.debug_struct("Prepared").finish_non_exhaustive()
     }
 }

@@ -87,7 +87,9 @@ impl<T> Table<T> {
                     free.next - 1
                 }
                 None => {
-                    return Err(OpError::System("too many handles: free those that are done with".to_owned()));
+                    return Err(OpError::System(
+                        "too many handles: free those that are done with".to_owned(),
+                    ));
                 }
             }
         };

@@ -35,7 +35,23 @@ pub fn set(max_level: Option<Level>, sink: Option<Sink>) -> Result<(), OpError> 
     Err(OpError::System("the program has a tracing subscriber of its own, which gets the log".to_owned()))
 }
 
-fn number(level: Level) -> usize {
+/// The level of a number: `Some(None)` for 0, which is silence, up to 5, which is everything.
+#[must_use]
+pub fn level(number: i32) -> Option<Option<Level>> {
+    Some(Some(match number {
+        0 => return Some(None),
+        1 => Level::ERROR,
+        2 => Level::WARN,
+        3 => Level::INFO,
+        4 => Level::DEBUG,
+        5 => Level::TRACE,
+        _ => return None,
+    }))
+}
+
+/// The number of a level, from 1 for errors to 5.
+#[must_use]
+pub fn number(level: Level) -> usize {
     match level {
         Level::ERROR => 1,
         Level::WARN => 2,

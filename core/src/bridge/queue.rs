@@ -183,6 +183,12 @@ impl Queue {
         if self.check().is_err() { (0, 0) } else { self.0.events.counts() }
     }
 
+    /// Whether it was made in this process, and not before a fork.
+    #[must_use]
+    pub fn descends_here(&self) -> bool {
+        self.check().is_ok()
+    }
+
     pub(crate) fn check(&self) -> Result<(), OpError> {
         if self.0.generation == fork::generation() { Ok(()) } else { Err(OpError::Forked) }
     }

@@ -1,0 +1,376 @@
+//! Options as C structs: one to one those of the bridge, which alone knows what they mean and what the defaults are.
+
+use std::ffi::{c_char, c_void};
+
+use spanwire::Encoding;
+use spanwire::bridge::{CallOptions, ChannelOptions, Limits, ServerOptions, TlsOptions};
+
+use crate::boundary::{Refused, optional_text, sized, slice};
+use crate::metadata::{metadata, spanwire_metadata_entry};
+use crate::types::*;
+
+/// TLS, on either side. Certificates and keys are PEM, from memory or from files; memory wins. All is copied.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct spanwire_tls_options {
+    /// `sizeof(spanwire_tls_options)`.
+    pub size: usize,
+    /// Whom to trust, as a file: on a channel the servers' authority, on a server that of clients (mutual TLS).
+    pub ca_file: *const c_char,
+    /// Our certificate chain, as a file: a server's always, a channel's for mutual TLS.
+    pub certificate_file: *const c_char,
+    /// The key of our certificate, as a file.
+    pub key_file: *const c_char,
+    /// As `ca_file`, in memory.
+    pub ca_pem: *const c_void,
+    /// Its length in bytes.
+    pub ca_pem_len: usize,
+    /// As `certificate_file`, in memory.
+    pub certificate_pem: *const c_void,
+    /// Its length in bytes.
+    pub certificate_pem_len: usize,
+    /// As `key_file`, in memory.
+    pub key_pem: *const c_void,
+    /// Its length in bytes.
+    pub key_pem_len: usize,
+    /// Channel: the name that the server must prove, instead of the target's host.
+    pub server_name: *const c_char,
+    /// Channel: trust the system's roots beside a CA that is given. Without one they are trusted anyway.
+    pub system_roots: bool,
+    /// Channel: accept whatever certificate there is. For tests only.
+    pub danger_accept_any_certificate: bool,
+    /// Server with a CA: clients may come without a certificate.
+    pub client_certificate_optional: bool,
+}
+
+/// Options of a channel. Zeros are the defaults; numbers that can be off are off when negative. `docs/limits.md` explains the
+/// limits. All is copied.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct spanwire_channel_options {
+    /// `sizeof(spanwire_channel_options)`.
+    pub size: usize,
+    /// TLS; null is plaintext.
+    pub tls: *const spanwire_tls_options,
+    /// What the server sees as `:authority`; by default the host and port of the target.
+    pub authority: *const c_char,
+    /// Put in front of the engine's own `user-agent`.
+    pub user_agent: *const c_char,
+    /// Compresses the requests of calls that do not say otherwise.
+    pub compression: spanwire_encoding,
+    /// Ping also while there are no calls.
+    pub keepalive_without_calls: bool,
+    /// Longest that one connection attempt may take.
+    pub connect_timeout_ms: i64,
+    /// The pause after the first failed attempt.
+    pub backoff_first_ms: i64,
+    /// The longest pause.
+    pub backoff_longest_ms: i64,
+    /// Silence after which the server is pinged; off by default.
+    pub keepalive_interval_ms: i64,
+    /// How long it may take to answer a ping.
+    pub keepalive_timeout_ms: i64,
+    /// Largest message to accept, in bytes after decompression.
+    pub max_recv_message_bytes: i64,
+    /// Largest message to send, in bytes before compression.
+    pub max_send_message_bytes: i64,
+    /// Largest response metadata to accept, in bytes as HTTP/2 counts them.
+    pub max_metadata_bytes: i64,
+    /// Most metadata entries to accept.
+    pub max_metadata_fields: i64,
+    /// What a stream may have under way to us before it is read, at first.
+    pub stream_window_bytes: i64,
+    /// How far that may grow.
+    pub max_stream_window_bytes: i64,
+    /// What all streams of a connection may have under way to us.
+    pub connection_window_bytes: i64,
+    /// What one stream may have queued for sending.
+    pub send_buffer_bytes: i64,
+    /// Resets of unanswered calls that the server may send at once; any number by default.
+    pub flood_resets_burst: i64,
+    /// And a second.
+    pub flood_resets_per_second: i64,
+    /// SETTINGS frames at once.
+    pub flood_settings_burst: i64,
+    /// And a second.
+    pub flood_settings_per_second: i64,
+    /// Entries in one SETTINGS frame.
+    pub flood_max_settings_entries: i64,
+    /// Frames that do nothing, at once.
+    pub flood_control_frames_burst: i64,
+    /// And a second.
+    pub flood_control_frames_per_second: i64,
+    /// CONTINUATION frames in one header block.
+    pub flood_max_continuations: i64,
+    /// Acknowledgements that may wait before nothing more is read.
+    pub flood_max_pending_acks: i64,
+    /// What unread small DATA frames may add up to.
+    pub flood_small_data_budget: i64,
+}
+
+/// Options of a server. Zeros are the defaults; numbers that can be off are off when negative. `docs/limits.md` explains the
+/// limits. All is copied.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct spanwire_server_options {
+    /// `sizeof(spanwire_server_options)`.
+    pub size: usize,
+    /// TLS; null is plaintext.
+    pub tls: *const spanwire_tls_options,
+    /// Requests wait until `spanwire_server_accept` asks for them.
+    pub manual_accept: bool,
+    /// Clients may ping also while they have no calls.
+    pub keepalive_permit_without_calls: bool,
+    /// Silence after which a client is pinged; negative never pings.
+    pub keepalive_interval_ms: i64,
+    /// How long it may take to answer a ping.
+    pub keepalive_timeout_ms: i64,
+    /// How often clients may ping.
+    pub keepalive_min_interval_ms: i64,
+    /// Age at which connections are told to go (±10 %); off by default.
+    pub max_connection_age_ms: i64,
+    /// What their calls get to finish then; for ever by default.
+    pub max_connection_age_grace_ms: i64,
+    /// Ends connections that had no call for this long; off by default.
+    pub max_connection_idle_ms: i64,
+    /// Longest for TLS and HTTP/2 of a new connection.
+    pub handshake_timeout_ms: i64,
+    /// How long a client may take nothing of an answer; negative for ever.
+    pub stall_timeout_ms: i64,
+    /// Connections at once.
+    pub max_connections: i64,
+    /// Calls that one connection may have open at once.
+    pub max_concurrent_streams: i64,
+    /// What one connection may hold of request messages that are not whole yet.
+    pub max_unfinished_request_bytes: i64,
+    /// Largest request message, in bytes after decompression.
+    pub max_recv_message_bytes: i64,
+    /// Largest response message, in bytes before compression.
+    pub max_send_message_bytes: i64,
+    /// Largest request metadata, in bytes as HTTP/2 counts them.
+    pub max_metadata_bytes: i64,
+    /// Most metadata entries of a request.
+    pub max_metadata_fields: i64,
+    /// What a stream may have under way to us before it is read, at first.
+    pub stream_window_bytes: i64,
+    /// How far that may grow.
+    pub max_stream_window_bytes: i64,
+    /// What all streams of a connection may have under way to us.
+    pub connection_window_bytes: i64,
+    /// What one stream may have queued for sending.
+    pub send_buffer_bytes: i64,
+    /// Resets of unanswered calls at once; negative for any number.
+    pub flood_resets_burst: i64,
+    /// And a second.
+    pub flood_resets_per_second: i64,
+    /// Calls beyond `max_concurrent_streams` that a client may open before it knows of that.
+    pub flood_max_early_refusals: i64,
+    /// SETTINGS frames at once.
+    pub flood_settings_burst: i64,
+    /// And a second.
+    pub flood_settings_per_second: i64,
+    /// Entries in one SETTINGS frame.
+    pub flood_max_settings_entries: i64,
+    /// Frames that do nothing, at once.
+    pub flood_control_frames_burst: i64,
+    /// And a second.
+    pub flood_control_frames_per_second: i64,
+    /// CONTINUATION frames in one header block.
+    pub flood_max_continuations: i64,
+    /// Acknowledgements that may wait before nothing more is read.
+    pub flood_max_pending_acks: i64,
+    /// What unread small DATA frames may add up to.
+    pub flood_small_data_budget: i64,
+}
+
+/// Options of one call. Zeros are the defaults. All is copied.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct spanwire_call_options {
+    /// `sizeof(spanwire_call_options)`.
+    pub size: usize,
+    /// Longest that the call may take, from now; 0 without a limit, negative: it has passed already.
+    pub timeout_ms: i64,
+    /// The request's metadata.
+    pub metadata: *const spanwire_metadata_entry,
+    /// How many entries.
+    pub metadata_count: usize,
+    /// Compresses the request messages; by default as the channel says.
+    pub compression: spanwire_encoding,
+    /// Wait while no connection can be made, instead of failing with UNAVAILABLE. Give it a timeout too.
+    pub wait_for_ready: bool,
+    /// Streams: messages that may arrive before `spanwire_call_grant`. The only response of a method that has one needs none.
+    pub credit: u32,
+    /// Largest message to accept; by default as the channel says.
+    pub max_recv_message_bytes: i64,
+    /// Largest message to send; by default as the channel says.
+    pub max_send_message_bytes: i64,
+    /// The call that is being handled and that this one is made for, or null: it ends no later than that.
+    pub parent: *const spanwire_server_call,
+}
+
+macro_rules! zeros {
+    ($($name:ident),+) => {$(
+        impl Default for $name {
+            fn default() -> Self {
+                // SAFETY: null pointers, false and zeros are valid in all of its fields.
+                unsafe { std::mem::zeroed() }
+            }
+        }
+    )+};
+}
+
+zeros!(spanwire_tls_options, spanwire_channel_options, spanwire_server_options, spanwire_call_options);
+
+/// The limits that both sides have, field by field.
+macro_rules! limits {
+    ($from:ident, $early_refusals:expr) => {
+        Limits {
+            max_recv_message_bytes: $from.max_recv_message_bytes,
+            max_send_message_bytes: $from.max_send_message_bytes,
+            max_metadata_bytes: $from.max_metadata_bytes,
+            max_metadata_fields: $from.max_metadata_fields,
+            stream_window_bytes: $from.stream_window_bytes,
+            max_stream_window_bytes: $from.max_stream_window_bytes,
+            connection_window_bytes: $from.connection_window_bytes,
+            send_buffer_bytes: $from.send_buffer_bytes,
+            flood_resets_burst: $from.flood_resets_burst,
+            flood_resets_per_second: $from.flood_resets_per_second,
+            flood_max_early_refusals: $early_refusals,
+            flood_settings_burst: $from.flood_settings_burst,
+            flood_settings_per_second: $from.flood_settings_per_second,
+            flood_max_settings_entries: $from.flood_max_settings_entries,
+            flood_control_frames_burst: $from.flood_control_frames_burst,
+            flood_control_frames_per_second: $from.flood_control_frames_per_second,
+            flood_max_continuations: $from.flood_max_continuations,
+            flood_max_pending_acks: $from.flood_max_pending_acks,
+            flood_small_data_budget: $from.flood_small_data_budget,
+        }
+    };
+}
+
+/// # Safety
+/// `options` is null, or as the documentation of its fields asks.
+pub(crate) unsafe fn channel(options: *const spanwire_channel_options) -> Result<ChannelOptions, Refused> {
+    // SAFETY: the caller's promise, for all that is read below.
+    unsafe {
+        let options = sized(options, "spanwire_channel_options")?;
+        Ok(ChannelOptions {
+            tls: tls(options.tls)?,
+            authority: owned(options.authority, "authority")?,
+            user_agent: owned(options.user_agent, "user_agent")?,
+            compression: encoding(options.compression)?,
+            connect_timeout_ms: options.connect_timeout_ms,
+            backoff_first_ms: options.backoff_first_ms,
+            backoff_longest_ms: options.backoff_longest_ms,
+            keepalive_interval_ms: options.keepalive_interval_ms,
+            keepalive_timeout_ms: options.keepalive_timeout_ms,
+            keepalive_without_calls: options.keepalive_without_calls,
+            limits: limits!(options, 0),
+        })
+    }
+}
+
+/// # Safety
+/// As [`channel`].
+pub(crate) unsafe fn server(options: *const spanwire_server_options) -> Result<ServerOptions, Refused> {
+    // SAFETY: the caller's promise, for all that is read below.
+    unsafe {
+        let options = sized(options, "spanwire_server_options")?;
+        Ok(ServerOptions {
+            tls: tls(options.tls)?,
+            manual_accept: options.manual_accept,
+            keepalive_interval_ms: options.keepalive_interval_ms,
+            keepalive_timeout_ms: options.keepalive_timeout_ms,
+            keepalive_min_interval_ms: options.keepalive_min_interval_ms,
+            keepalive_permit_without_calls: options.keepalive_permit_without_calls,
+            max_connection_age_ms: options.max_connection_age_ms,
+            max_connection_age_grace_ms: options.max_connection_age_grace_ms,
+            max_connection_idle_ms: options.max_connection_idle_ms,
+            handshake_timeout_ms: options.handshake_timeout_ms,
+            stall_timeout_ms: options.stall_timeout_ms,
+            max_connections: options.max_connections,
+            max_concurrent_streams: options.max_concurrent_streams,
+            max_unfinished_request_bytes: options.max_unfinished_request_bytes,
+            limits: limits!(options, options.flood_max_early_refusals),
+        })
+    }
+}
+
+/// # Safety
+/// As [`channel`].
+unsafe fn tls(options: *const spanwire_tls_options) -> Result<Option<TlsOptions>, Refused> {
+    if options.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the caller's promise, for all that is read below.
+    unsafe {
+        let options = sized(options, "spanwire_tls_options")?;
+        Ok(Some(TlsOptions {
+            ca_pem: pem(options.ca_pem, options.ca_pem_len, "ca_pem")?,
+            ca_file: owned(options.ca_file, "ca_file")?,
+            certificate_pem: pem(options.certificate_pem, options.certificate_pem_len, "certificate_pem")?,
+            certificate_file: owned(options.certificate_file, "certificate_file")?,
+            key_pem: pem(options.key_pem, options.key_pem_len, "key_pem")?,
+            key_file: owned(options.key_file, "key_file")?,
+            system_roots: options.system_roots,
+            server_name: owned(options.server_name, "server_name")?,
+            danger_accept_any_certificate: options.danger_accept_any_certificate,
+            client_certificate_optional: options.client_certificate_optional,
+        }))
+    }
+}
+
+/// The options of a call, and the call that it is made for.
+///
+/// # Safety
+/// As [`channel`].
+pub(crate) unsafe fn call(
+    options: *const spanwire_call_options,
+) -> Result<(CallOptions, *const spanwire_server_call), Refused> {
+    if options.is_null() {
+        return Ok((CallOptions::default(), std::ptr::null()));
+    }
+    // SAFETY: the caller's promise, for all that is read below.
+    unsafe {
+        let options = sized(options, "spanwire_call_options")?;
+        let call = CallOptions {
+            timeout_ms: options.timeout_ms,
+            metadata: metadata(options.metadata, options.metadata_count, "metadata")?,
+            compression: encoding(options.compression)?,
+            wait_for_ready: options.wait_for_ready,
+            max_recv_message_bytes: options.max_recv_message_bytes,
+            max_send_message_bytes: options.max_send_message_bytes,
+            credit: options.credit,
+        };
+        Ok((call, options.parent))
+    }
+}
+
+pub(crate) fn encoding(encoding: spanwire_encoding) -> Result<Option<Encoding>, Refused> {
+    Ok(match encoding {
+        SPANWIRE_ENCODING_DEFAULT => None,
+        SPANWIRE_ENCODING_IDENTITY => Some(Encoding::Identity),
+        SPANWIRE_ENCODING_GZIP => Some(Encoding::Gzip),
+        SPANWIRE_ENCODING_DEFLATE => Some(Encoding::Deflate),
+        SPANWIRE_ENCODING_ZSTD => Some(Encoding::Zstd),
+        _ => return Err(Refused::argument(format!("compression: {encoding} is no SPANWIRE_ENCODING_…"))),
+    })
+}
+
+/// # Safety
+/// `text` is null, or a string that ends in NUL.
+unsafe fn owned(text: *const c_char, what: &str) -> Result<Option<String>, Refused> {
+    // SAFETY: the caller's promise.
+    Ok(unsafe { optional_text(text, what) }?.map(str::to_owned))
+}
+
+/// # Safety
+/// `data` is null, or `len` bytes can be read there.
+unsafe fn pem(data: *const c_void, len: usize, what: &str) -> Result<Option<Vec<u8>>, Refused> {
+    if data.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the caller's promise.
+    Ok(Some(unsafe { slice(data.cast(), len, what) }?.to_vec()))
+}

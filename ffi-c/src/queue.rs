@@ -1,0 +1,258 @@
+//! Event queues: pulled by the program, or pushed to it.
+
+use std::cell::RefCell;
+use std::ffi::c_void;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use spanwire::bridge::{self, Event, Queue};
+
+use crate::boundary::{Refused, find, guard, guard_pointer, guard_value, handle, not_found};
+use crate::event::{spanwire_event, spanwire_events_free};
+use crate::tables::{block_signals, tables};
+use crate::types::*;
+
+/// A queue as its handle knows it.
+pub(crate) struct QueueEntry {
+    pub(crate) queue: Queue,
+    /// Of a queue that pushes: its thread.
+    pusher: OnceLock<Pusher>,
+}
+
+struct Pusher {
+    thread: thread::ThreadId,
+    /// Gives an error when the thread has ended.
+    ended: Mutex<mpsc::Receiver<()>>,
+}
+
+/// The most events that are handed to a callback at once.
+const PUSHED_AT_ONCE: usize = 128;
+
+thread_local! {
+    /// Events on their way from a queue into the program's array.
+    static ON_THE_WAY: RefCell<Vec<Event>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Called with events, oldest first, on the thread of the queue.
+pub type spanwire_event_callback =
+    Option<unsafe extern "C" fn(user_data: *mut c_void, events: *mut spanwire_event, count: usize)>;
+
+/// Makes a queue that the program empties with `spanwire_queue_next`. Null on failure; `spanwire_last_error` says why.
+#[unsafe(no_mangle)]
+pub extern "C" fn spanwire_queue_new() -> *mut spanwire_queue {
+    guard_pointer(|| insert(Queue::new()).map(|(number, _)| handle(number)))
+}
+
+fn insert(queue: Queue) -> Result<(usize, Arc<QueueEntry>), Refused> {
+    let entry = Arc::new(QueueEntry { queue, pusher: OnceLock::new() });
+    let number = tables().queues.insert(entry.clone())?;
+    Ok((number, entry))
+}
+
+struct Target {
+    callback: unsafe extern "C" fn(*mut c_void, *mut spanwire_event, usize),
+    user_data: *mut c_void,
+}
+
+// SAFETY: the program promises that the callback may run on the queue's thread.
+unsafe impl Send for Target {}
+
+/// Makes a queue with a thread of its own, which calls `callback` whenever there are events. The events are the callback's
+/// until it comes back; then they are freed. What it asks of the library is handed over together when it comes back. It may
+/// call every function, also `spanwire_queue_free` of this queue; it should not wait, because no other event is told
+/// meanwhile. Null on failure.
+///
+/// # Safety
+/// `callback` may be called with `user_data` until `spanwire_queue_free` has come back, or, if that was called in the
+/// callback, until that has.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spanwire_queue_new_push(
+    callback: spanwire_event_callback,
+    user_data: *mut c_void,
+) -> *mut spanwire_queue {
+    guard_pointer(|| {
+        let callback = callback.ok_or_else(|| Refused::argument("the callback is null"))?;
+        let target = Target { callback, user_data };
+        let (number, entry) = insert(Queue::new())?;
+        let queue = entry.queue.clone();
+        let (end, ended) = mpsc::channel::<()>();
+        let spawned = thread::Builder::new().name("spanwire-events".to_owned()).spawn(move || {
+            block_signals();
+            push(&queue, &target);
+            drop(end);
+        });
+        match spawned {
+            Ok(thread) => {
+                let pusher = Pusher { thread: thread.thread().id(), ended: Mutex::new(ended) };
+                // It is set once, here.
+                let _ = entry.pusher.set(pusher);
+                Ok(handle(number))
+            }
+            Err(error) => {
+                drop(tables().queues.remove(number));
+                let text = format!("cannot start the thread of the queue: {error}");
+                Err(Refused { result: SPANWIRE_SYSTEM, text })
+            }
+        }
+    })
+}
+
+/// Ends when the queue is closed.
+fn push(queue: &Queue, target: &Target) {
+    let mut events = Vec::new();
+    while let Ok(_count) = queue.next(PUSHED_AT_ONCE, &mut events, None) {
+        let mut shown: Vec<_> = events.drain(..).filter_map(spanwire_event::new).collect();
+        if shown.is_empty() {
+            continue;
+        }
+        bridge::begin_batch();
+        // SAFETY: the program's promise; the array lives until it comes back.
+        unsafe { (target.callback)(target.user_data, shown.as_mut_ptr(), shown.len()) };
+        bridge::end_batch();
+        // SAFETY: they are events of this library.
+        unsafe { spanwire_events_free(shown.as_mut_ptr(), shown.len()) };
+    }
+}
+
+/// Takes events out of a queue, oldest first, into `events`, and waits for the first one: `timeout_ms`, not at all (0), or
+/// for ever (negative). They are to be freed by `spanwire_events_free` before the array is used again.
+///
+/// Returns how many there are; 0: the time is up, or `spanwire_queue_wake` was called; negative: a `spanwire_result`, of
+/// which `SPANWIRE_SHUT_DOWN` says that the queue was freed meanwhile. If there are as many as `capacity`, more may be left.
+/// Several threads may empty one queue; the order of events of one call holds then only as far as they keep it.
+///
+/// # Safety
+/// `capacity` events can be written at `events`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spanwire_queue_next(
+    queue: *mut spanwire_queue,
+    events: *mut spanwire_event,
+    capacity: usize,
+    timeout_ms: i64,
+) -> i32 {
+    guard(|| {
+        let entry = find(&tables().queues, queue, "queue")?;
+        if events.is_null() || capacity == 0 {
+            return Err(Refused::argument("there is no room for events: events is null, or capacity is 0"));
+        }
+        // So many fit into what this returns.
+        let capacity = capacity.min(i32::MAX as usize);
+        // SAFETY: the caller's promise.
+        unsafe { next(&entry.queue, events, capacity, timeout_ms) }
+    })
+}
+
+/// # Safety
+/// As `spanwire_queue_next`.
+pub(crate) unsafe fn next(
+    queue: &Queue,
+    events: *mut spanwire_event,
+    capacity: usize,
+    timeout_ms: i64,
+) -> Result<i32, Refused> {
+    let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
+    let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let mut left = timeout;
+    // Hooks may come back here: then there is another vector.
+    let mut taken = ON_THE_WAY.try_with(|cell| std::mem::take(&mut *cell.borrow_mut())).unwrap_or_default();
+    let result = loop {
+        match queue.next(capacity, &mut taken, left) {
+            Err(error) => break Err(error.into()),
+            Ok(0) => break Ok(0),
+            Ok(_) => {}
+        }
+        let mut count = 0;
+        for event in taken.drain(..).filter_map(spanwire_event::new) {
+            // SAFETY: no more than `capacity` were taken.
+            unsafe { events.add(count).write(event) };
+            count += 1;
+        }
+        if count > 0 {
+            break Ok(count as i32);
+        }
+        left = until.map(|until| until.saturating_duration_since(Instant::now()));
+    };
+    let _ = ON_THE_WAY.try_with(|cell| *cell.borrow_mut() = taken);
+    result
+}
+
+/// A descriptor that is readable while there are events (or after `spanwire_queue_wake`): for `poll`, `epoll`, `kqueue`,
+/// libuv, GLib. Level-triggered; `spanwire_queue_next` with a timeout of 0 until it returns less than `capacity` makes it
+/// unreadable. It belongs to the queue: neither read nor close it. Negative: a `spanwire_result`.
+#[unsafe(no_mangle)]
+pub extern "C" fn spanwire_queue_descriptor(queue: *mut spanwire_queue) -> i32 {
+    guard(|| Ok(find(&tables().queues, queue, "queue")?.queue.descriptor()?))
+}
+
+/// Makes one `spanwire_queue_next` return 0: the one that waits now, or the next one; and the descriptor readable until
+/// then. From any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn spanwire_queue_wake(queue: *mut spanwire_queue) -> spanwire_result {
+    guard(|| {
+        find(&tables().queues, queue, "queue")?.queue.interrupt();
+        Ok(SPANWIRE_DONE)
+    })
+}
+
+/// Tells how many events came into the queue so far, and how often its program had to be woken for them.
+///
+/// # Safety
+/// Both pointers are null or can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spanwire_queue_stats(
+    queue: *mut spanwire_queue,
+    events: *mut u64,
+    wakes: *mut u64,
+) -> spanwire_result {
+    guard(|| {
+        let (pushed, rings) = find(&tables().queues, queue, "queue")?.queue.counts();
+        for (place, value) in [(events, pushed), (wakes, rings)] {
+            if !place.is_null() {
+                // SAFETY: not null, and the caller promises the rest.
+                unsafe { place.write(value) };
+            }
+        }
+        Ok(SPANWIRE_DONE)
+    })
+}
+
+/// Frees a queue with the events that are in it. Calls that report to it are cancelled when they next have something to say,
+/// server calls that nobody has seen fail, and threads that wait in `spanwire_queue_next` return. Of a queue that pushes, it
+/// waits for the callback to come back, unless it is called in it. Null and freed ones do nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn spanwire_queue_free(queue: *mut spanwire_queue) {
+    guard_value((), || {
+        if queue.is_null() {
+            return Ok(());
+        }
+        let entry = tables().queues.remove(queue.addr()).map_err(|lost| not_found(lost, "queue"))?;
+        entry.queue.close();
+        if let Some(pusher) = entry.pusher.get().filter(|pusher| pusher.thread != thread::current().id()) {
+            let ended = pusher.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            // Nothing is ever sent: the error is the end of the thread.
+            let _ = ended.recv();
+        }
+        Ok(())
+    });
+}
+
+/// From here until `spanwire_batch_end`, what this thread asks of the library is only collected; each answer is as always.
+/// Batches nest. A function that waits hands over first.
+#[unsafe(no_mangle)]
+pub extern "C" fn spanwire_batch_begin() {
+    guard_value((), || {
+        bridge::begin_batch();
+        Ok(())
+    });
+}
+
+/// Hands over what was collected since `spanwire_batch_begin`, with one wake-up of the engine: worth it around the handling
+/// of an array of events. Without a begin it does nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn spanwire_batch_end() {
+    guard_value((), || {
+        bridge::end_batch();
+        Ok(())
+    });
+}
