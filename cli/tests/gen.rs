@@ -120,7 +120,7 @@ fn a_mistake_in_the_configuration_file_has_a_position() {
         ("[gen]\nsorces = []\n", "spanwire.toml:2:1: unknown field `sorces`"),
         (
             "[gen]\n[[gen.output]]\nlang = \"cobol\"\nout = \"x\"\n",
-            "spanwire.toml:3:8: no language \"cobol\"; there are: c, rust",
+            "spanwire.toml:3:8: no language \"cobol\"; there are: c, cpp, rust",
         ),
         ("[gen\n", "spanwire.toml:1:5: "),
     ] {

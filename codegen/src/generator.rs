@@ -1,6 +1,7 @@
 //! The frame that the languages fit into.
 
 use crate::c::C;
+use crate::cpp::Cpp;
 use crate::rust::Rust;
 use crate::{Descriptors, Error};
 
@@ -43,7 +44,7 @@ pub struct Generator {
 
 impl Generator {
     /// The names of all languages.
-    pub const LANGUAGES: &'static [&'static str] = &["c", "rust"];
+    pub const LANGUAGES: &'static [&'static str] = &["c", "cpp", "rust"];
 
     /// A generator with the options of the language at their defaults.
     ///
@@ -52,6 +53,7 @@ impl Generator {
     pub fn new(language: &str) -> Result<Self, Error> {
         let language: Box<dyn Language> = match language {
             "c" => Box::new(C::default()),
+            "cpp" => Box::new(Cpp),
             "rust" => Box::new(Rust::default()),
             _ => {
                 return Err(Error::new(format!(
@@ -106,7 +108,7 @@ mod tests {
     #[test]
     fn an_unknown_language_or_option_is_named_in_the_error() {
         let error = Generator::new("cobol").err().unwrap().to_string();
-        assert_eq!(error, "no language \"cobol\"; there are: c, rust");
+        assert_eq!(error, "no language \"cobol\"; there are: c, cpp, rust");
         let error = Generator::new("rust").unwrap().set("colour=red").unwrap_err().to_string();
         assert!(error.starts_with("rust has no option \"colour\""), "{error}");
     }

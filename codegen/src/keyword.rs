@@ -1,8 +1,9 @@
-//! Words that are no names in C or C++. One list for both: C++ programs include C headers.
+//! Words that are no names in C or C++.
 
-/// Whether `word` is a keyword of C or C++, or a macro in lower case that their compilers or headers define.
+/// Whether `word` is a keyword of C or C++, or a macro in lower case that their compilers or headers define. One
+/// question for both: C++ programs include C headers.
 pub(crate) fn is_reserved(word: &str) -> bool {
-    RESERVED.binary_search(&word).is_ok()
+    KEYWORDS.binary_search(&word).is_ok() || OTHERS.binary_search(&word).is_ok()
 }
 
 /// `name`, or `name_` where that is reserved.
@@ -10,14 +11,19 @@ pub(crate) fn escape(name: &str) -> String {
     if is_reserved(name) { format!("{name}_") } else { name.to_owned() }
 }
 
-/// Sorted.
-const RESERVED: &[&str] = &[
+/// `name`, or `name_` where that is a keyword of C++: as protoc names types and namespaces.
+pub(crate) fn escape_cpp(name: &str) -> String {
+    if KEYWORDS.binary_search(&name).is_ok() { format!("{name}_") } else { name.to_owned() }
+}
+
+/// Of C++, and with it most of C. Sorted.
+const KEYWORDS: &[&str] = &[
+    "NULL",
     "alignas",
     "alignof",
     "and",
     "and_eq",
     "asm",
-    "assert",
     "auto",
     "bitand",
     "bitor",
@@ -49,7 +55,6 @@ const RESERVED: &[&str] = &[
     "dynamic_cast",
     "else",
     "enum",
-    "errno",
     "explicit",
     "export",
     "extern",
@@ -58,11 +63,9 @@ const RESERVED: &[&str] = &[
     "for",
     "friend",
     "goto",
-    "i386",
     "if",
     "inline",
     "int",
-    "linux",
     "long",
     "mutable",
     "namespace",
@@ -71,7 +74,6 @@ const RESERVED: &[&str] = &[
     "not",
     "not_eq",
     "nullptr",
-    "offsetof",
     "operator",
     "or",
     "or_eq",
@@ -81,7 +83,6 @@ const RESERVED: &[&str] = &[
     "register",
     "reinterpret_cast",
     "requires",
-    "restrict",
     "return",
     "short",
     "signed",
@@ -89,9 +90,6 @@ const RESERVED: &[&str] = &[
     "static",
     "static_assert",
     "static_cast",
-    "stderr",
-    "stdin",
-    "stdout",
     "struct",
     "switch",
     "template",
@@ -103,15 +101,9 @@ const RESERVED: &[&str] = &[
     "typedef",
     "typeid",
     "typename",
-    "typeof",
-    "typeof_unqual",
     "union",
-    "unix",
     "unsigned",
     "using",
-    "va_arg",
-    "va_end",
-    "va_start",
     "virtual",
     "void",
     "volatile",
@@ -121,14 +113,35 @@ const RESERVED: &[&str] = &[
     "xor_eq",
 ];
 
+/// Keywords of C alone, and macros. Sorted.
+const OTHERS: &[&str] = &[
+    "assert",
+    "errno",
+    "i386",
+    "linux",
+    "offsetof",
+    "restrict",
+    "stderr",
+    "stdin",
+    "stdout",
+    "typeof",
+    "typeof_unqual",
+    "unix",
+    "va_arg",
+    "va_end",
+    "va_start",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_list_can_be_searched() {
-        assert!(RESERVED.is_sorted());
+    fn the_lists_can_be_searched() {
+        assert!(KEYWORDS.is_sorted() && OTHERS.is_sorted());
         assert_eq!(escape("delete"), "delete_");
+        assert_eq!(escape("errno"), "errno_");
         assert_eq!(escape("deletes"), "deletes");
+        assert_eq!((escape_cpp("errno").as_str(), escape_cpp("union").as_str()), ("errno", "union_"));
     }
 }

@@ -82,14 +82,13 @@ fn fill(items: &[String], indent: usize, mut column: usize, behind: usize) -> St
     text
 }
 
-/// `left right` on a line, or on two.
-pub(crate) fn assign(left: &str, right: &str, indent: usize) -> String {
-    let space = " ".repeat(indent);
-    if indent + left.chars().count() + 1 + right.chars().count() <= WIDTH {
-        format!("{space}{left} {right}\n")
-    } else {
-        format!("{space}{left}\n{space}    {right}\n")
+/// `left head(items);` on a line, or with what is assigned behind a break.
+pub(crate) fn assign(left: &str, head: &str, items: &[String], indent: usize) -> String {
+    let line = format!("{}{left} {head}({});\n", " ".repeat(indent), items.join(", "));
+    if line.trim_end().chars().count() <= WIDTH {
+        return line;
     }
+    format!("{}{left}\n{}\n", " ".repeat(indent), list(head, items, ";", indent + 4))
 }
 
 #[cfg(test)]
@@ -119,9 +118,10 @@ mod tests {
 
     #[test]
     fn an_assignment_breaks_behind_its_sign() {
-        let right = "x".repeat(WIDTH - "  a = ".len());
-        assert_eq!(assign("a =", &right, 2), format!("  a = {right}\n"));
-        assert_eq!(assign("aa =", &right, 2), format!("  aa =\n      {right}\n"));
+        let item = "x".repeat(WIDTH - "  a = f();".len());
+        let items = std::slice::from_ref(&item);
+        assert_eq!(assign("a =", "f", items, 2), format!("  a = f({item});\n"));
+        assert_eq!(assign("aa =", "f", items, 2), format!("  aa =\n      f({item});\n"));
     }
 
     #[test]

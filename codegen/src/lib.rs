@@ -22,6 +22,7 @@ mod build_script;
 mod c;
 mod comment;
 mod compile;
+mod cpp;
 mod descriptors;
 mod diagnostic;
 mod editions;

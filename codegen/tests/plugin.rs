@@ -20,7 +20,11 @@ fn request(files: &[&str], parameter: &str) -> CodeGeneratorRequest {
 }
 
 fn run(input: &[u8]) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_protoc-gen-spanwire-rust"))
+    run_plugin(env!("CARGO_BIN_EXE_protoc-gen-spanwire-rust"), input)
+}
+
+fn run_plugin(program: &str, input: &[u8]) -> Output {
+    let mut child = Command::new(program)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -45,6 +49,38 @@ fn the_answer_is_what_the_library_generates() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/rust/shop.v1.rs");
     let golden = std::fs::read_to_string(golden).unwrap();
     assert_eq!(response.file[0].content(), golden);
+}
+
+#[test]
+fn plugins_for_c_and_cpp_answer_what_the_library_generates() {
+    for (program, parameter, golden, names) in [
+        (
+            env!("CARGO_BIN_EXE_protoc-gen-spanwire-c"),
+            "",
+            "c/protobuf-c",
+            &["orders.spanwire.c", "orders.spanwire.h"][..],
+        ),
+        (
+            env!("CARGO_BIN_EXE_protoc-gen-spanwire-c"),
+            "runtime=bytes",
+            "c/bytes",
+            &["orders.spanwire.c", "orders.spanwire.h"],
+        ),
+        (env!("CARGO_BIN_EXE_protoc-gen-spanwire-cpp"), "", "cpp", &["orders.spanwire.hpp"]),
+    ] {
+        let output = run_plugin(program, &request(&["orders.proto"], parameter).encode_to_vec());
+        let response = CodeGeneratorResponse::decode(output.stdout.as_slice()).unwrap();
+        assert_eq!((response.error.as_deref(), response.supported_features()), (None, 1 | 2));
+        assert_eq!(response.file.iter().map(|file| file.name()).collect::<Vec<_>>(), names);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(golden);
+        for file in &response.file {
+            assert_eq!(file.content(), std::fs::read_to_string(folder.join(file.name())).unwrap());
+        }
+        let version = Command::new(program).arg("--version").output().unwrap();
+        let name = Path::new(program).file_stem().unwrap().to_string_lossy();
+        let version = String::from_utf8(version.stdout).unwrap();
+        assert_eq!(version, format!("{name} {}\n", env!("CARGO_PKG_VERSION")));
+    }
 }
 
 #[test]

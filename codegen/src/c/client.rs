@@ -229,7 +229,7 @@ impl Client<'_> {
                         &format!("return ({response} *)unpack_response"),
                         &[&descriptor, "done", &undecodable],
                     ),
-                    false => format!("  return ({response} *)unpack_message({descriptor}, bytes);\n"),
+                    false => call(&format!("return ({response} *)unpack_message"), &[&descriptor, "bytes"]),
                 },
                 format!("free it with protobuf_c_message_free_unpacked(). Null {failed}."),
             ),

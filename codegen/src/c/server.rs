@@ -418,7 +418,8 @@ impl Server<'_> {
             Runtime::ProtobufC => Decoded {
                 before: assign(
                     &format!("{type_name} *{name} ="),
-                    &format!("({type_name} *)unpack_message({descriptor}, {bytes});"),
+                    &format!("({type_name} *)unpack_message"),
+                    &[descriptor, bytes.to_owned()],
                     indent,
                 ),
                 failed: Some(format!("{name} == NULL")),
