@@ -203,6 +203,13 @@ def system_packages(names: Sequence[str], are_there: bool) -> None:
     command(["apt-get", "install", "-y", "-qq", *names])
 
 
+def _are_there(tools: Sequence[str], libraries: Sequence[str]) -> bool:
+    """Whether there are these commands, and these libraries for pkg-config."""
+    if not all(map(shutil.which, ["pkg-config", *tools])):
+        return False
+    return not subprocess.run(["pkg-config", "--exists", *libraries], check=False).returncode
+
+
 GRPC_CPP = (
     "g++",
     "make",
@@ -216,11 +223,7 @@ GRPC_CPP = (
 
 def grpc_cpp() -> None:
     """What programs on grpc C++ are built with."""
-    tools = ("g++", "make", "pkg-config", "protoc", "grpc_cpp_plugin")
-    libraries = ["pkg-config", "--exists", "grpc++", "protobuf"]
-    are_there = (
-        all(map(shutil.which, tools)) and not subprocess.run(libraries, check=False).returncode
-    )
+    are_there = _are_there(["g++", "make", "protoc", "grpc_cpp_plugin"], ["grpc++", "protobuf"])
     system_packages(GRPC_CPP, are_there)
 
 
@@ -240,6 +243,34 @@ def cpp_programs() -> None:
         [INTEROP_OUT / "cpp" / name for name in ("client", "server")],
         make,
     )
+
+
+def protobuf_c() -> None:
+    """What programs in C with messages by protobuf-c are built with."""
+    system_packages(
+        ["make", "pkg-config", "libprotobuf-c-dev", "protobuf-c-compiler", "protobuf-compiler"],
+        _are_there(["make", "protoc-c"], ["libprotobuf-c"]),
+    )
+
+
+def cjson() -> None:
+    """The library that the demo in C reads and writes JSON with."""
+    system_packages(["pkg-config", "libcjson-dev"], _are_there([], ["libcjson"]))
+
+
+def protobuf_cpp() -> None:
+    """What programs in C++ with messages by libprotobuf are built with."""
+    system_packages(
+        ["g++", "make", "pkg-config", "libprotobuf-dev", "protobuf-compiler"],
+        _are_there(["g++", "make", "protoc"], ["protobuf"]),
+    )
+
+
+def programs_on_ffi(folder: Path) -> None:
+    """The programs that a folder's Makefile builds on our library for C and C++."""
+    cargo_build("spanwire-library")
+    say(f"setting up: make -C {shown(folder)} …")
+    command(["make", "-C", folder])
 
 
 def node_packages(folder: Path) -> None:

@@ -216,8 +216,21 @@ _PEERS: dict[str, tuple[Callable[[], Program], Callable[[], None]]] = {
 }
 PEER_NAMES = tuple(_PEERS)
 
+
+def _build_c() -> None:
+    setup.protobuf_c()
+    setup.programs_on_ffi(INTEROP / "c")
+
+
+def _build_cpp() -> None:
+    setup.protobuf_cpp()
+    setup.programs_on_ffi(INTEROP / "cpp-spanwire")
+
+
 _BUILD_OURS: dict[str, Callable[[], None]] = {
     "rust": lambda: setup.cargo_build("spanwire-interop"),
+    "c": _build_c,
+    "cpp": _build_cpp,
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from interop_cases import CASES, CLOUD_CASES, HTTP2_CASES
-from interop_matrix import FAIL, NOT_OFFERED, PASS, Outcome
+from interop_matrix import FAIL, NOT_OFFERED, PASS, Job, Outcome
 from interop_programs import Program
 
 Table = list[list[str]]
@@ -38,17 +38,28 @@ def table(outcomes: Sequence[Outcome], cases: Sequence[str]) -> Table:
     return rows
 
 
+def _group(job: Job) -> str:
+    """The title of the tables that show a job: narrow enough ones to be read."""
+    ours = [each.name for each in (job.client, job.server) if each and each.ours]
+    if len(ours) == 1:
+        return f"{ours[0]} and the peers"
+    return "Ours among themselves" if ours else "The peers among themselves"
+
+
 def tables(outcomes: Sequence[Outcome]) -> list[tuple[str, Table]]:
-    """The three tables that make the matrix, with their titles; none empty."""
-    plain = [each for each in outcomes if each.job.server and not each.job.use_tls]
-    tls = [each for each in outcomes if each.job.server and each.job.use_tls]
+    """The tables that make the matrix, with their titles; none empty."""
+    groups: dict[str, list[Outcome]] = {}
+    for each in outcomes:
+        if each.job.server:
+            groups.setdefault(_group(each.job), []).append(each)
+    found = []
+    for title, group in groups.items():
+        for transport, use_tls in (("plaintext", False), ("TLS", True)):
+            part = [each for each in group if each.job.use_tls == use_tls]
+            found.append((f"{title}, {transport}", table(part, CASES)))
     http2 = [each for each in outcomes if each.job.server is None]
-    all_three = [
-        ("Plaintext", table(plain, CASES)),
-        ("TLS", table(tls, CASES)),
-        ("Misbehaving HTTP/2 server", table(http2, HTTP2_CASES)),
-    ]
-    return [(title, rows) for title, rows in all_three if len(rows) > 1]
+    found.append(("Misbehaving HTTP/2 server", table(http2, HTTP2_CASES)))
+    return [(title, rows) for title, rows in found if len(rows) > 1]
 
 
 def as_text(outcomes: Sequence[Outcome]) -> str:

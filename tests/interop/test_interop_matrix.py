@@ -106,6 +106,26 @@ class Report(unittest.TestCase):
         self.assertIn("FAIL", report.as_text(outcomes))
         self.assertEqual(report.counts(outcomes)[matrix.FAIL], 1)
 
+    def test_each_language_of_ours_has_tables_of_its_own(self) -> None:
+        other = program("ours-too", ours=True)
+        pairs = matrix.pairs([OURS, other], [PEER], only_ours=False, only_peers=False)
+        jobs = matrix.plan(pairs, [OURS], lambda case: case in ("ping_pong", "goaway"))
+        outcomes = [matrix.Outcome(job, matrix.PASS, "", 1.0) for job in jobs]
+        found = {title: rows[0][1:] for title, rows in report.tables(outcomes)}
+        wanted = {
+            "Ours among themselves, plaintext": 4,
+            "Ours among themselves, TLS": 4,
+            "ours and the peers, plaintext": 2,
+            "ours and the peers, TLS": 2,
+            "ours-too and the peers, plaintext": 2,
+            "ours-too and the peers, TLS": 2,
+            "Misbehaving HTTP/2 server": 1,
+        }
+        self.assertEqual({title: len(heads) for title, heads in found.items()}, wanted)
+        self.assertEqual(
+            found["ours-too and the peers, TLS"], ["ours-too → peer", "peer → ours-too"]
+        )
+
 
 if __name__ == "__main__":
     unittest.main()
