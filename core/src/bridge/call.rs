@@ -346,7 +346,9 @@ impl Future for Stream {
         let (ended, credit) = (flow.cancelled || this.report.to.queue.is_closed(), flow.credit());
         drop(flow);
         if ended {
-            this.report.failed(cancelled());
+            // What is not open yet has sent nothing.
+            let opening = matches!(this.stage, Stage::Opening(_));
+            this.report.failed(if opening { cancelled().with_sent(Sent::NotSent) } else { cancelled() });
             return Poll::Ready(());
         }
         if let Stage::Opening(opening) = &mut this.stage {

@@ -9,7 +9,8 @@
 //! batch: a hundred answers that came in one read are one push and one ring.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -214,10 +215,11 @@ impl Drop for Porter {
     }
 }
 
-async fn porter(lane: Arc<Lane>) {
+/// Dropped before it ever ran, it closes its lane all the same.
+fn porter(lane: Arc<Lane>) -> impl Future<Output = ()> + Send {
     let this = Porter(lane);
     let mut jobs = Vec::new();
-    poll_fn(|cx| this.poll(cx, &mut jobs)).await
+    poll_fn(move |cx| this.poll(cx, &mut jobs))
 }
 
 impl Porter {
@@ -235,7 +237,8 @@ impl Porter {
         for job in jobs.drain(..) {
             match job {
                 Job::Wake(waker) => waker.wake(),
-                Job::Run(work) => work.run(),
+                // A panic ends the call that it belongs to, whose report is in the work.
+                Job::Run(work) => drop(catch_unwind(AssertUnwindSafe(|| work.run()))),
             }
         }
         flush();

@@ -1,6 +1,7 @@
 //! The event queue: where calls report to their host, and how a host learns that there is something.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -230,8 +231,11 @@ impl Queue {
         if let Some(descriptor) = self.0.descriptor.get() {
             descriptor.set();
         }
-        if let Some(waker) = &self.0.waker {
-            waker();
+        // A host's fault must not end the lane that it is told on.
+        if let Some(waker) = &self.0.waker
+            && catch_unwind(AssertUnwindSafe(waker)).is_err()
+        {
+            tracing::error!("the waker of an event queue panicked");
         }
     }
 }

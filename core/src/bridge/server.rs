@@ -113,8 +113,8 @@ impl Server {
     /// the address, which takes time only if it is a name.
     ///
     /// # Errors
-    /// [`OpError::System`]: the address is malformed or taken. [`OpError::Argument`]: options or certificates that cannot
-    /// be used. [`OpError::Over`]: it listens already. After an error it may be tried again only with a new server.
+    /// [`OpError::System`]: the address cannot be had. [`OpError::Argument`]: it is malformed, or options or certificates
+    /// cannot be used. [`OpError::Over`]: it listens already. After an error it may be tried again only with a new server.
     pub fn listen(&self, address: &str) -> Result<(), OpError> {
         self.engine.check()?;
         if Lane::current().is_some() {
@@ -200,7 +200,9 @@ const NOT_LISTENING: OpError = OpError::Over("the server does not listen");
 
 fn serve_error(error: crate::ServeError) -> OpError {
     match error {
-        crate::ServeError::Tls(_) | crate::ServeError::Setting { .. } => OpError::Argument(error.to_string()),
+        crate::ServeError::Address(_) | crate::ServeError::Tls(_) | crate::ServeError::Setting { .. } => {
+            OpError::Argument(error.to_string())
+        }
         other => OpError::System(other.to_string()),
     }
 }
