@@ -73,7 +73,7 @@ pub struct spanwire_event {
     pub messages: *mut spanwire_bytes,
     /// How many.
     pub message_count: usize,
-    /// Leading metadata of a response.
+    /// Client: the leading metadata of a response. Those of a REQUEST are had by `spanwire_server_call_metadata`.
     pub metadata: *const spanwire_metadata,
     /// How the call ended.
     pub status: spanwire_status,

@@ -92,7 +92,7 @@ impl ServerEntry {
 /// free one; `spanwire_server_port` says which. It waits for the address, which takes time only if that is a name.
 ///
 /// Answers `SPANWIRE_SYSTEM` if the address cannot be had, `SPANWIRE_INVALID_ARGUMENT` if an option or a certificate cannot
-/// be used, `SPANWIRE_OVER` if it listens already.
+/// be used, `SPANWIRE_OVER` if it listens already. After a failure it may be tried again with another address.
 ///
 /// # Safety
 /// `address` is a string that ends in NUL.
@@ -207,7 +207,8 @@ pub unsafe extern "C" fn spanwire_server_stats(
     })
 }
 
-/// Frees a server. If it still runs it ends at once: its calls get their CANCELLED. Null and freed ones do nothing.
+/// Frees a server. If it still runs it ends at once: its calls get their CANCELLED. It does not wait for that: to use the
+/// address again at once, shut it down by `spanwire_server_shutdown_blocking` before. Null and freed ones do nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanwire_server_free(server: *mut spanwire_server) {
     guard_value((), || {

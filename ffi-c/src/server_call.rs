@@ -231,6 +231,10 @@ pub unsafe extern "C" fn spanwire_server_call_method(
     len: *mut usize,
 ) -> *const c_char {
     guard_value(std::ptr::null(), || {
+        if !len.is_null() {
+            // SAFETY: not null, and the caller promises the rest.
+            unsafe { len.write(0) };
+        }
         let entry = find(&tables().server_calls, call, "server call")?;
         let method = entry.method.get_or_init(|| c_string(entry.call.method()));
         if !len.is_null() {

@@ -21,9 +21,19 @@ use crate::{BoundServer, Kind, Method, ServerBuilder, ServerHandle, ServerStats}
 #[derive(Debug)]
 pub struct Server {
     engine: Engine,
-    settings: Mutex<Option<ServerBuilder>>,
+    options: ServerOptions,
+    routes: Mutex<Routes>,
     gate: Arc<Gate>,
     listening: OnceLock<Listening>,
+}
+
+/// What was told to the server so far.
+#[derive(Debug, Default)]
+struct Routes {
+    methods: Vec<(Method, Handler)>,
+    others: Option<Handler>,
+    /// It listens, or is about to.
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -54,11 +64,13 @@ impl Server {
     pub fn new(engine: &Engine, options: &ServerOptions) -> Result<Self, OpError> {
         engine.check()?;
         engine.lane(0).check()?;
-        let builder = options.apply(crate::Server::builder())?.engine(engine.core());
+        // What is wrong is said now, not when it listens.
+        drop(options.apply(crate::Server::builder())?);
         let gate = if options.manual_accept { Gate::Counted(Semaphore::new(0)) } else { Gate::Open };
         Ok(Server {
             engine: engine.clone(),
-            settings: Mutex::new(Some(builder)),
+            options: options.clone(),
+            routes: Mutex::default(),
             gate: Arc::new(gate),
             listening: OnceLock::new(),
         })
@@ -67,7 +79,7 @@ impl Server {
     /// Has calls of `method` (`/package.Service/Method`) told to `to`. Before [`Server::listen`].
     ///
     /// # Errors
-    /// [`OpError::Argument`]: the path has not that form. [`OpError::Over`]: it listens already.
+    /// [`OpError::Argument`]: the path has not that form, or was told before. [`OpError::Over`]: it listens already.
     pub fn method(&self, method: &str, kind: Kind, to: &Destination) -> Result<(), OpError> {
         let valid = Method::parsed(method, kind);
         if valid.service().is_empty() || valid.name().is_empty() || valid.to_http().is_err() {
@@ -82,7 +94,13 @@ impl Server {
                 Box::pin(server_call::stream(to.clone(), kind.one_request(), requests, replies, context))
             }),
         };
-        self.set(|builder| builder.method(valid, handler))
+        self.add(|routes| {
+            if routes.methods.iter().any(|(known, _)| known.path() == method) {
+                return Err(OpError::Argument(format!("{method} was registered before")));
+            }
+            routes.methods.push((valid, handler));
+            Ok(())
+        })
     }
 
     /// Has calls of all other methods told to `to`, as bidirectional ones: for proxies. Without it they are UNIMPLEMENTED.
@@ -94,19 +112,36 @@ impl Server {
         let handler = Handler::raw_stream(Kind::Bidi, move |requests, replies, context| {
             Box::pin(server_call::stream(to.clone(), false, requests, replies, context))
         });
-        self.set(|builder| builder.other_methods(handler))
+        self.add(|routes| {
+            routes.others = Some(handler);
+            Ok(())
+        })
     }
 
     fn to(&self, to: &Destination) -> To {
         To { to: to.clone(), gate: self.gate.clone() }
     }
 
-    fn set(&self, change: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Result<(), OpError> {
+    fn add(&self, change: impl FnOnce(&mut Routes) -> Result<(), OpError>) -> Result<(), OpError> {
         self.engine.check()?;
-        let mut settings = self.settings.lock();
-        let builder = settings.take().ok_or(LISTENS)?;
-        *settings = Some(change(builder));
-        Ok(())
+        let mut routes = self.routes.lock();
+        if routes.closed { Err(LISTENS) } else { change(&mut routes) }
+    }
+
+    fn builder(&self) -> Result<ServerBuilder, OpError> {
+        let mut routes = self.routes.lock();
+        if std::mem::replace(&mut routes.closed, true) {
+            return Err(LISTENS);
+        }
+        let builder = self.options.apply(crate::Server::builder())?.engine(self.engine.core());
+        let builder = routes
+            .methods
+            .iter()
+            .fold(builder, |builder, (method, handler)| builder.method(method.clone(), handler.clone()));
+        Ok(match &routes.others {
+            Some(handler) => builder.other_methods(handler.clone()),
+            None => builder,
+        })
     }
 
     /// Listens on `address` (`host:port`, `[::]:port`, `unix:/path`, `inprocess:name`) and serves from then on. Waits for
@@ -114,26 +149,30 @@ impl Server {
     ///
     /// # Errors
     /// [`OpError::System`]: the address cannot be had. [`OpError::Argument`]: it is malformed, or options or certificates
-    /// cannot be used. [`OpError::Over`]: it listens already. After an error it may be tried again only with a new server.
+    /// cannot be used. [`OpError::Over`]: it listens already. After the
+    /// others it may be tried again, with another address.
     pub fn listen(&self, address: &str) -> Result<(), OpError> {
         self.engine.check()?;
         if Lane::current().is_some() {
             return Err(OpError::Argument("a waker must not wait: listen on another thread".to_owned()));
         }
-        let builder = self.settings.lock().take().ok_or(LISTENS)?;
-        let (sender, receiver) = mpsc::channel();
-        let address = address.to_owned();
-        let bind = async move {
-            // Nobody waits any more only if the host's thread is gone.
-            let _ = sender.send(builder.bind(&address).await);
-        };
-        self.spawn(bind)?;
-        let bound = receiver.recv().map_err(|_| OpError::ENGINE_DOWN)?.map_err(serve_error)?;
+        let builder = self.builder()?;
+        let bound = self.bind(builder, address).inspect_err(|_| self.routes.lock().closed = false)?;
         let listening = Listening { handle: bound.handle(), target: bound.target(), port: bound.port() };
         self.spawn(BoundServer::run(bound))?;
-        // It listens once: the settings were taken.
+        // Only one gets here: the routes are closed.
         let _ = self.listening.set(listening);
         Ok(())
+    }
+
+    fn bind(&self, builder: ServerBuilder, address: &str) -> Result<BoundServer, OpError> {
+        let (sender, receiver) = mpsc::channel();
+        let address = address.to_owned();
+        self.spawn(async move {
+            // Nobody waits any more only if the host's thread is gone.
+            let _ = sender.send(builder.bind(&address).await);
+        })?;
+        receiver.recv().map_err(|_| OpError::ENGINE_DOWN)?.map_err(serve_error)
     }
 
     /// The port, if it listens on TCP.
@@ -227,8 +266,6 @@ impl Drop for Server {
             let handle = listening.handle.clone();
             // An error means that the engine has ended, and the server with it.
             let _ = self.spawn(async move { handle.shutdown(Duration::ZERO).await });
-        } else if let Some(settings) = self.settings.lock().take().filter(|_| self.engine.check().is_err()) {
-            std::mem::forget(settings);
         }
     }
 }

@@ -206,9 +206,13 @@ fn server_listens_once_and_says_what_is_wrong() {
     assert!(matches!(server.method("/a.B/C d", Kind::Unary, &to), Err(OpError::Argument(_))));
     assert_eq!(server.target(), "");
     assert!(matches!(server.shutdown(Duration::ZERO, &host.queue, 1), Err(OpError::Over(_))));
+    server.method("/a.B/C", Kind::Unary, &to).unwrap();
+    let twice = server.method("/a.B/C", Kind::Bidi, &to);
+    assert_eq!(twice, Err(OpError::Argument("/a.B/C was registered before".to_owned())));
     assert!(matches!(server.listen(host.server.target()), Err(OpError::System(_))), "the port is taken");
-    let server = Server::new(&host.engine, &ServerOptions::default()).unwrap();
     assert!(matches!(server.listen("nonsense"), Err(OpError::Argument(_))));
+    server.listen("127.0.0.1:0").unwrap();
+    assert_eq!(server.method("/a.B/D", Kind::Unary, &to), Err(OpError::Over("the server listens already")));
 }
 
 #[test]
