@@ -19,10 +19,9 @@ struct Cli {
     command: Command,
 }
 
-/// One variant and one module for each subcommand.
+/// One variant and one module for each subcommand, whose arguments say what it does.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Generate client and server code from .proto files
     Gen(generate::Arguments),
 }
 

@@ -20,7 +20,12 @@ pub(crate) fn write(folder: &Path, files: &[GeneratedFile]) -> Result<(), Error>
         println!("wrote {}", path.display());
         written += 1;
     }
-    if written == 0 {
+    if files.is_empty() {
+        println!(
+            "{}: nothing to write: the sources have nothing that code is generated for",
+            folder.display()
+        );
+    } else if written == 0 {
         println!("{}: all {} files are up to date", folder.display(), files.len());
     }
     Ok(())

@@ -92,6 +92,37 @@ fn the_configuration_file_says_what_to_generate() {
 }
 
 #[test]
+fn one_configuration_file_generates_several_languages() {
+    let config = "[gen]\nsources = [\"proto\"]\n\
+        [[gen.output]]\nlang = \"c\"\nout = \"nano\"\noptions = [\"runtime=nanopb\"]\n\
+        [[gen.output]]\nlang = \"c\"\nout = \"bytes\"\noptions = [\"runtime=bytes\"]\n\
+        [[gen.output]]\nlang = \"cpp\"\nout = \"cpp\"\n";
+    let folder = folder(&[("spanwire.toml", config), ("proto/hello/hello.proto", HELLO)]);
+    let result = spanwire(&folder, &["gen"]);
+    assert!(result.status.success(), "{}", stderr(&result));
+    let content = |path: &str| fs::read_to_string(folder.path().join(path)).unwrap();
+    assert!(content("nano/hello/hello.spanwire.h").contains("const hello_v1_Hi *request"));
+    assert!(content("bytes/hello/hello.spanwire.c").contains("hello_v1_greeter_greet("));
+    assert!(content("cpp/hello/hello.spanwire.hpp").contains("class GreeterClient"));
+    assert!(spanwire(&folder, &["gen", "--check"]).status.success());
+    fs::write(folder.path().join("cpp/hello/hello.spanwire.hpp"), "old\n").unwrap();
+    let check = spanwire(&folder, &["gen", "--check"]);
+    assert!(stdout(&check).starts_with("cpp/hello/hello.spanwire.hpp:1: differs"), "{}", stdout(&check));
+    let wrong = spanwire(&folder, &["gen", "--lang", "cpp", "--opt", "runtime=lite"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr(&wrong).starts_with("error: cpp has no option \"runtime\""), "{}", stderr(&wrong));
+}
+
+#[test]
+fn sources_without_services_give_no_c() {
+    let folder = folder(&[("a.proto", "syntax = \"proto3\";\nmessage A {}\n")]);
+    let result = spanwire(&folder, &["gen", "a.proto", "--lang", "c", "--out", "out"]);
+    assert!(result.status.success());
+    assert!(stdout(&result).starts_with("out: nothing to write"), "{}", stdout(&result));
+    assert!(!exists(&folder, "out"));
+}
+
+#[test]
 fn paths_of_a_configuration_file_are_relative_to_its_folder() {
     let config = "[gen]\nsources = [\"proto\"]\n[[gen.output]]\nlang = \"rust\"\nout = \"pb\"\n";
     let folder = folder(&[("sub/spanwire.toml", config), ("sub/proto/hello.proto", HELLO)]);
@@ -161,6 +192,16 @@ fn wrong_calls_are_explained_with_exit_code_2() {
 }
 
 #[test]
+fn help_shows_the_configuration_file_and_all_languages() {
+    let text = stdout(&spanwire(&folder(&[]), &["gen", "--help"]));
+    for part in ["Generate client and server code", "[[gen.output]]", "[possible values: c, cpp, rust]"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let text = stdout(&spanwire(&folder(&[]), &["--help"]));
+    assert!(text.contains("gen   Generate client and server code from .proto files"), "{text}");
+}
+
+#[test]
 fn a_folder_without_sources_is_an_error() {
     let folder = folder(&[("empty/readme.txt", ""), ("empty/.hidden/a.proto", HELLO)]);
     let result = spanwire(&folder, &["gen", "empty", "--out", "out"]);
@@ -176,6 +217,13 @@ fn the_project_s_own_interface_files_compile() {
     let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../proto");
     let result = spanwire(&folder, &["gen", protos.to_str().unwrap(), "--out", "out"]);
     assert!(result.status.success(), "{}", stderr(&result));
+    for language in ["c", "cpp"] {
+        let arguments = ["gen", protos.to_str().unwrap(), "--lang", language, "--out", "out"];
+        let result = spanwire(&folder, &arguments);
+        assert!(result.status.success(), "{}", stderr(&result));
+    }
+    assert!(exists(&folder, "out/grpc/testing/test.spanwire.c"));
+    assert!(exists(&folder, "out/spanwire/demo/v1/zones.spanwire.hpp"));
     for package in
         ["grpc.testing", "grpc.health.v1", "grpc.reflection.v1", "google.rpc", "bench.v1", "spanwire.demo.v1"]
     {

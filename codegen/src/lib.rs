@@ -15,7 +15,8 @@
 //! # The parts
 //!
 //! `.proto` files → [`compile`] → [`Descriptors`] → [`Generator`] (one module per [`Language`]) →
-//! [`GeneratedFile`]s. The build helper ([`build()`]), the compiler plugin ([`plugin`]) and the `spanwire gen`
+//! [`GeneratedFile`]s. Rust gets its messages here; C and C++ get theirs from the compilers of their libraries. The
+//! build helper ([`build()`]), the compiler plugin ([`plugin`]) and the `spanwire gen`
 //! command differ only in where the descriptors come from and where the files go.
 
 mod build_script;

@@ -60,9 +60,18 @@ fn messages_are_named_as_protoc_names_them() {
 }
 
 #[test]
+fn a_message_that_a_method_hides_has_its_full_name() {
+    let header =
+        text_of("service S {\n  rpc M(M) returns (M);\n}\nservice T {\n  rpc Get(M) returns (M);\n}")
+            .unwrap();
+    assert!(header.contains("M(const ::a::b::M &request"), "{header}");
+    assert!(header.contains("Get(const M &request"), "{header}");
+}
+
+#[test]
 fn words_of_cpp_are_no_names() {
     let header = text_of("message union {}\nservice S {\n  rpc delete(union) returns (M);\n}").unwrap();
-    assert!(header.contains(" delete_(const ::a::b::union_ &request,"), "{header}");
+    assert!(header.contains(" delete_(const union_ &request,"), "{header}");
     assert!(header.contains(" deleteBlocking("));
     assert!(header.contains("\"/a.b.S/delete\""));
 }

@@ -24,18 +24,18 @@ pub(crate) fn class(code: &ServiceCode<'_>) -> String {
 "
     ));
     for (method, names) in code.methods() {
-        text.push_str(&function(method, names));
+        text.push_str(&function(code, method, names));
     }
     let unused = if code.service.methods.is_empty() { "[[maybe_unused]] " } else { "" };
     text + &format!(" private:\n  {unused}const ::spanwire::channel *channel_;\n}};\n")
 }
 
 /// Both forms of a method: the task, and the one that blocks.
-fn function(method: &Method<'_>, names: &MethodNames) -> String {
-    let Call { about, function, result, blocking_result, types } = Call::of(method);
+fn function(code: &ServiceCode<'_>, method: &Method<'_>, names: &MethodNames) -> String {
+    let Call { about, function, result, blocking_result, types } = Call::of(code, method);
     let deprecated = if method.deprecated { "[[deprecated]] " } else { "" };
     let request = (!method.kind.client_streams()).then(|| {
-        (format!("const {} &request", class_of(method.input)), "::spanwire::encode(request)".to_owned())
+        (format!("const {} &request", class_of(method.input, code)), "::spanwire::encode(request)".to_owned())
     });
     let path = format!("\"{}\"", method.path);
     let one = |doc: Vec<String>, result: &str, name: &str, call: &str, options: &str, pass: &str| {
@@ -82,8 +82,8 @@ struct Call {
 }
 
 impl Call {
-    fn of(method: &Method<'_>) -> Self {
-        let (request, response) = (class_of(method.input), class_of(method.output));
+    fn of(code: &ServiceCode<'_>, method: &Method<'_>) -> Self {
+        let (request, response) = (class_of(method.input, code), class_of(method.output, code));
         let both = format!("{request}, {response}");
         let stream = |name: &str, types: &str| {
             (

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use prost_types::{DescriptorProto, EnumDescriptorProto};
 
+use super::ServiceCode;
 use crate::keyword::{escape, escape_cpp};
 use crate::service::{Method, Place, Service, Type};
 use crate::{Descriptors, Error};
@@ -110,9 +111,14 @@ pub(crate) fn namespace(package: &str) -> String {
     parts.join("::")
 }
 
-/// The class of a message, from the global namespace.
-pub(crate) fn class(message: Type<'_>) -> String {
-    let namespace = namespace(message.package());
+/// The class of a message, as the classes of a service name it: from the global namespace, unless it is in the
+/// namespace of the service and no method hides it.
+pub(crate) fn class(message: Type<'_>, code: &ServiceCode<'_>) -> String {
     let class = escape_cpp(&message.name_in_package().replace('.', "_"));
+    let hidden = code.names.methods.iter().any(|names| [&names.function, &names.blocking].contains(&&class));
+    if message.package() == code.service.file.package() && !hidden {
+        return class;
+    }
+    let namespace = namespace(message.package());
     if namespace.is_empty() { format!("::{class}") } else { format!("::{namespace}::{class}") }
 }

@@ -26,15 +26,15 @@ pub(crate) fn class(code: &ServiceCode<'_>) -> String {
         code.service.full_name
     );
     for (method, names) in code.methods() {
-        text.push_str(&function(method, names));
+        text.push_str(&function(code, method, names));
     }
     text.push_str(&register_with(code));
     text.push_str("};\n");
     text
 }
 
-fn function(method: &Method<'_>, names: &MethodNames) -> String {
-    let (request, response) = (class_of(method.input), class_of(method.output));
+fn function(code: &ServiceCode<'_>, method: &Method<'_>, names: &MethodNames) -> String {
+    let (request, response) = (class_of(method.input, code), class_of(method.output, code));
     let outcome = match method.kind {
         Kind::Unary | Kind::ClientStreaming => format!("::spanwire::result<{response}>"),
         Kind::ServerStreaming | Kind::Bidi => "::spanwire::status".to_owned(),

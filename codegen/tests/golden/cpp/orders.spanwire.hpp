@@ -29,17 +29,17 @@ class OrdersClient {
    *
    * Calls `/shop.v1.Orders/Get`.
    */
-  ::spanwire::task<::spanwire::result<::shop::v1::Order>> Get(const ::shop::v1::GetOrder &request,
-                                                              ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::unary<::shop::v1::Order>(*channel_, "/shop.v1.Orders/Get",
-                                                           ::spanwire::encode(request), std::move(options));
+  ::spanwire::task<::spanwire::result<Order>> Get(const GetOrder &request,
+                                                  ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::unary<Order>(*channel_, "/shop.v1.Orders/Get", ::spanwire::encode(request),
+                                               std::move(options));
   }
 
   /** As Get(), on the calling thread. */
-  ::spanwire::result<::shop::v1::Order> GetBlocking(const ::shop::v1::GetOrder &request,
-                                                    const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::unary_blocking<::shop::v1::Order>(*channel_, "/shop.v1.Orders/Get",
-                                                                    ::spanwire::encode(request), options);
+  ::spanwire::result<Order> GetBlocking(const GetOrder &request,
+                                        const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::unary_blocking<Order>(*channel_, "/shop.v1.Orders/Get",
+                                                        ::spanwire::encode(request), options);
   }
 
   /**
@@ -47,19 +47,17 @@ class OrdersClient {
    *
    * Calls `/shop.v1.Orders/Watch`; the responses are read from the call.
    */
-  ::spanwire::task<::spanwire::server_streaming_call<::shop::v1::Order>> Watch(
-      const ::shop::v1::GetOrder &request, ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::server_streaming<::shop::v1::Order>(*channel_, "/shop.v1.Orders/Watch",
-                                                                      ::spanwire::encode(request),
-                                                                      std::move(options));
+  ::spanwire::task<::spanwire::server_streaming_call<Order>> Watch(const GetOrder &request,
+                                                                   ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::server_streaming<Order>(*channel_, "/shop.v1.Orders/Watch",
+                                                          ::spanwire::encode(request), std::move(options));
   }
 
   /** As Watch(), on the calling thread. */
-  ::spanwire::blocking_server_streaming_call<::shop::v1::Order> WatchBlocking(
-      const ::shop::v1::GetOrder &request, const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::server_streaming_blocking<::shop::v1::Order>(*channel_, "/shop.v1.Orders/Watch",
-                                                                               ::spanwire::encode(request),
-                                                                               options);
+  ::spanwire::blocking_server_streaming_call<Order> WatchBlocking(
+      const GetOrder &request, const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::server_streaming_blocking<Order>(*channel_, "/shop.v1.Orders/Watch",
+                                                                   ::spanwire::encode(request), options);
   }
 
   /**
@@ -71,32 +69,28 @@ class OrdersClient {
    *
    * Calls `/shop.v1.Orders/Upload`; the requests are sent with the call, whose response() is the answer.
    */
-  ::spanwire::task<::spanwire::client_streaming_call<::shop::v1::Order, ::google::protobuf::Empty>> Upload(
+  ::spanwire::task<::spanwire::client_streaming_call<Order, ::google::protobuf::Empty>> Upload(
       ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::client_streaming<::shop::v1::Order, ::google::protobuf::Empty>(
-        *channel_, "/shop.v1.Orders/Upload", std::move(options));
+    return ::spanwire::generated::client_streaming<Order, ::google::protobuf::Empty>(*channel_,
+                                                                                     "/shop.v1.Orders/Upload",
+                                                                                     std::move(options));
   }
 
   /** As Upload(), on the calling thread. */
-  ::spanwire::blocking_client_streaming_call<::shop::v1::Order, ::google::protobuf::Empty> UploadBlocking(
+  ::spanwire::blocking_client_streaming_call<Order, ::google::protobuf::Empty> UploadBlocking(
       const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::client_streaming_blocking<::shop::v1::Order, ::google::protobuf::Empty>(
+    return ::spanwire::generated::client_streaming_blocking<Order, ::google::protobuf::Empty>(
         *channel_, "/shop.v1.Orders/Upload", options);
   }
 
   /** Calls `/shop.v1.Orders/Chat`; requests and responses pass through the call. */
-  ::spanwire::task<::spanwire::bidi_call<::shop::v1::Order, ::shop::v1::Order>> Chat(
-      ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::bidi<::shop::v1::Order, ::shop::v1::Order>(*channel_, "/shop.v1.Orders/Chat",
-                                                                             std::move(options));
+  ::spanwire::task<::spanwire::bidi_call<Order, Order>> Chat(::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::bidi<Order, Order>(*channel_, "/shop.v1.Orders/Chat", std::move(options));
   }
 
   /** As Chat(), on the calling thread. */
-  ::spanwire::blocking_bidi_call<::shop::v1::Order, ::shop::v1::Order> ChatBlocking(
-      const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::bidi_blocking<::shop::v1::Order, ::shop::v1::Order>(*channel_,
-                                                                                      "/shop.v1.Orders/Chat",
-                                                                                      options);
+  ::spanwire::blocking_bidi_call<Order, Order> ChatBlocking(const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::bidi_blocking<Order, Order>(*channel_, "/shop.v1.Orders/Chat", options);
   }
 
   /**
@@ -104,17 +98,17 @@ class OrdersClient {
    *
    * Calls `/shop.v1.Orders/Fetch`.
    */
-  [[deprecated]] ::spanwire::task<::spanwire::result<::shop::v1::Order>> Fetch(
-      const ::shop::v1::GetOrder &request, ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::unary<::shop::v1::Order>(*channel_, "/shop.v1.Orders/Fetch",
-                                                           ::spanwire::encode(request), std::move(options));
+  [[deprecated]] ::spanwire::task<::spanwire::result<Order>> Fetch(const GetOrder &request,
+                                                                   ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::unary<Order>(*channel_, "/shop.v1.Orders/Fetch", ::spanwire::encode(request),
+                                               std::move(options));
   }
 
   /** As Fetch(), on the calling thread. */
-  [[deprecated]] ::spanwire::result<::shop::v1::Order> FetchBlocking(
-      const ::shop::v1::GetOrder &request, const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::unary_blocking<::shop::v1::Order>(*channel_, "/shop.v1.Orders/Fetch",
-                                                                    ::spanwire::encode(request), options);
+  [[deprecated]] ::spanwire::result<Order> FetchBlocking(const GetOrder &request,
+                                                         const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::unary_blocking<Order>(*channel_, "/shop.v1.Orders/Fetch",
+                                                        ::spanwire::encode(request), options);
   }
 
   /** Calls `/shop.v1.Orders/Clear`. */
@@ -156,9 +150,8 @@ class OrdersService {
    *
    * `/shop.v1.Orders/Get`.
    */
-  virtual ::spanwire::task<::spanwire::result<::shop::v1::Order>> Get(::shop::v1::GetOrder /*request*/,
-                                                                      ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::shop::v1::Order>>("/shop.v1.Orders/Get");
+  virtual ::spanwire::task<::spanwire::result<Order>> Get(GetOrder /*request*/, ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<Order>>("/shop.v1.Orders/Get");
   }
 
   /**
@@ -166,8 +159,8 @@ class OrdersService {
    *
    * `/shop.v1.Orders/Watch`.
    */
-  virtual ::spanwire::task<::spanwire::status> Watch(::shop::v1::GetOrder /*request*/,
-                                                     ::spanwire::writer_of<::shop::v1::Order> & /*answers*/,
+  virtual ::spanwire::task<::spanwire::status> Watch(GetOrder /*request*/,
+                                                     ::spanwire::writer_of<Order> & /*answers*/,
                                                      ::spanwire::context & /*context*/) {
     return ::spanwire::generated::unimplemented<::spanwire::status>("/shop.v1.Orders/Watch");
   }
@@ -182,14 +175,14 @@ class OrdersService {
    * `/shop.v1.Orders/Upload`.
    */
   virtual ::spanwire::task<::spanwire::result<::google::protobuf::Empty>> Upload(
-      ::spanwire::reader_of<::shop::v1::Order> & /*requests*/, ::spanwire::context & /*context*/) {
+      ::spanwire::reader_of<Order> & /*requests*/, ::spanwire::context & /*context*/) {
     return ::spanwire::generated::unimplemented<::spanwire::result<::google::protobuf::Empty>>(
         "/shop.v1.Orders/Upload");
   }
 
   /** `/shop.v1.Orders/Chat`. */
-  virtual ::spanwire::task<::spanwire::status> Chat(::spanwire::reader_of<::shop::v1::Order> & /*requests*/,
-                                                    ::spanwire::writer_of<::shop::v1::Order> & /*answers*/,
+  virtual ::spanwire::task<::spanwire::status> Chat(::spanwire::reader_of<Order> & /*requests*/,
+                                                    ::spanwire::writer_of<Order> & /*answers*/,
                                                     ::spanwire::context & /*context*/) {
     return ::spanwire::generated::unimplemented<::spanwire::status>("/shop.v1.Orders/Chat");
   }
@@ -199,9 +192,9 @@ class OrdersService {
    *
    * `/shop.v1.Orders/Fetch`. Deprecated.
    */
-  virtual ::spanwire::task<::spanwire::result<::shop::v1::Order>> Fetch(::shop::v1::GetOrder /*request*/,
-                                                                        ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::shop::v1::Order>>("/shop.v1.Orders/Fetch");
+  virtual ::spanwire::task<::spanwire::result<Order>> Fetch(GetOrder /*request*/,
+                                                            ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<Order>>("/shop.v1.Orders/Fetch");
   }
 
   /** `/shop.v1.Orders/Clear`. */

@@ -27,79 +27,78 @@ class StorageClient {
    *
    * Calls `/edge.names.v1beta1.Storage/Default`.
    */
-  ::spanwire::task<::spanwire::result<::edge::names::v1beta1::Outer_Inner>> Default(
-      const ::edge::names::v1beta1::Outer &request, ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::unary<::edge::names::v1beta1::Outer_Inner>(*channel_,
-                                                                             "/edge.names.v1beta1.Storage/Default",
-                                                                             ::spanwire::encode(request),
-                                                                             std::move(options));
+  ::spanwire::task<::spanwire::result<Outer_Inner>> Default(const Outer &request,
+                                                            ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::unary<Outer_Inner>(*channel_, "/edge.names.v1beta1.Storage/Default",
+                                                     ::spanwire::encode(request), std::move(options));
   }
 
   /** As Default(), on the calling thread. */
-  ::spanwire::result<::edge::names::v1beta1::Outer_Inner> DefaultBlocking(
-      const ::edge::names::v1beta1::Outer &request, const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::unary_blocking<::edge::names::v1beta1::Outer_Inner>(
-        *channel_, "/edge.names.v1beta1.Storage/Default", ::spanwire::encode(request), options);
+  ::spanwire::result<Outer_Inner> DefaultBlocking(const Outer &request,
+                                                  const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::unary_blocking<Outer_Inner>(*channel_, "/edge.names.v1beta1.Storage/Default",
+                                                              ::spanwire::encode(request), options);
   }
 
   /** Calls `/edge.names.v1beta1.Storage/Delete`; the responses are read from the call. */
-  ::spanwire::task<::spanwire::server_streaming_call<::edge::names::v1beta1::snake_case>> Delete(
-      const ::edge::names::v1beta1::Outer_Inner &request, ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::server_streaming<::edge::names::v1beta1::snake_case>(
-        *channel_, "/edge.names.v1beta1.Storage/Delete", ::spanwire::encode(request), std::move(options));
+  ::spanwire::task<::spanwire::server_streaming_call<snake_case>> Delete(
+      const Outer_Inner &request, ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::server_streaming<snake_case>(*channel_, "/edge.names.v1beta1.Storage/Delete",
+                                                               ::spanwire::encode(request), std::move(options));
   }
 
   /** As Delete(), on the calling thread. */
-  ::spanwire::blocking_server_streaming_call<::edge::names::v1beta1::snake_case> DeleteBlocking(
-      const ::edge::names::v1beta1::Outer_Inner &request, const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::server_streaming_blocking<::edge::names::v1beta1::snake_case>(
-        *channel_, "/edge.names.v1beta1.Storage/Delete", ::spanwire::encode(request), options);
+  ::spanwire::blocking_server_streaming_call<snake_case> DeleteBlocking(
+      const Outer_Inner &request, const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::server_streaming_blocking<snake_case>(*channel_,
+                                                                        "/edge.names.v1beta1.Storage/Delete",
+                                                                        ::spanwire::encode(request), options);
   }
 
   /**
    * Calls `/edge.names.v1beta1.Storage/Self`; the requests are sent with the call, whose response() is the answer.
    */
-  ::spanwire::task<::spanwire::client_streaming_call<::edge::names::v1beta1::snake_case, ::edge::names::v1beta1::Outer>> Self(
+  ::spanwire::task<::spanwire::client_streaming_call<snake_case, Outer>> Self(
       ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::client_streaming<::edge::names::v1beta1::snake_case, ::edge::names::v1beta1::Outer>(
-        *channel_, "/edge.names.v1beta1.Storage/Self", std::move(options));
+    return ::spanwire::generated::client_streaming<snake_case, Outer>(*channel_, "/edge.names.v1beta1.Storage/Self",
+                                                                      std::move(options));
   }
 
   /** As Self(), on the calling thread. */
-  ::spanwire::blocking_client_streaming_call<::edge::names::v1beta1::snake_case, ::edge::names::v1beta1::Outer> SelfBlocking(
+  ::spanwire::blocking_client_streaming_call<snake_case, Outer> SelfBlocking(
       const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::client_streaming_blocking<::edge::names::v1beta1::snake_case, ::edge::names::v1beta1::Outer>(
-        *channel_, "/edge.names.v1beta1.Storage/Self", options);
+    return ::spanwire::generated::client_streaming_blocking<snake_case, Outer>(*channel_,
+                                                                               "/edge.names.v1beta1.Storage/Self",
+                                                                               options);
   }
 
   /** Calls `/edge.names.v1beta1.Storage/OnWritable`; requests and responses pass through the call. */
-  ::spanwire::task<::spanwire::bidi_call<::edge::names::v1beta1::snake_case, ::edge::names::v1beta1::Outer_Inner>> OnWritable(
+  ::spanwire::task<::spanwire::bidi_call<snake_case, Outer_Inner>> OnWritable(
       ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::bidi<::edge::names::v1beta1::snake_case, ::edge::names::v1beta1::Outer_Inner>(
-        *channel_, "/edge.names.v1beta1.Storage/OnWritable", std::move(options));
+    return ::spanwire::generated::bidi<snake_case, Outer_Inner>(*channel_, "/edge.names.v1beta1.Storage/OnWritable",
+                                                                std::move(options));
   }
 
   /** As OnWritable(), on the calling thread. */
-  ::spanwire::blocking_bidi_call<::edge::names::v1beta1::snake_case, ::edge::names::v1beta1::Outer_Inner> OnWritableBlocking(
+  ::spanwire::blocking_bidi_call<snake_case, Outer_Inner> OnWritableBlocking(
       const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::bidi_blocking<::edge::names::v1beta1::snake_case, ::edge::names::v1beta1::Outer_Inner>(
-        *channel_, "/edge.names.v1beta1.Storage/OnWritable", options);
+    return ::spanwire::generated::bidi_blocking<snake_case, Outer_Inner>(*channel_,
+                                                                         "/edge.names.v1beta1.Storage/OnWritable",
+                                                                         options);
   }
 
   /** Calls `/edge.names.v1beta1.Storage/HTTPGet2`. */
-  ::spanwire::task<::spanwire::result<::edge::names::v1beta1::snake_case>> HTTPGet2(
-      const ::edge::names::v1beta1::Outer &request, ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::unary<::edge::names::v1beta1::snake_case>(*channel_,
-                                                                            "/edge.names.v1beta1.Storage/HTTPGet2",
-                                                                            ::spanwire::encode(request),
-                                                                            std::move(options));
+  ::spanwire::task<::spanwire::result<snake_case>> HTTPGet2(const Outer &request,
+                                                            ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::unary<snake_case>(*channel_, "/edge.names.v1beta1.Storage/HTTPGet2",
+                                                    ::spanwire::encode(request), std::move(options));
   }
 
   /** As HTTPGet2(), on the calling thread. */
-  ::spanwire::result<::edge::names::v1beta1::snake_case> HTTPGet2Blocking(
-      const ::edge::names::v1beta1::Outer &request, const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::unary_blocking<::edge::names::v1beta1::snake_case>(
-        *channel_, "/edge.names.v1beta1.Storage/HTTPGet2", ::spanwire::encode(request), options);
+  ::spanwire::result<snake_case> HTTPGet2Blocking(const Outer &request,
+                                                  const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::unary_blocking<snake_case>(*channel_, "/edge.names.v1beta1.Storage/HTTPGet2",
+                                                             ::spanwire::encode(request), options);
   }
 
  private:
@@ -124,37 +123,36 @@ class StorageService {
    *
    * `/edge.names.v1beta1.Storage/Default`.
    */
-  virtual ::spanwire::task<::spanwire::result<::edge::names::v1beta1::Outer_Inner>> Default(
-      ::edge::names::v1beta1::Outer /*request*/, ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::edge::names::v1beta1::Outer_Inner>>(
+  virtual ::spanwire::task<::spanwire::result<Outer_Inner>> Default(Outer /*request*/,
+                                                                    ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<Outer_Inner>>(
         "/edge.names.v1beta1.Storage/Default");
   }
 
   /** `/edge.names.v1beta1.Storage/Delete`. */
-  virtual ::spanwire::task<::spanwire::status> Delete(
-      ::edge::names::v1beta1::Outer_Inner /*request*/,
-      ::spanwire::writer_of<::edge::names::v1beta1::snake_case> & /*answers*/, ::spanwire::context & /*context*/) {
+  virtual ::spanwire::task<::spanwire::status> Delete(Outer_Inner /*request*/,
+                                                      ::spanwire::writer_of<snake_case> & /*answers*/,
+                                                      ::spanwire::context & /*context*/) {
     return ::spanwire::generated::unimplemented<::spanwire::status>("/edge.names.v1beta1.Storage/Delete");
   }
 
   /** `/edge.names.v1beta1.Storage/Self`. */
-  virtual ::spanwire::task<::spanwire::result<::edge::names::v1beta1::Outer>> Self(
-      ::spanwire::reader_of<::edge::names::v1beta1::snake_case> & /*requests*/, ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::edge::names::v1beta1::Outer>>(
-        "/edge.names.v1beta1.Storage/Self");
+  virtual ::spanwire::task<::spanwire::result<Outer>> Self(::spanwire::reader_of<snake_case> & /*requests*/,
+                                                           ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<Outer>>("/edge.names.v1beta1.Storage/Self");
   }
 
   /** `/edge.names.v1beta1.Storage/OnWritable`. */
-  virtual ::spanwire::task<::spanwire::status> OnWritable(
-      ::spanwire::reader_of<::edge::names::v1beta1::snake_case> & /*requests*/,
-      ::spanwire::writer_of<::edge::names::v1beta1::Outer_Inner> & /*answers*/, ::spanwire::context & /*context*/) {
+  virtual ::spanwire::task<::spanwire::status> OnWritable(::spanwire::reader_of<snake_case> & /*requests*/,
+                                                          ::spanwire::writer_of<Outer_Inner> & /*answers*/,
+                                                          ::spanwire::context & /*context*/) {
     return ::spanwire::generated::unimplemented<::spanwire::status>("/edge.names.v1beta1.Storage/OnWritable");
   }
 
   /** `/edge.names.v1beta1.Storage/HTTPGet2`. */
-  virtual ::spanwire::task<::spanwire::result<::edge::names::v1beta1::snake_case>> HTTPGet2(
-      ::edge::names::v1beta1::Outer /*request*/, ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::edge::names::v1beta1::snake_case>>(
+  virtual ::spanwire::task<::spanwire::result<snake_case>> HTTPGet2(Outer /*request*/,
+                                                                    ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<snake_case>>(
         "/edge.names.v1beta1.Storage/HTTPGet2");
   }
 

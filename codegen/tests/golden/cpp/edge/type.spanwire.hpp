@@ -24,20 +24,17 @@ class ClashClient {
   explicit ClashClient(const ::spanwire::channel &&channel) = delete;
 
   /** Calls `/edge.type.match.Clash/Get`. */
-  ::spanwire::task<::spanwire::result<::edge::type::match::ClashServer>> Get(
-      const ::edge::type::match::T &request, ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::unary<::edge::type::match::ClashServer>(*channel_, "/edge.type.match.Clash/Get",
-                                                                          ::spanwire::encode(request),
-                                                                          std::move(options));
+  ::spanwire::task<::spanwire::result<ClashServer>> Get(const T &request,
+                                                        ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::unary<ClashServer>(*channel_, "/edge.type.match.Clash/Get",
+                                                     ::spanwire::encode(request), std::move(options));
   }
 
   /** As Get(), on the calling thread. */
-  ::spanwire::result<::edge::type::match::ClashServer> GetBlocking(
-      const ::edge::type::match::T &request, const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::unary_blocking<::edge::type::match::ClashServer>(*channel_,
-                                                                                   "/edge.type.match.Clash/Get",
-                                                                                   ::spanwire::encode(request),
-                                                                                   options);
+  ::spanwire::result<ClashServer> GetBlocking(const T &request,
+                                              const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::unary_blocking<ClashServer>(*channel_, "/edge.type.match.Clash/Get",
+                                                              ::spanwire::encode(request), options);
   }
 
  private:
@@ -56,10 +53,8 @@ class ClashService {
   static constexpr const char *service_name = "edge.type.match.Clash";
 
   /** `/edge.type.match.Clash/Get`. */
-  virtual ::spanwire::task<::spanwire::result<::edge::type::match::ClashServer>> Get(
-      ::edge::type::match::T /*request*/, ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::edge::type::match::ClashServer>>(
-        "/edge.type.match.Clash/Get");
+  virtual ::spanwire::task<::spanwire::result<ClashServer>> Get(T /*request*/, ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<ClashServer>>("/edge.type.match.Clash/Get");
   }
 
   /** Adds all methods to a server, before it starts. The service must outlive the server. */
@@ -85,18 +80,17 @@ class T_Client {
   explicit T_Client(const ::spanwire::channel &&channel) = delete;
 
   /** Calls `/edge.type.match.T_/Get`. */
-  ::spanwire::task<::spanwire::result<::edge::type::match::Result>> Get(
-      const ::edge::type::match::Option &request, ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::unary<::edge::type::match::Result>(*channel_, "/edge.type.match.T_/Get",
-                                                                     ::spanwire::encode(request),
-                                                                     std::move(options));
+  ::spanwire::task<::spanwire::result<Result>> Get(const Option &request,
+                                                   ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::unary<Result>(*channel_, "/edge.type.match.T_/Get", ::spanwire::encode(request),
+                                                std::move(options));
   }
 
   /** As Get(), on the calling thread. */
-  ::spanwire::result<::edge::type::match::Result> GetBlocking(const ::edge::type::match::Option &request,
-                                                              const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::unary_blocking<::edge::type::match::Result>(*channel_, "/edge.type.match.T_/Get",
-                                                                              ::spanwire::encode(request), options);
+  ::spanwire::result<Result> GetBlocking(const Option &request,
+                                         const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::unary_blocking<Result>(*channel_, "/edge.type.match.T_/Get",
+                                                         ::spanwire::encode(request), options);
   }
 
  private:
@@ -115,10 +109,8 @@ class T_Service {
   static constexpr const char *service_name = "edge.type.match.T_";
 
   /** `/edge.type.match.T_/Get`. */
-  virtual ::spanwire::task<::spanwire::result<::edge::type::match::Result>> Get(
-      ::edge::type::match::Option /*request*/, ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::edge::type::match::Result>>(
-        "/edge.type.match.T_/Get");
+  virtual ::spanwire::task<::spanwire::result<Result>> Get(Option /*request*/, ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<Result>>("/edge.type.match.T_/Get");
   }
 
   /** Adds all methods to a server, before it starts. The service must outlive the server. */
@@ -144,233 +136,203 @@ class SelfClient {
   explicit SelfClient(const ::spanwire::channel &&channel) = delete;
 
   /** Calls `/edge.type.match.Self/New`. */
-  ::spanwire::task<::spanwire::result<::edge::type::match::T>> New(const ::edge::type::match::T &request,
-                                                                   ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::unary<::edge::type::match::T>(*channel_, "/edge.type.match.Self/New",
-                                                                ::spanwire::encode(request), std::move(options));
+  ::spanwire::task<::spanwire::result<T>> New(const T &request, ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::unary<T>(*channel_, "/edge.type.match.Self/New", ::spanwire::encode(request),
+                                           std::move(options));
   }
 
   /** As New(), on the calling thread. */
-  ::spanwire::result<::edge::type::match::T> NewBlocking(const ::edge::type::match::T &request,
-                                                         const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::unary_blocking<::edge::type::match::T>(*channel_, "/edge.type.match.Self/New",
-                                                                         ::spanwire::encode(request), options);
+  ::spanwire::result<T> NewBlocking(const T &request, const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::unary_blocking<T>(*channel_, "/edge.type.match.Self/New",
+                                                    ::spanwire::encode(request), options);
   }
 
   /** Calls `/edge.type.match.Self/Clone`. */
-  ::spanwire::task<::spanwire::result<::edge::type::match::T>> Clone(const ::edge::type::match::T &request,
-                                                                     ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::unary<::edge::type::match::T>(*channel_, "/edge.type.match.Self/Clone",
-                                                                ::spanwire::encode(request), std::move(options));
+  ::spanwire::task<::spanwire::result<T>> Clone(const T &request, ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::unary<T>(*channel_, "/edge.type.match.Self/Clone", ::spanwire::encode(request),
+                                           std::move(options));
   }
 
   /** As Clone(), on the calling thread. */
-  ::spanwire::result<::edge::type::match::T> CloneBlocking(const ::edge::type::match::T &request,
-                                                           const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::unary_blocking<::edge::type::match::T>(*channel_, "/edge.type.match.Self/Clone",
-                                                                         ::spanwire::encode(request), options);
+  ::spanwire::result<T> CloneBlocking(const T &request, const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::unary_blocking<T>(*channel_, "/edge.type.match.Self/Clone",
+                                                    ::spanwire::encode(request), options);
   }
 
   /** Calls `/edge.type.match.Self/Type`; the responses are read from the call. */
-  ::spanwire::task<::spanwire::server_streaming_call<::edge::type::match::Result>> Type(
-      const ::edge::type::match::Option &request, ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::server_streaming<::edge::type::match::Result>(*channel_,
-                                                                                "/edge.type.match.Self/Type",
-                                                                                ::spanwire::encode(request),
-                                                                                std::move(options));
+  ::spanwire::task<::spanwire::server_streaming_call<Result>> Type(const Option &request,
+                                                                   ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::server_streaming<Result>(*channel_, "/edge.type.match.Self/Type",
+                                                           ::spanwire::encode(request), std::move(options));
   }
 
   /** As Type(), on the calling thread. */
-  ::spanwire::blocking_server_streaming_call<::edge::type::match::Result> TypeBlocking(
-      const ::edge::type::match::Option &request, const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::server_streaming_blocking<::edge::type::match::Result>(
-        *channel_, "/edge.type.match.Self/Type", ::spanwire::encode(request), options);
+  ::spanwire::blocking_server_streaming_call<Result> TypeBlocking(
+      const Option &request, const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::server_streaming_blocking<Result>(*channel_, "/edge.type.match.Self/Type",
+                                                                    ::spanwire::encode(request), options);
   }
 
   /** Calls `/edge.type.match.Self/Self`; the requests are sent with the call, whose response() is the answer. */
-  ::spanwire::task<::spanwire::client_streaming_call<::edge::type::match::Box, ::edge::type::match::String>> Self(
+  ::spanwire::task<::spanwire::client_streaming_call<Box, String>> Self(
       ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::client_streaming<::edge::type::match::Box, ::edge::type::match::String>(
-        *channel_, "/edge.type.match.Self/Self", std::move(options));
+    return ::spanwire::generated::client_streaming<Box, String>(*channel_, "/edge.type.match.Self/Self",
+                                                                std::move(options));
   }
 
   /** As Self(), on the calling thread. */
-  ::spanwire::blocking_client_streaming_call<::edge::type::match::Box, ::edge::type::match::String> SelfBlocking(
+  ::spanwire::blocking_client_streaming_call<Box, String> SelfBlocking(
       const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::client_streaming_blocking<::edge::type::match::Box, ::edge::type::match::String>(
-        *channel_, "/edge.type.match.Self/Self", options);
+    return ::spanwire::generated::client_streaming_blocking<Box, String>(*channel_, "/edge.type.match.Self/Self",
+                                                                         options);
   }
 
   /** Calls `/edge.type.match.Self/Async`; requests and responses pass through the call. */
-  ::spanwire::task<::spanwire::bidi_call<::edge::type::match::Box, ::edge::type::match::nested::Inner_Deep>> Async(
+  ::spanwire::task<::spanwire::bidi_call<Box, ::edge::type::match::nested::Inner_Deep>> Async(
       ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::bidi<::edge::type::match::Box, ::edge::type::match::nested::Inner_Deep>(
-        *channel_, "/edge.type.match.Self/Async", std::move(options));
+    return ::spanwire::generated::bidi<Box, ::edge::type::match::nested::Inner_Deep>(*channel_,
+                                                                                     "/edge.type.match.Self/Async",
+                                                                                     std::move(options));
   }
 
   /** As Async(), on the calling thread. */
-  ::spanwire::blocking_bidi_call<::edge::type::match::Box, ::edge::type::match::nested::Inner_Deep> AsyncBlocking(
+  ::spanwire::blocking_bidi_call<Box, ::edge::type::match::nested::Inner_Deep> AsyncBlocking(
       const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::bidi_blocking<::edge::type::match::Box, ::edge::type::match::nested::Inner_Deep>(
+    return ::spanwire::generated::bidi_blocking<Box, ::edge::type::match::nested::Inner_Deep>(
         *channel_, "/edge.type.match.Self/Async", options);
   }
 
   /** Calls `/edge.type.match.Self/Call`. */
-  ::spanwire::task<::spanwire::result<::edge::type::match::T>> Call(const ::edge::type::match::T &request,
-                                                                    ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::unary<::edge::type::match::T>(*channel_, "/edge.type.match.Self/Call",
-                                                                ::spanwire::encode(request), std::move(options));
+  ::spanwire::task<::spanwire::result<T>> Call(const T &request, ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::unary<T>(*channel_, "/edge.type.match.Self/Call", ::spanwire::encode(request),
+                                           std::move(options));
   }
 
   /** As Call(), on the calling thread. */
-  ::spanwire::result<::edge::type::match::T> CallBlocking(const ::edge::type::match::T &request,
-                                                          const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::unary_blocking<::edge::type::match::T>(*channel_, "/edge.type.match.Self/Call",
-                                                                         ::spanwire::encode(request), options);
+  ::spanwire::result<T> CallBlocking(const T &request, const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::unary_blocking<T>(*channel_, "/edge.type.match.Self/Call",
+                                                    ::spanwire::encode(request), options);
   }
 
   /** Calls `/edge.type.match.Self/Name`. */
-  ::spanwire::task<::spanwire::result<::edge::type::match::T>> Name(const ::edge::type::match::T &request,
-                                                                    ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::unary<::edge::type::match::T>(*channel_, "/edge.type.match.Self/Name",
-                                                                ::spanwire::encode(request), std::move(options));
+  ::spanwire::task<::spanwire::result<T>> Name(const T &request, ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::unary<T>(*channel_, "/edge.type.match.Self/Name", ::spanwire::encode(request),
+                                           std::move(options));
   }
 
   /** As Name(), on the calling thread. */
-  ::spanwire::result<::edge::type::match::T> NameBlocking(const ::edge::type::match::T &request,
-                                                          const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::unary_blocking<::edge::type::match::T>(*channel_, "/edge.type.match.Self/Name",
-                                                                         ::spanwire::encode(request), options);
+  ::spanwire::result<T> NameBlocking(const T &request, const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::unary_blocking<T>(*channel_, "/edge.type.match.Self/Name",
+                                                    ::spanwire::encode(request), options);
   }
 
   /** Calls `/edge.type.match.Self/Method`. */
-  ::spanwire::task<::spanwire::result<::edge::type::match::T>> Method(const ::edge::type::match::T &request,
-                                                                      ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::unary<::edge::type::match::T>(*channel_, "/edge.type.match.Self/Method",
-                                                                ::spanwire::encode(request), std::move(options));
+  ::spanwire::task<::spanwire::result<T>> Method(const T &request, ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::unary<T>(*channel_, "/edge.type.match.Self/Method", ::spanwire::encode(request),
+                                           std::move(options));
   }
 
   /** As Method(), on the calling thread. */
-  ::spanwire::result<::edge::type::match::T> MethodBlocking(const ::edge::type::match::T &request,
-                                                            const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::unary_blocking<::edge::type::match::T>(*channel_, "/edge.type.match.Self/Method",
-                                                                         ::spanwire::encode(request), options);
+  ::spanwire::result<T> MethodBlocking(const T &request, const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::unary_blocking<T>(*channel_, "/edge.type.match.Self/Method",
+                                                    ::spanwire::encode(request), options);
   }
 
   /** Calls `/edge.type.match.Self/Fmt`. */
-  ::spanwire::task<::spanwire::result<::edge::type::match::T>> Fmt(const ::edge::type::match::T &request,
-                                                                   ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::unary<::edge::type::match::T>(*channel_, "/edge.type.match.Self/Fmt",
-                                                                ::spanwire::encode(request), std::move(options));
+  ::spanwire::task<::spanwire::result<T>> Fmt(const T &request, ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::unary<T>(*channel_, "/edge.type.match.Self/Fmt", ::spanwire::encode(request),
+                                           std::move(options));
   }
 
   /** As Fmt(), on the calling thread. */
-  ::spanwire::result<::edge::type::match::T> FmtBlocking(const ::edge::type::match::T &request,
-                                                         const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::unary_blocking<::edge::type::match::T>(*channel_, "/edge.type.match.Self/Fmt",
-                                                                         ::spanwire::encode(request), options);
+  ::spanwire::result<T> FmtBlocking(const T &request, const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::unary_blocking<T>(*channel_, "/edge.type.match.Self/Fmt",
+                                                    ::spanwire::encode(request), options);
   }
 
   /** Calls `/edge.type.match.Self/Into`. */
-  ::spanwire::task<::spanwire::result<::edge::type::match::T>> Into(const ::edge::type::match::T &request,
-                                                                    ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::unary<::edge::type::match::T>(*channel_, "/edge.type.match.Self/Into",
-                                                                ::spanwire::encode(request), std::move(options));
+  ::spanwire::task<::spanwire::result<T>> Into(const T &request, ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::unary<T>(*channel_, "/edge.type.match.Self/Into", ::spanwire::encode(request),
+                                           std::move(options));
   }
 
   /** As Into(), on the calling thread. */
-  ::spanwire::result<::edge::type::match::T> IntoBlocking(const ::edge::type::match::T &request,
-                                                          const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::unary_blocking<::edge::type::match::T>(*channel_, "/edge.type.match.Self/Into",
-                                                                         ::spanwire::encode(request), options);
+  ::spanwire::result<T> IntoBlocking(const T &request, const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::unary_blocking<T>(*channel_, "/edge.type.match.Self/Into",
+                                                    ::spanwire::encode(request), options);
   }
 
   /** Calls `/edge.type.match.Self/GetThing`. */
-  ::spanwire::task<::spanwire::result<::edge::type::match::T>> GetThing(
-      const ::edge::type::match::T &request, ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::unary<::edge::type::match::T>(*channel_, "/edge.type.match.Self/GetThing",
-                                                                ::spanwire::encode(request), std::move(options));
+  ::spanwire::task<::spanwire::result<T>> GetThing(const T &request, ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::unary<T>(*channel_, "/edge.type.match.Self/GetThing", ::spanwire::encode(request),
+                                           std::move(options));
   }
 
   /** As GetThing(), on the calling thread. */
-  ::spanwire::result<::edge::type::match::T> GetThingBlocking(const ::edge::type::match::T &request,
-                                                              const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::unary_blocking<::edge::type::match::T>(*channel_,
-                                                                         "/edge.type.match.Self/GetThing",
-                                                                         ::spanwire::encode(request), options);
+  ::spanwire::result<T> GetThingBlocking(const T &request, const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::unary_blocking<T>(*channel_, "/edge.type.match.Self/GetThing",
+                                                    ::spanwire::encode(request), options);
   }
 
   /** Calls `/edge.type.match.Self/getThing`. */
-  ::spanwire::task<::spanwire::result<::edge::type::match::T>> getThing(
-      const ::edge::type::match::T &request, ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::unary<::edge::type::match::T>(*channel_, "/edge.type.match.Self/getThing",
-                                                                ::spanwire::encode(request), std::move(options));
+  ::spanwire::task<::spanwire::result<T>> getThing(const T &request, ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::unary<T>(*channel_, "/edge.type.match.Self/getThing", ::spanwire::encode(request),
+                                           std::move(options));
   }
 
   /** As getThing(), on the calling thread. */
-  ::spanwire::result<::edge::type::match::T> getThingBlocking(const ::edge::type::match::T &request,
-                                                              const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::unary_blocking<::edge::type::match::T>(*channel_,
-                                                                         "/edge.type.match.Self/getThing",
-                                                                         ::spanwire::encode(request), options);
+  ::spanwire::result<T> getThingBlocking(const T &request, const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::unary_blocking<T>(*channel_, "/edge.type.match.Self/getThing",
+                                                    ::spanwire::encode(request), options);
   }
 
   /** Calls `/edge.type.match.Self/get_thing`. */
-  ::spanwire::task<::spanwire::result<::edge::type::match::T>> get_thing(
-      const ::edge::type::match::T &request, ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::unary<::edge::type::match::T>(*channel_, "/edge.type.match.Self/get_thing",
-                                                                ::spanwire::encode(request), std::move(options));
+  ::spanwire::task<::spanwire::result<T>> get_thing(const T &request, ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::unary<T>(*channel_, "/edge.type.match.Self/get_thing",
+                                           ::spanwire::encode(request), std::move(options));
   }
 
   /** As get_thing(), on the calling thread. */
-  ::spanwire::result<::edge::type::match::T> get_thingBlocking(const ::edge::type::match::T &request,
-                                                               const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::unary_blocking<::edge::type::match::T>(*channel_,
-                                                                         "/edge.type.match.Self/get_thing",
-                                                                         ::spanwire::encode(request), options);
+  ::spanwire::result<T> get_thingBlocking(const T &request, const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::unary_blocking<T>(*channel_, "/edge.type.match.Self/get_thing",
+                                                    ::spanwire::encode(request), options);
   }
 
   /** Calls `/edge.type.match.Self/ServiceName`. */
-  ::spanwire::task<::spanwire::result<::edge::type::match::T>> ServiceName(
-      const ::edge::type::match::T &request, ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::unary<::edge::type::match::T>(*channel_, "/edge.type.match.Self/ServiceName",
-                                                                ::spanwire::encode(request), std::move(options));
+  ::spanwire::task<::spanwire::result<T>> ServiceName(const T &request,
+                                                      ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::unary<T>(*channel_, "/edge.type.match.Self/ServiceName",
+                                           ::spanwire::encode(request), std::move(options));
   }
 
   /** As ServiceName(), on the calling thread. */
-  ::spanwire::result<::edge::type::match::T> ServiceNameBlocking(
-      const ::edge::type::match::T &request, const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::unary_blocking<::edge::type::match::T>(*channel_,
-                                                                         "/edge.type.match.Self/ServiceName",
-                                                                         ::spanwire::encode(request), options);
+  ::spanwire::result<T> ServiceNameBlocking(const T &request, const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::unary_blocking<T>(*channel_, "/edge.type.match.Self/ServiceName",
+                                                    ::spanwire::encode(request), options);
   }
 
   /** Calls `/edge.type.match.Self/HTTPGet`. */
-  ::spanwire::task<::spanwire::result<::edge::type::match::T>> HTTPGet(
-      const ::edge::type::match::T &request, ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::unary<::edge::type::match::T>(*channel_, "/edge.type.match.Self/HTTPGet",
-                                                                ::spanwire::encode(request), std::move(options));
+  ::spanwire::task<::spanwire::result<T>> HTTPGet(const T &request, ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::unary<T>(*channel_, "/edge.type.match.Self/HTTPGet", ::spanwire::encode(request),
+                                           std::move(options));
   }
 
   /** As HTTPGet(), on the calling thread. */
-  ::spanwire::result<::edge::type::match::T> HTTPGetBlocking(const ::edge::type::match::T &request,
-                                                             const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::unary_blocking<::edge::type::match::T>(*channel_, "/edge.type.match.Self/HTTPGet",
-                                                                         ::spanwire::encode(request), options);
+  ::spanwire::result<T> HTTPGetBlocking(const T &request, const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::unary_blocking<T>(*channel_, "/edge.type.match.Self/HTTPGet",
+                                                    ::spanwire::encode(request), options);
   }
 
   /** Calls `/edge.type.match.Self/_`. */
-  ::spanwire::task<::spanwire::result<::edge::type::match::T>> _(const ::edge::type::match::T &request,
-                                                                 ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::unary<::edge::type::match::T>(*channel_, "/edge.type.match.Self/_",
-                                                                ::spanwire::encode(request), std::move(options));
+  ::spanwire::task<::spanwire::result<T>> _(const T &request, ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::unary<T>(*channel_, "/edge.type.match.Self/_", ::spanwire::encode(request),
+                                           std::move(options));
   }
 
   /** As _(), on the calling thread. */
-  ::spanwire::result<::edge::type::match::T> _Blocking(const ::edge::type::match::T &request,
-                                                       const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::unary_blocking<::edge::type::match::T>(*channel_, "/edge.type.match.Self/_",
-                                                                         ::spanwire::encode(request), options);
+  ::spanwire::result<T> _Blocking(const T &request, const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::unary_blocking<T>(*channel_, "/edge.type.match.Self/_",
+                                                    ::spanwire::encode(request), options);
   }
 
  private:
@@ -391,116 +353,88 @@ class SelfService {
   static constexpr const char *service_name = "edge.type.match.Self";
 
   /** `/edge.type.match.Self/New`. */
-  virtual ::spanwire::task<::spanwire::result<::edge::type::match::T>> New(::edge::type::match::T /*request*/,
-                                                                           ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::edge::type::match::T>>(
-        "/edge.type.match.Self/New");
+  virtual ::spanwire::task<::spanwire::result<T>> New(T /*request*/, ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<T>>("/edge.type.match.Self/New");
   }
 
   /** `/edge.type.match.Self/Clone`. */
-  virtual ::spanwire::task<::spanwire::result<::edge::type::match::T>> Clone(::edge::type::match::T /*request*/,
-                                                                             ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::edge::type::match::T>>(
-        "/edge.type.match.Self/Clone");
+  virtual ::spanwire::task<::spanwire::result<T>> Clone(T /*request*/, ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<T>>("/edge.type.match.Self/Clone");
   }
 
   /** `/edge.type.match.Self/Type`. */
-  virtual ::spanwire::task<::spanwire::status> Type(
-      ::edge::type::match::Option /*request*/, ::spanwire::writer_of<::edge::type::match::Result> & /*answers*/,
-      ::spanwire::context & /*context*/) {
+  virtual ::spanwire::task<::spanwire::status> Type(Option /*request*/, ::spanwire::writer_of<Result> & /*answers*/,
+                                                    ::spanwire::context & /*context*/) {
     return ::spanwire::generated::unimplemented<::spanwire::status>("/edge.type.match.Self/Type");
   }
 
   /** `/edge.type.match.Self/Self`. */
-  virtual ::spanwire::task<::spanwire::result<::edge::type::match::String>> Self(
-      ::spanwire::reader_of<::edge::type::match::Box> & /*requests*/, ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::edge::type::match::String>>(
-        "/edge.type.match.Self/Self");
+  virtual ::spanwire::task<::spanwire::result<String>> Self(::spanwire::reader_of<Box> & /*requests*/,
+                                                            ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<String>>("/edge.type.match.Self/Self");
   }
 
   /** `/edge.type.match.Self/Async`. */
   virtual ::spanwire::task<::spanwire::status> Async(
-      ::spanwire::reader_of<::edge::type::match::Box> & /*requests*/,
+      ::spanwire::reader_of<Box> & /*requests*/,
       ::spanwire::writer_of<::edge::type::match::nested::Inner_Deep> & /*answers*/,
       ::spanwire::context & /*context*/) {
     return ::spanwire::generated::unimplemented<::spanwire::status>("/edge.type.match.Self/Async");
   }
 
   /** `/edge.type.match.Self/Call`. */
-  virtual ::spanwire::task<::spanwire::result<::edge::type::match::T>> Call(::edge::type::match::T /*request*/,
-                                                                            ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::edge::type::match::T>>(
-        "/edge.type.match.Self/Call");
+  virtual ::spanwire::task<::spanwire::result<T>> Call(T /*request*/, ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<T>>("/edge.type.match.Self/Call");
   }
 
   /** `/edge.type.match.Self/Name`. */
-  virtual ::spanwire::task<::spanwire::result<::edge::type::match::T>> Name(::edge::type::match::T /*request*/,
-                                                                            ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::edge::type::match::T>>(
-        "/edge.type.match.Self/Name");
+  virtual ::spanwire::task<::spanwire::result<T>> Name(T /*request*/, ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<T>>("/edge.type.match.Self/Name");
   }
 
   /** `/edge.type.match.Self/Method`. */
-  virtual ::spanwire::task<::spanwire::result<::edge::type::match::T>> Method(::edge::type::match::T /*request*/,
-                                                                              ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::edge::type::match::T>>(
-        "/edge.type.match.Self/Method");
+  virtual ::spanwire::task<::spanwire::result<T>> Method(T /*request*/, ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<T>>("/edge.type.match.Self/Method");
   }
 
   /** `/edge.type.match.Self/Fmt`. */
-  virtual ::spanwire::task<::spanwire::result<::edge::type::match::T>> Fmt(::edge::type::match::T /*request*/,
-                                                                           ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::edge::type::match::T>>(
-        "/edge.type.match.Self/Fmt");
+  virtual ::spanwire::task<::spanwire::result<T>> Fmt(T /*request*/, ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<T>>("/edge.type.match.Self/Fmt");
   }
 
   /** `/edge.type.match.Self/Into`. */
-  virtual ::spanwire::task<::spanwire::result<::edge::type::match::T>> Into(::edge::type::match::T /*request*/,
-                                                                            ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::edge::type::match::T>>(
-        "/edge.type.match.Self/Into");
+  virtual ::spanwire::task<::spanwire::result<T>> Into(T /*request*/, ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<T>>("/edge.type.match.Self/Into");
   }
 
   /** `/edge.type.match.Self/GetThing`. */
-  virtual ::spanwire::task<::spanwire::result<::edge::type::match::T>> GetThing(
-      ::edge::type::match::T /*request*/, ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::edge::type::match::T>>(
-        "/edge.type.match.Self/GetThing");
+  virtual ::spanwire::task<::spanwire::result<T>> GetThing(T /*request*/, ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<T>>("/edge.type.match.Self/GetThing");
   }
 
   /** `/edge.type.match.Self/getThing`. */
-  virtual ::spanwire::task<::spanwire::result<::edge::type::match::T>> getThing(
-      ::edge::type::match::T /*request*/, ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::edge::type::match::T>>(
-        "/edge.type.match.Self/getThing");
+  virtual ::spanwire::task<::spanwire::result<T>> getThing(T /*request*/, ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<T>>("/edge.type.match.Self/getThing");
   }
 
   /** `/edge.type.match.Self/get_thing`. */
-  virtual ::spanwire::task<::spanwire::result<::edge::type::match::T>> get_thing(
-      ::edge::type::match::T /*request*/, ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::edge::type::match::T>>(
-        "/edge.type.match.Self/get_thing");
+  virtual ::spanwire::task<::spanwire::result<T>> get_thing(T /*request*/, ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<T>>("/edge.type.match.Self/get_thing");
   }
 
   /** `/edge.type.match.Self/ServiceName`. */
-  virtual ::spanwire::task<::spanwire::result<::edge::type::match::T>> ServiceName(
-      ::edge::type::match::T /*request*/, ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::edge::type::match::T>>(
-        "/edge.type.match.Self/ServiceName");
+  virtual ::spanwire::task<::spanwire::result<T>> ServiceName(T /*request*/, ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<T>>("/edge.type.match.Self/ServiceName");
   }
 
   /** `/edge.type.match.Self/HTTPGet`. */
-  virtual ::spanwire::task<::spanwire::result<::edge::type::match::T>> HTTPGet(::edge::type::match::T /*request*/,
-                                                                               ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::edge::type::match::T>>(
-        "/edge.type.match.Self/HTTPGet");
+  virtual ::spanwire::task<::spanwire::result<T>> HTTPGet(T /*request*/, ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<T>>("/edge.type.match.Self/HTTPGet");
   }
 
   /** `/edge.type.match.Self/_`. */
-  virtual ::spanwire::task<::spanwire::result<::edge::type::match::T>> _(::edge::type::match::T /*request*/,
-                                                                         ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::edge::type::match::T>>(
-        "/edge.type.match.Self/_");
+  virtual ::spanwire::task<::spanwire::result<T>> _(T /*request*/, ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<T>>("/edge.type.match.Self/_");
   }
 
   /** Adds all methods to a server, before it starts. The service must outlive the server. */
@@ -541,17 +475,15 @@ class SendClient {
   explicit SendClient(const ::spanwire::channel &&channel) = delete;
 
   /** Calls `/edge.type.match.Send/Send`. */
-  ::spanwire::task<::spanwire::result<::edge::type::match::T>> Send(const ::edge::type::match::T &request,
-                                                                    ::spanwire::call_options options = {}) const {
-    return ::spanwire::generated::unary<::edge::type::match::T>(*channel_, "/edge.type.match.Send/Send",
-                                                                ::spanwire::encode(request), std::move(options));
+  ::spanwire::task<::spanwire::result<T>> Send(const T &request, ::spanwire::call_options options = {}) const {
+    return ::spanwire::generated::unary<T>(*channel_, "/edge.type.match.Send/Send", ::spanwire::encode(request),
+                                           std::move(options));
   }
 
   /** As Send(), on the calling thread. */
-  ::spanwire::result<::edge::type::match::T> SendBlocking(const ::edge::type::match::T &request,
-                                                          const ::spanwire::call_options &options = {}) const {
-    return ::spanwire::generated::unary_blocking<::edge::type::match::T>(*channel_, "/edge.type.match.Send/Send",
-                                                                         ::spanwire::encode(request), options);
+  ::spanwire::result<T> SendBlocking(const T &request, const ::spanwire::call_options &options = {}) const {
+    return ::spanwire::generated::unary_blocking<T>(*channel_, "/edge.type.match.Send/Send",
+                                                    ::spanwire::encode(request), options);
   }
 
  private:
@@ -570,10 +502,8 @@ class SendService {
   static constexpr const char *service_name = "edge.type.match.Send";
 
   /** `/edge.type.match.Send/Send`. */
-  virtual ::spanwire::task<::spanwire::result<::edge::type::match::T>> Send(::edge::type::match::T /*request*/,
-                                                                            ::spanwire::context & /*context*/) {
-    return ::spanwire::generated::unimplemented<::spanwire::result<::edge::type::match::T>>(
-        "/edge.type.match.Send/Send");
+  virtual ::spanwire::task<::spanwire::result<T>> Send(T /*request*/, ::spanwire::context & /*context*/) {
+    return ::spanwire::generated::unimplemented<::spanwire::result<T>>("/edge.type.match.Send/Send");
   }
 
   /** Adds all methods to a server, before it starts. The service must outlive the server. */
