@@ -156,10 +156,10 @@ impl spanwire_event {
         // SAFETY: the place is large enough and aligned, which is checked above.
         unsafe { this.owner.as_mut_ptr().cast::<Owner>().write(owner) };
         drop(entry);
-        if let Some(hooks) = hooks {
-            return hooks.show(this);
+        match hooks {
+            Some(hooks) if !hooks.is_empty() => hooks.show(this),
+            _ => Some(this),
         }
-        Some(this)
     }
 
     fn fill(&mut self, kind: EventKind) -> Owner {

@@ -25,7 +25,7 @@ use crate::message::Raw;
 use crate::middleware::BoxFuture;
 use crate::streaming::{Sending, Streaming};
 use crate::timer::Deadline;
-use crate::{Channel, Metadata, Method, Sent, Status};
+use crate::{Channel, Kind, Metadata, Method, Sent, Status};
 
 /// A client's call, as its host holds it. Dropping the last one cancels a call that still runs; its `Done` comes all the
 /// same.
@@ -57,6 +57,13 @@ impl Call {
                 handle: AtomicU64::new(0),
             }),
         }
+    }
+
+    /// A unary call, whose only message is part of its beginning.
+    pub(crate) fn unary(lane: &Arc<Lane>) -> Self {
+        let call = Call::new(lane, &Method::new("", Kind::Unary), 0, usize::MAX);
+        call.cell.flow.lock().closed = true;
+        call
     }
 
     /// The number by which the host knows the call, which its events carry. To be set before the call begins.

@@ -92,7 +92,7 @@ impl Channel {
     /// The handle for a unary call that its host may want to cancel; for [`Channel::unary`].
     #[must_use]
     pub fn unary_call(&self) -> Call {
-        Call::new(&self.0.lane, &Method::new("", Kind::Unary), 0, usize::MAX)
+        Call::unary(&self.0.lane)
     }
 
     /// Prepares a call of any kind; [`Prepared::begin`] begins it, so that its host can give it a handle before. Kinds with

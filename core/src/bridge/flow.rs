@@ -46,6 +46,8 @@ impl<T: Into<Bytes>> From<T> for Outgoing {
 /// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Flow {
+    /// The oldest message in line: many calls have one, which then needs no queue.
+    first: Option<Outgoing>,
     queue: VecDeque<Outgoing>,
     queued_bytes: usize,
     /// The host was told to wait.
@@ -63,6 +65,7 @@ pub(crate) struct Flow {
 impl Flow {
     pub(crate) fn new(credit: u32) -> Self {
         Flow {
+            first: None,
             queue: VecDeque::new(),
             queued_bytes: 0,
             full: false,
@@ -88,7 +91,11 @@ impl Flow {
         }
         self.queued_bytes += message.bytes.len();
         self.closed = message.last;
-        self.queue.push_back(message);
+        if self.first.is_none() && self.queue.is_empty() {
+            self.first = Some(message);
+        } else {
+            self.queue.push_back(message);
+        }
         self.full = self.queued_bytes > HIGH_WATER_BYTES && !self.closed;
         Ok(if self.full { Room::Full } else { Room::Ready })
     }
@@ -119,7 +126,7 @@ impl Flow {
     }
 
     pub(crate) fn take_next(&mut self) -> Option<Outgoing> {
-        let next = self.queue.pop_front()?;
+        let next = self.first.take().or_else(|| self.queue.pop_front())?;
         self.queued_bytes -= next.bytes.len();
         Some(next)
     }
@@ -132,11 +139,11 @@ impl Flow {
     }
 
     /// Nothing more can be done. What was in line is handed out, to be dropped outside the lock.
-    pub(crate) fn end(&mut self) -> VecDeque<Outgoing> {
+    pub(crate) fn end(&mut self) -> (Option<Outgoing>, VecDeque<Outgoing>) {
         self.over = true;
         self.task = None;
         self.queued_bytes = 0;
-        std::mem::take(&mut self.queue)
+        (self.first.take(), std::mem::take(&mut self.queue))
     }
 }
 

@@ -363,10 +363,9 @@ fn half_an_identity() -> OpError {
 impl CallOptions {
     /// The engine's form of them, and the deadline that the timeout means now.
     pub(crate) fn resolve(self, parent: Option<Instant>) -> Result<channel::CallOptions, OpError> {
-        let now = Instant::now();
         let own = match self.timeout_ms {
             0 => None,
-            ms => now.checked_add(positive_time(ms).unwrap_or_default()),
+            ms => Instant::now().checked_add(positive_time(ms).unwrap_or_default()),
         };
         Ok(channel::CallOptions {
             deadline: own.into_iter().chain(parent).min(),

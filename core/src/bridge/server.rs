@@ -118,8 +118,8 @@ impl Server {
         })
     }
 
-    fn to(&self, to: &Destination) -> To {
-        To { to: to.clone(), gate: self.gate.clone() }
+    fn to(&self, to: &Destination) -> Arc<To> {
+        Arc::new(To { to: to.clone(), gate: self.gate.clone() })
     }
 
     fn add(&self, change: impl FnOnce(&mut Routes) -> Result<(), OpError>) -> Result<(), OpError> {
@@ -208,13 +208,16 @@ impl Server {
     pub fn shutdown(&self, grace: Duration, queue: &Queue, tag: usize) -> Result<(), OpError> {
         self.engine.check()?;
         queue.check_open()?;
-        let closed = Closed { queue: queue.clone(), tag };
         let handle = self.listening.get().ok_or(NOT_LISTENING)?.handle.clone();
-        self.spawn(async move {
-            // Told also if the engine ends meanwhile.
+        let lane = self.engine.lane(0);
+        lane.check()?;
+        // Told also if the engine ends meanwhile; so it is made when nothing can be refused any more.
+        let closed = Closed { queue: queue.clone(), tag };
+        drop(lane.handle().spawn(async move {
             let _closed = closed;
             handle.shutdown(grace).await;
-        })
+        }));
+        Ok(())
     }
 
     /// What the server does now, and how often each limit was hit.

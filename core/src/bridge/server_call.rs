@@ -56,7 +56,7 @@ pub(crate) struct Undelivered(Option<Arc<Cell>>);
 struct Cell {
     state: Mutex<State>,
     lane: Arc<Lane>,
-    to: Destination,
+    to: Arc<To>,
     handle: OnceLock<usize>,
     shared: Arc<CallShared>,
 }
@@ -212,11 +212,11 @@ impl Drop for ServerCall {
 
 impl Reporter {
     pub(crate) fn tag(&self) -> usize {
-        self.0.to.tag
+        self.0.to.to.tag
     }
 
     pub(crate) fn attachment(&self) -> Option<&Attachment> {
-        self.0.to.attachment.as_ref()
+        self.0.to.to.attachment.as_ref()
     }
 
     /// The number by which the host knows the call. `make` is asked for it with the first event that is looked at, on
@@ -272,7 +272,7 @@ impl State {
 }
 
 impl Cell {
-    fn new(lane: Arc<Lane>, to: &To, context: &Context) -> Arc<Self> {
+    fn new(lane: Arc<Lane>, to: &Arc<To>, context: &Context) -> Arc<Self> {
         Arc::new(Cell {
             state: Mutex::new(State {
                 flow: Flow::new(to.to.credit),
@@ -281,7 +281,7 @@ impl Cell {
                 announced: false,
             }),
             lane,
-            to: to.to.clone(),
+            to: to.clone(),
             handle: OnceLock::new(),
             shared: context.shared().clone(),
         })
@@ -305,7 +305,7 @@ impl Cell {
     }
 
     fn tell(self: &Arc<Self>, kind: EventKind) {
-        tell(&self.to.queue, Event { source: Source::ServerCall(Reporter(self.clone())), kind });
+        tell(&self.to.to.queue, Event { source: Source::ServerCall(Reporter(self.clone())), kind });
     }
 
     fn announce(self: &Arc<Self>, message: Option<Received>, end: bool) {
@@ -332,7 +332,7 @@ impl Drop for Running {
 }
 
 /// Where the calls of a method go.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct To {
     pub(crate) to: Destination,
     pub(crate) gate: Arc<Gate>,
@@ -372,7 +372,7 @@ fn unheard() -> Status {
 }
 
 /// The handler of a unary method.
-pub(crate) fn unary(to: &To, message: Bytes, context: Context) -> Result<Unary, Status> {
+pub(crate) fn unary(to: &Arc<To>, message: Bytes, context: Context) -> Result<Unary, Status> {
     let lane = Lane::current().ok_or_else(no_lane)?;
     if to.to.queue.is_closed() {
         return Err(unheard());
@@ -384,9 +384,9 @@ pub(crate) fn unary(to: &To, message: Bytes, context: Context) -> Result<Unary, 
     if to.gate.is_open() {
         unary.running.0.announce(request, true);
     } else {
-        let (gate, cell) = (to.gate.clone(), unary.running.0.clone());
+        let (to, cell) = (to.clone(), unary.running.0.clone());
         unary.gate = Some(Box::pin(async move {
-            gate.pass().await;
+            to.gate.pass().await;
             cell.announce(request, true);
         }));
     }
@@ -475,7 +475,7 @@ impl Answer {
 
 /// The handler of every other kind of method.
 pub(crate) async fn stream(
-    to: To,
+    to: Arc<To>,
     one_request: bool,
     mut requests: Streaming<Raw>,
     replies: Sending<Raw>,

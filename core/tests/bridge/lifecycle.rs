@@ -206,6 +206,7 @@ fn server_listens_once_and_says_what_is_wrong() {
     assert!(matches!(server.method("/a.B/C d", Kind::Unary, &to), Err(OpError::Argument(_))));
     assert_eq!(server.target(), "");
     assert!(matches!(server.shutdown(Duration::ZERO, &host.queue, 1), Err(OpError::Over(_))));
+    assert!(host.is_quiet(1), "a shutdown that was refused is not told");
     server.method("/a.B/C", Kind::Unary, &to).unwrap();
     let twice = server.method("/a.B/C", Kind::Bidi, &to);
     assert_eq!(twice, Err(OpError::Argument("/a.B/C was registered before".to_owned())));

@@ -1,6 +1,6 @@
 //! Points 1 and 7: one operation and one event on each side, with everything that belongs to a call.
 
-use spanwire::bridge::{Answer, CallOptions, EventKind, Outgoing};
+use spanwire::bridge::{Answer, CallOptions, EventKind, OpError, Outgoing};
 use spanwire::{Code, Encoding, Metadata, Sent, Status};
 
 use super::host::{Host, SERVER, UNARY};
@@ -88,6 +88,16 @@ fn compression_is_chosen_on_each_side_and_seen_on_the_other() {
         let message = host.done(1).message.unwrap();
         assert_eq!((message.bytes.len(), message.compressed), (5000, !plain));
     }
+}
+
+#[test]
+fn handle_of_a_unary_call_takes_no_message() {
+    let host = Host::new();
+    let call = host.channel.unary_call();
+    let none = CallOptions::default();
+    host.channel.unary(UNARY, b"".as_slice().into(), none, host.report(1), Some(&call), None).unwrap();
+    assert!(matches!(call.send(b"more".as_slice().into()), Err(OpError::Over(_))));
+    assert_eq!(call.half_close(), Ok(()), "which it is already");
 }
 
 #[test]
