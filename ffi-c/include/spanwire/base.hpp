@@ -3,6 +3,7 @@
 
 #include <spanwire.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -118,6 +119,43 @@ std::string written(Write write) {
   write(text.data(), length + 1);
   return text;
 }
+
+/// A part of an aggregate that may be written in braces inside a `co_await` expression. There GCC (12 at least)
+/// makes each part elsewhere, copies its bytes into the aggregate and destroys both. So this remembers where it was
+/// made: a copy of its bytes lends its value for as long as the original lives, which is long enough, but owns
+/// nothing.
+template <class T>
+class part {
+ public:
+  part() : value_() {}
+  part(T value) : value_(std::move(value)) {}
+  part(const part &other) : value_(other.value_) {}
+  part(part &&other) : value_(other.take()) {}
+  part &operator=(part other) {
+    value_ = std::move(other.value_);
+    return *this;
+  }
+  ~part() {
+    if (genuine()) value_.~T();
+  }
+
+  const T &operator*() const noexcept { return value_; }
+  T &operator*() noexcept { return value_; }
+  const T *operator->() const noexcept { return &value_; }
+  T *operator->() noexcept { return &value_; }
+
+ private:
+  bool genuine() const noexcept { return place_ == this; }
+  T take() {
+    if (genuine()) return std::move(value_);
+    return value_;
+  }
+
+  union {
+    T value_;
+  };
+  const part *place_ = this;
+};
 
 }  // namespace detail
 

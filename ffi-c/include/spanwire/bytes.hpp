@@ -119,8 +119,8 @@ class bytes {
 
 /// Bytes on their way out: what the functions that send take. Made from something that stays the caller's, it
 /// borrows, and the engine copies it when it is sent: it must live until then, that is until the `co_await` or the
-/// blocking call is over. Made from a container that is moved in, or from `bytes`, it owns them and the engine
-/// takes them without a copy. Move-only; a moved-from one is empty.
+/// blocking call is over. Made from a container that is moved in, or from `bytes`, it owns them, and the engine
+/// takes them over without a copy unless they are few. Move-only; a moved-from one is empty.
 class buffer {
  public:
   /// An empty message.
@@ -171,13 +171,16 @@ class buffer {
   /// How many bytes there are.
   std::size_t size() const noexcept { return size_; }
 
-  /// For a function of the C API, which must be called with it exactly once: what is owned is handed over to it.
-  spanwire_buffer take(std::uint32_t flags = 0) noexcept {
+  /// From how many bytes on it pays to hand them over; below, a copy costs less.
+  static constexpr std::size_t handover_bytes = 8192;
+
+  /// For a function of the C API, which must be called with it exactly once, while this lives.
+  spanwire_buffer take(std::uint32_t flags = 0) & noexcept {
     spanwire_buffer taken{};
     taken.data = data_;
     taken.len = size_;
     taken.flags = flags_ | flags;
-    if (owner_ != nullptr) {
+    if (owner_ != nullptr && size_ >= handover_bytes) {
       taken.release = detail::holder::release;
       taken.context = std::exchange(owner_, nullptr);
     }

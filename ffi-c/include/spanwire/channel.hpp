@@ -99,7 +99,7 @@ class [[nodiscard]] unary_awaiter {
     state_->waiter = caller;
     state_->kept = state_;
     state_->link(core->sinks);
-    if (options_.stop.stop_possible()) state_->watch.emplace(options_.stop, canceller{started});
+    if (options_.stop->stop_possible()) state_->watch.emplace(*options_.stop, canceller{started});
     return true;
   }
   bool fail(status why) {
@@ -202,7 +202,7 @@ class channel {
   /// One request, one answer, on the calling thread.
   result<response> unary_blocking(zstring method, buffer request, const call_options &options = {}) const {
     if (!handle_) return lent().missing();
-    if (options.stop.stop_possible()) return stoppable_unary(method, std::move(request), options);
+    if (options.stop->stop_possible()) return stoppable_unary(method, std::move(request), options);
     detail::lent_call_options lent_options(options);
     spanwire_buffer raw = request.take();
     event done;
@@ -259,7 +259,7 @@ class channel {
         spanwire_call_unary(get(), method.c_str(), &raw, &lent_options.raw, queue.get(), nullptr, &started);
     if (result < 0) return spanwire::status::of_result(result);
     call_handle handle(started);
-    std::stop_callback watch(options.stop, detail::canceller{started});
+    std::stop_callback watch(*options.stop, detail::canceller{started});
     for (event done;;) {
       std::int32_t count = spanwire_queue_next(queue.get(), done.fill(), 1, -1);
       if (count < 0) return spanwire::status::of_result(count);

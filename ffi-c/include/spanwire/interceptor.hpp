@@ -42,8 +42,11 @@ class seen_event {
   spanwire_event &raw() const noexcept { return *raw_; }
   /// How the call ended, of SPANWIRE_EVENT_DONE.
   spanwire::status status() const { return spanwire::status::of(*raw_); }
-  /// Headers of SPANWIRE_EVENT_HEADERS and REQUEST, and of the DONE of a unary call.
-  spanwire::metadata metadata() const { return spanwire::metadata(raw_->metadata); }
+  /// Server: what the client sent. Client: headers, of SPANWIRE_EVENT_HEADERS and of the DONE of a unary call.
+  spanwire::metadata metadata() const {
+    if (raw_->server_call == nullptr) return spanwire::metadata(raw_->metadata);
+    return spanwire::metadata(spanwire_server_call_metadata(raw_->server_call));
+  }
   /// Server: the method that is called.
   std::string_view method() const {
     std::size_t length = 0;
@@ -59,7 +62,7 @@ class seen_event {
     answer.details_len = status.details().size();
     spanwire_result result = spanwire_server_call_finish(
         raw_->server_call, static_cast<spanwire_code>(status.code()), message.c_str(), &answer);
-    if (result >= 0) raw_->type = SPANWIRE_EVENT_NONE;
+    raw_->type = SPANWIRE_EVENT_NONE;
     return spanwire::status::of_result(result);
   }
 

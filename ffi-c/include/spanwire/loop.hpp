@@ -9,7 +9,26 @@ namespace spanwire {
 
 namespace detail {
 struct loop_access;
-}
+
+class [[nodiscard]] sleep_awaiter {
+ public:
+  sleep_awaiter(loop_core &core, loop_core::clock::time_point end) noexcept : core_(core), end_(end) {}
+  sleep_awaiter(const sleep_awaiter &) = delete;
+  sleep_awaiter &operator=(const sleep_awaiter &) = delete;
+  ~sleep_awaiter() { await_resume(); }
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> caller) { place_ = core_.timers.emplace(end_, caller); }
+  void await_resume() noexcept {
+    if (place_) core_.timers.erase(*place_);
+    place_.reset();
+  }
+
+ private:
+  loop_core &core_;
+  loop_core::clock::time_point end_;
+  std::optional<std::multimap<loop_core::clock::time_point, std::coroutine_handle<>>::iterator> place_;
+};
+}  // namespace detail
 
 /// A spawned task: wait for it with `co_await`, on its loop, or drop it: then it goes on by itself, and an
 /// exception that leaves it comes out of the function that drives the loop. Move-only.
@@ -102,8 +121,9 @@ class loop {
     return mine.state_->take();
   }
 
-  /// Waits up to `timeout` for events (without one: for ever), handles those that are there and returns how many
-  /// they were: 0 when the time is up, when another thread called stop() or post(), or when it is driven already.
+  /// Waits up to `timeout` for events (without one: for ever), handles those that are there and timers that are
+  /// due, and returns how many they were: 0 when the time is up, when another thread called stop() or post(), or
+  /// when it is driven already.
   std::size_t run_one(std::optional<std::chrono::milliseconds> timeout = {}) {
     detail::turn turn(*core_);
     if (!turn) return 0;
@@ -118,6 +138,21 @@ class loop {
   /// Negative if there is none.
   int descriptor() const noexcept { return spanwire_queue_descriptor(core_->queue.get()); }
 
+  /// How long a foreign event loop may wait at most before it calls poll(), for the sake of sleep(); nothing: for
+  /// ever.
+  std::optional<std::chrono::milliseconds> due_in() const {
+    std::int64_t wait_ms = core_->wait_ms(-1);
+    if (wait_ms < 0) return std::nullopt;
+    return std::chrono::milliseconds(wait_ms);
+  }
+
+  /// `co_await loop.sleep(duration)`: goes on when so much time has passed.
+  detail::sleep_awaiter sleep(std::chrono::nanoseconds duration) noexcept {
+    return sleep_until(std::chrono::steady_clock::now() + duration);
+  }
+  /// `co_await loop.sleep_until(time)`.
+  detail::sleep_awaiter sleep_until(std::chrono::steady_clock::time_point time) noexcept { return {*core_, time}; }
+
   /// Makes run() return soon, or the next one if none runs. Any thread.
   void stop() {
     core_->stopping.store(true);
@@ -127,8 +162,8 @@ class loop {
   /// Begins `work` on this loop: it has run to where it first waits when this returns.
   template <class T>
   job<T> spawn(task<T> work) {
-    auto state = std::make_shared<detail::job_state<T>>();
-    core_->adopt(detail::run_job<T>(std::move(work), state, *core_));
+    auto state = std::make_shared<detail::job_state<T>>(core_);
+    core_->adopt(detail::run_job<T>(std::move(work), state));
     return job<T>(std::move(state));
   }
 

@@ -1,8 +1,11 @@
 // The inside of spanwire::loop: what runs on it, and who is told what arrives. Include <spanwire.hpp> instead.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -58,7 +61,8 @@ struct root {
   std::coroutine_handle<promise_type> coroutine;
 };
 
-struct loop_core {
+struct loop_core : std::enable_shared_from_this<loop_core> {
+  using clock = std::chrono::steady_clock;
   static constexpr std::size_t events_at_once = 64;
 
   queue_handle queue{spanwire_queue_new()};
@@ -69,9 +73,9 @@ struct loop_core {
   std::exception_ptr escaped;                // from work that nobody waits for
   list_link roots;
   list_link sinks;                                                    // calls of clients
-  std::unordered_map<spanwire_server_call *, sink *> server_calls;    // calls of servers
   std::unordered_map<std::uintptr_t, std::shared_ptr<sink>> sources;  // by tag: methods of servers, and shutdowns
   std::uintptr_t last_source = 0;
+  std::multimap<clock::time_point, std::coroutine_handle<>> timers;  // who sleeps until when
   std::array<spanwire_event, events_at_once> events{};
 
   loop_core() = default;
@@ -117,19 +121,27 @@ struct loop_core {
     return reinterpret_cast<void *>(last_source);
   }
 
-  /// Waits up to `timeout_ms` (negative: for ever) and handles what came. How many events, or a negative result.
+  /// How long until the next timer is due, at most `timeout_ms` if that is not negative; negative: for ever.
+  std::int64_t wait_ms(std::int64_t timeout_ms) const {
+    if (timers.empty()) return timeout_ms;
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(timers.begin()->first - clock::now()).count();
+    left = std::max<std::int64_t>(left, 0);
+    return timeout_ms < 0 ? left : std::min<std::int64_t>(left, timeout_ms);
+  }
+
+  /// Waits up to `timeout_ms` (negative: for ever) and handles what came. How much, or a negative result.
   std::int32_t step(std::int64_t timeout_ms) {
     run_inbox();
-    std::int32_t count = spanwire_queue_next(queue.get(), events.data(), events.size(), timeout_ms);
-    if (count > 0) {
-      spanwire_batch_begin();
-      for (std::int32_t index = 0; index < count; ++index) dispatch(events[static_cast<std::size_t>(index)]);
-      spanwire_batch_end();
-      spanwire_events_free(events.data(), static_cast<std::size_t>(count));
-    }
+    std::int32_t count = spanwire_queue_next(queue.get(), events.data(), events.size(), wait_ms(timeout_ms));
+    if (count < 0) return count;
+    spanwire_batch_begin();
+    for (std::int32_t index = 0; index < count; ++index) dispatch(events[static_cast<std::size_t>(index)]);
+    std::int32_t due = run_timers();
+    spanwire_batch_end();
+    spanwire_events_free(events.data(), static_cast<std::size_t>(count));
     run_inbox();
     rethrow_escaped();
-    return count;
+    return count + due;
   }
 
  private:
@@ -152,6 +164,16 @@ struct loop_core {
     }
   }
 
+  std::int32_t run_timers() {
+    if (timers.empty()) return 0;
+    std::int32_t due = 0;
+    for (clock::time_point now = clock::now(); !timers.empty() && timers.begin()->first <= now; ++due) {
+      // It leaves the list as it goes on.
+      timers.begin()->second.resume();
+    }
+    return due;
+  }
+
   void rethrow_escaped() {
 #if defined(__cpp_exceptions)
     if (escaped) std::rethrow_exception(std::exchange(escaped, nullptr));
@@ -169,8 +191,8 @@ struct loop_core {
       default:
         if (event.server_call == nullptr) {
           sink::of_tag(event.tag).on_event(event);
-        } else if (auto found = server_calls.find(event.server_call); found != server_calls.end()) {
-          found->second->on_event(event);
+        } else if (void *call = spanwire_server_call_data(event.server_call); call != nullptr) {
+          sink::of_tag(call).on_event(event);
         }
     }
   }
@@ -205,24 +227,33 @@ class turn {
   bool mine_;
 };
 
-/// What a spawned task leaves for who waits for it.
+/// What a spawned task leaves for who waits for it. An exception that nobody took goes to the loop.
 template <class T>
 struct job_state {
+  std::weak_ptr<loop_core> core;
   std::optional<std::conditional_t<std::is_void_v<T>, bool, T>> value;
   std::exception_ptr thrown;
   bool ended = false;
   std::coroutine_handle<> waiter;
 
+  explicit job_state(std::weak_ptr<loop_core> of) noexcept : core(std::move(of)) {}
+  job_state(const job_state &) = delete;
+  job_state &operator=(const job_state &) = delete;
+  ~job_state() {
+    if (!thrown) return;
+    if (std::shared_ptr<loop_core> loop = core.lock(); loop != nullptr) loop->escaped = std::move(thrown);
+  }
+
   T take() {
 #if defined(__cpp_exceptions)
-    if (thrown) std::rethrow_exception(thrown);
+    if (thrown) std::rethrow_exception(std::exchange(thrown, nullptr));
 #endif
     if constexpr (!std::is_void_v<T>) return std::move(*value);
   }
 };
 
 template <class T>
-root run_job(task<T> work, std::shared_ptr<job_state<T>> state, loop_core &core) {
+root run_job(task<T> work, std::shared_ptr<job_state<T>> state) {
 #if defined(__cpp_exceptions)
   try {
 #endif
@@ -234,10 +265,8 @@ root run_job(task<T> work, std::shared_ptr<job_state<T>> state, loop_core &core)
 #if defined(__cpp_exceptions)
   } catch (...) {
     state->thrown = std::current_exception();
-    if (state.use_count() == 1) core.escaped = state->thrown;
   }
 #endif
-  static_cast<void>(core);
   state->ended = true;
   if (std::coroutine_handle<> waiter = std::exchange(state->waiter, nullptr)) waiter.resume();
 }

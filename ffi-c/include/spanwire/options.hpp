@@ -2,6 +2,7 @@
 // number turns off what can be off. docs/limits.md has the numbers.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <stop_token>
 
@@ -61,8 +62,40 @@ struct tls_options {
   std::string server_name = {};
   /// Client: accept whatever certificate the server has. Dangerous: anybody can be the server then.
   bool danger_accept_any_certificate = false;
-  /// Server, with a ca: refuse clients without a certificate (mutual TLS).
-  bool client_certificate_required = false;
+  /// Server with a ca: clients may come without a certificate. Otherwise a ca means mutual TLS.
+  bool client_certificate_optional = false;
+};
+
+/// How much of what costs a peer nothing is taken before its connection ends: on both sides. See docs/limits.md.
+struct flood_limits {
+  /// Resets of calls that were not answered: at once, and a second.
+  std::int64_t resets_burst = 0, resets_per_second = 0;
+  /// Server: calls beyond max_concurrent_streams that a client may open before it knows of that.
+  std::int64_t max_early_refusals = 0;
+  /// SETTINGS frames: at once, and a second; and the entries of one.
+  std::int64_t settings_burst = 0, settings_per_second = 0, max_settings_entries = 0;
+  /// Frames that do nothing: at once, and a second.
+  std::int64_t control_frames_burst = 0, control_frames_per_second = 0;
+  /// CONTINUATION frames in one header block.
+  std::int64_t max_continuations = 0;
+  /// Acknowledgements that may wait before nothing more is read.
+  std::int64_t max_pending_acks = 0;
+  /// What unread small DATA frames may add up to.
+  std::int64_t small_data_budget = 0;
+};
+
+/// Sizes that channels and servers bound alike, in bytes.
+struct size_limits {
+  /// The largest message to take, decompressed, and to send, before it is compressed.
+  std::int64_t max_recv_message_bytes = 0, max_send_message_bytes = 0;
+  /// The largest metadata to take, as HTTP/2 counts them, and how many pairs.
+  std::int64_t max_metadata_bytes = 0, max_metadata_fields = 0;
+  /// What a stream may have under way to us unread, at first, and how far that may grow.
+  std::int64_t stream_window_bytes = 0, max_stream_window_bytes = 0;
+  /// The same for all streams of a connection.
+  std::int64_t connection_window_bytes = 0;
+  /// What a stream may have queued before its sender waits.
+  std::int64_t send_buffer_bytes = 0;
 };
 
 /// Options of a channel.
@@ -79,20 +112,21 @@ struct channel_options {
   milliseconds connect_timeout{0};
   /// The pause after the first failed attempt, and the longest one.
   milliseconds backoff_first{0}, backoff_longest{0};
-  /// The silence before a ping, and how long its answer may take.
+  /// The silence after which the server is pinged, off by default, and how long its answer may take.
   milliseconds keepalive_interval{0}, keepalive_timeout{0};
   /// Also ping while there are no calls.
   bool keepalive_without_calls = false;
-  /// The largest message to take, and to send.
-  std::int64_t max_recv_message_bytes = 0, max_send_message_bytes = 0;
-  /// How much metadata to take.
-  std::int64_t max_metadata_bytes = 0, max_metadata_fields = 0;
-  /// Windows of HTTP/2, and what a stream may have queued before its sender waits.
-  std::int64_t stream_window_bytes = 0, max_stream_window_bytes = 0, connection_window_bytes = 0,
-               send_buffer_bytes = 0;
+  /// Sizes.
+  size_limits limits = {};
+  /// What the server may do.
+  flood_limits flood = {};
 };
 
-/// Options of one call.
+/// How many messages of a stream may arrive before the first is taken, unless a call says otherwise; as they are
+/// taken, the sender may send as many more.
+inline constexpr std::uint32_t default_credit = 16;
+
+/// Options of one call. What it holds may be written in braces where it is used: `{.timeout = 1s}`.
 struct call_options {
   /// How long the call may take, everything included; none without it. 0 or less has passed already.
   std::optional<milliseconds> timeout = {};
@@ -104,10 +138,12 @@ struct call_options {
   bool wait_for_ready = false;
   /// The largest message to take, and to send.
   std::int64_t max_recv_message_bytes = 0, max_send_message_bytes = 0;
-  /// Streams: how many messages may wait here before the sender has to.
-  std::uint32_t credit = 0;
+  /// Streams: how many messages may arrive before the first is taken; at least 1.
+  std::uint32_t credit = default_credit;
   /// Cancels the call when stop is requested, from any thread.
-  std::stop_token stop = {};
+  detail::part<std::stop_token> stop = {};
+  /// In a handler of a server: context::get(), the call that this one is made for: it ends no later than that.
+  const spanwire_server_call *parent = nullptr;
   /// Who resumes the caller. Needed only where the awaiting coroutine is not a spanwire::task, which knows its
   /// loop.
   class loop *loop = nullptr;
@@ -134,7 +170,7 @@ struct lent_tls {
     raw.system_roots = from->system_roots;
     raw.server_name = or_null(from->server_name);
     raw.danger_accept_any_certificate = from->danger_accept_any_certificate;
-    raw.client_certificate_required = from->client_certificate_required;
+    raw.client_certificate_optional = from->client_certificate_optional;
   }
   lent_tls(const lent_tls &) = delete;
   lent_tls &operator=(const lent_tls &) = delete;
@@ -162,11 +198,35 @@ struct lent_call_options {
     raw.wait_for_ready = from.wait_for_ready;
     raw.max_recv_message_bytes = from.max_recv_message_bytes;
     raw.max_send_message_bytes = from.max_send_message_bytes;
-    raw.credit = from.credit;
+    raw.credit = std::max<std::uint32_t>(from.credit, 1);
+    raw.parent = from.parent;
   }
   lent_call_options(const lent_call_options &) = delete;
   lent_call_options &operator=(const lent_call_options &) = delete;
 };
+
+/// Copies what channels and servers of the C API have alike.
+template <class Raw>
+void set_limits(Raw &raw, const size_limits &sizes, const flood_limits &flood) noexcept {
+  raw.max_recv_message_bytes = sizes.max_recv_message_bytes;
+  raw.max_send_message_bytes = sizes.max_send_message_bytes;
+  raw.max_metadata_bytes = sizes.max_metadata_bytes;
+  raw.max_metadata_fields = sizes.max_metadata_fields;
+  raw.stream_window_bytes = sizes.stream_window_bytes;
+  raw.max_stream_window_bytes = sizes.max_stream_window_bytes;
+  raw.connection_window_bytes = sizes.connection_window_bytes;
+  raw.send_buffer_bytes = sizes.send_buffer_bytes;
+  raw.flood_resets_burst = flood.resets_burst;
+  raw.flood_resets_per_second = flood.resets_per_second;
+  raw.flood_settings_burst = flood.settings_burst;
+  raw.flood_settings_per_second = flood.settings_per_second;
+  raw.flood_max_settings_entries = flood.max_settings_entries;
+  raw.flood_control_frames_burst = flood.control_frames_burst;
+  raw.flood_control_frames_per_second = flood.control_frames_per_second;
+  raw.flood_max_continuations = flood.max_continuations;
+  raw.flood_max_pending_acks = flood.max_pending_acks;
+  raw.flood_small_data_budget = flood.small_data_budget;
+}
 
 /// A channel of the C API; null if it could not be made.
 inline spanwire_channel *make_channel(spanwire_engine *engine, const char *target, const channel_options &from) {
@@ -183,14 +243,7 @@ inline spanwire_channel *make_channel(spanwire_engine *engine, const char *targe
   raw.keepalive_interval_ms = from.keepalive_interval.count();
   raw.keepalive_timeout_ms = from.keepalive_timeout.count();
   raw.keepalive_without_calls = from.keepalive_without_calls;
-  raw.max_recv_message_bytes = from.max_recv_message_bytes;
-  raw.max_send_message_bytes = from.max_send_message_bytes;
-  raw.max_metadata_bytes = from.max_metadata_bytes;
-  raw.max_metadata_fields = from.max_metadata_fields;
-  raw.stream_window_bytes = from.stream_window_bytes;
-  raw.max_stream_window_bytes = from.max_stream_window_bytes;
-  raw.connection_window_bytes = from.connection_window_bytes;
-  raw.send_buffer_bytes = from.send_buffer_bytes;
+  set_limits(raw, from.limits, from.flood);
   return spanwire_channel_new(engine, target, &raw);
 }
 

@@ -81,7 +81,7 @@ struct method_source final : sink, std::enable_shared_from_this<method_source<Ha
   explicit method_source(Handler from) : handler(std::move(from)) {}
 
   void on_event(spanwire_event &event) override {
-    auto call = std::make_shared<server_call_state>(*core, event);
+    auto call = std::make_shared<server_call_state>(event);
     core->adopt(serve(this->shared_from_this(), std::move(call)));
   }
 
@@ -237,9 +237,10 @@ class server {
     for (const added_method &each : methods_) {
       void *tag = each.bind(core.get());
       tags_.push_back(tag);
-      spanwire_result result = each.name.empty() ? spanwire_server_fallback(get(), core->queue.get(), tag, 0)
-                                                 : spanwire_server_method(get(), each.name.c_str(), each.kind,
-                                                                          core->queue.get(), tag, 0);
+      spanwire_result result =
+          each.name.empty()
+              ? spanwire_server_fallback(get(), core->queue.get(), tag, default_credit)
+              : spanwire_server_method(get(), each.name.c_str(), each.kind, core->queue.get(), tag, default_credit);
       if (result < 0) return spanwire::status::of_result(result);
     }
     return spanwire::status::of_result(spanwire_server_listen(get(), address_.c_str()));

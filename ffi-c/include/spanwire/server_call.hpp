@@ -29,10 +29,10 @@ struct lent_answer {
 /// A call that a server of this loop has taken in. Its handler's coroutine owns it; the loop knows it while it
 /// lives.
 struct server_call_state final : sink, std::enable_shared_from_this<server_call_state> {
-  loop_core &core;
   server_call_handle handle;
   spanwire_server_call *name;
   message_queue messages;
+  credit window{default_credit};
   metadata headers;
   metadata trailers;
   encoding compression = encoding::standard;
@@ -47,12 +47,11 @@ struct server_call_state final : sink, std::enable_shared_from_this<server_call_
   waiting writing;
   waiting watching;
 
-  server_call_state(loop_core &on, spanwire_event &request)
-      : core(on), handle(request.server_call), name(request.server_call), half_closed(request.end) {
+  explicit server_call_state(spanwire_event &request)
+      : handle(request.server_call), name(request.server_call), half_closed(request.end) {
     if (request.message.data != nullptr) messages.push(bytes(spanwire_bytes_take(&request.message)));
-    core.server_calls.emplace(name, this);
+    spanwire_server_call_set_data(name, tag());
   }
-  ~server_call_state() override { core.server_calls.erase(name); }
 
   bool over() const noexcept { return cancelled || answered; }
 
@@ -84,9 +83,7 @@ struct server_call_state final : sink, std::enable_shared_from_this<server_call_
       default:
         break;
     }
-    wake(watching, *this);
-    wake(reading, *this);
-    wake(writing, *this);
+    wake_all();
   }
 
   /// Why nothing more can be read or sent; OK if it can.
@@ -99,7 +96,8 @@ struct server_call_state final : sink, std::enable_shared_from_this<server_call_
   std::optional<bytes> take() {
     if (over() || messages.empty()) return std::nullopt;
     std::optional<bytes> message(messages.pop());
-    if (!half_closed) spanwire_server_call_grant(name, 1);
+    if (std::uint32_t granted = window.take(); granted != 0 && !half_closed)
+      spanwire_server_call_grant(name, granted);
     return message;
   }
 
@@ -127,7 +125,8 @@ struct server_call_state final : sink, std::enable_shared_from_this<server_call_
     if (!outcome.ok()) return answer(outcome.status());
     if (over()) return;
     lent_answer lent = last_words();
-    spanwire_buffer raw = buffer(std::move(*outcome)).take();
+    buffer message(std::move(*outcome));
+    spanwire_buffer raw = message.take();
     spanwire_result result = spanwire_server_call_respond(name, &raw, &lent.raw);
     if (result < 0) return fail(status::of_result(result));
     close();
@@ -155,9 +154,15 @@ struct server_call_state final : sink, std::enable_shared_from_this<server_call_
     spanwire_server_call_finish(name, SPANWIRE_CODE_INTERNAL, std::string(why.message()).c_str(), nullptr);
     close();
   }
-  void close() noexcept {
+  void close() {
     answered = true;
     handle.reset();
+    wake_all();
+  }
+  void wake_all() {
+    wake(watching, *this);
+    wake(reading, *this);
+    wake(writing, *this);
   }
 };
 
@@ -197,6 +202,9 @@ class context {
   context(const context &) = delete;
   context &operator=(const context &) = delete;
 
+  /// The call of the C API, to be options.parent of the calls that the handler makes: they end no later than this
+  /// one.
+  spanwire_server_call *get() const noexcept { return state_->name; }
   /// "/package.Service/Method".
   std::string_view method() const {
     std::size_t length = 0;
@@ -208,8 +216,7 @@ class context {
     if (!state_->request_metadata) state_->request_metadata.emplace(spanwire_server_call_metadata(state_->name));
     return *state_->request_metadata;
   }
-  /// How long the client waits still; 0 when its deadline has passed, none if it has no deadline. What a call that
-  /// the handler makes should have as its timeout.
+  /// How long the client waits still; 0 when its deadline has passed, none if it has no deadline.
   std::optional<milliseconds> time_remaining() const {
     std::int64_t left = spanwire_server_call_time_remaining_ms(state_->name);
     if (left == INT64_MAX) return std::nullopt;
@@ -231,7 +238,7 @@ class context {
   bool cancelled() const noexcept { return state_->cancelled; }
   /// `co_await context.until_cancelled()`: waits for that, and gives CANCELLED.
   detail::cancelled_awaiter until_cancelled() const noexcept { return detail::cancelled_awaiter(state_); }
-  /// Requests stop when the call is cancelled: what a call that the handler makes should have as options.stop.
+  /// Requests stop when the call is cancelled, for work that knows std::stop_token. Calls need it less: see get().
   std::stop_token stop_token() const {
     if (!state_->stop) {
       state_->stop.emplace();

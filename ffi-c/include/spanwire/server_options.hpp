@@ -12,8 +12,27 @@ struct server_options {
   std::string address = {};
   /// TLS; plaintext without it.
   std::optional<tls_options> tls = {};
-  /// The largest message to take.
-  std::int64_t max_recv_message_bytes = 0;
+  /// The silence after which a client is pinged, and how long its answer may take.
+  milliseconds keepalive_interval{0}, keepalive_timeout{0};
+  /// How often clients may ping, and whether also while they have no calls.
+  milliseconds keepalive_min_interval{0};
+  bool keepalive_permit_without_calls = false;
+  /// The age at which connections are told to go, off by default, and what their calls get to end then.
+  milliseconds max_connection_age{0}, max_connection_age_grace{0};
+  /// How long a connection may have no call; off by default.
+  milliseconds max_connection_idle{0};
+  /// How long TLS and HTTP/2 of a new connection may take.
+  milliseconds handshake_timeout{0};
+  /// How long a client may take nothing of an answer.
+  milliseconds stall_timeout{0};
+  /// Connections at once, and calls of one at once.
+  std::int64_t max_connections = 0, max_concurrent_streams = 0;
+  /// What one connection may hold of request messages that are not whole yet.
+  std::int64_t max_unfinished_request_bytes = 0;
+  /// Sizes.
+  size_limits limits = {};
+  /// What clients may do.
+  flood_limits flood = {};
 };
 
 namespace detail {
@@ -24,7 +43,20 @@ inline spanwire_server *make_server(spanwire_engine *engine, const server_option
   spanwire_server_options raw{};
   raw.size = sizeof raw;
   raw.tls = tls.get();
-  raw.max_recv_message_bytes = from.max_recv_message_bytes;
+  raw.keepalive_permit_without_calls = from.keepalive_permit_without_calls;
+  raw.keepalive_interval_ms = from.keepalive_interval.count();
+  raw.keepalive_timeout_ms = from.keepalive_timeout.count();
+  raw.keepalive_min_interval_ms = from.keepalive_min_interval.count();
+  raw.max_connection_age_ms = from.max_connection_age.count();
+  raw.max_connection_age_grace_ms = from.max_connection_age_grace.count();
+  raw.max_connection_idle_ms = from.max_connection_idle.count();
+  raw.handshake_timeout_ms = from.handshake_timeout.count();
+  raw.stall_timeout_ms = from.stall_timeout.count();
+  raw.max_connections = from.max_connections;
+  raw.max_concurrent_streams = from.max_concurrent_streams;
+  raw.max_unfinished_request_bytes = from.max_unfinished_request_bytes;
+  raw.flood_max_early_refusals = from.flood.max_early_refusals;
+  set_limits(raw, from.limits, from.flood);
   return spanwire_server_new(engine, &raw);
 }
 

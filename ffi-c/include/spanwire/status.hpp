@@ -141,6 +141,7 @@ inline status status::of_result(spanwire_result result) {
       break;
     case SPANWIRE_INVALID_HANDLE:
     case SPANWIRE_OVER:
+    case SPANWIRE_BLOCKED:
     case SPANWIRE_FORKED:
       code = spanwire::code::failed_precondition;
       break;

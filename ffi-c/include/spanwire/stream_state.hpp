@@ -51,6 +51,21 @@ class message_queue {
   std::size_t taken_ = 0;
 };
 
+/// Counts the messages that were taken, and when to let the sender go on: in halves of the window, not one by one.
+class credit {
+ public:
+  explicit credit(std::uint32_t window) noexcept : window_(window) {}
+  /// One was taken: how many to grant now.
+  std::uint32_t take() noexcept {
+    if (2 * ++taken_ < window_) return 0;
+    return std::exchange(taken_, 0);
+  }
+
+ private:
+  std::uint32_t window_;
+  std::uint32_t taken_ = 0;
+};
+
 /// Cancels a call when stop is requested. Handles are checked by the C API, so one that was freed meanwhile is
 /// harmless.
 struct canceller {
@@ -71,6 +86,7 @@ struct stream_state {
   spanwire_call *name =
       nullptr;  // the handle as cancel() uses it, from any thread: it never changes after the start
   message_queue messages;
+  credit window{default_credit};
   metadata headers;
   bool headers_came = false;
   bool full = false;
@@ -92,8 +108,9 @@ struct stream_state {
     }
     handle.reset(started);
     name = started;
+    window = credit(lent.raw.credit);
     if (request != nullptr) send_last(*request);
-    if (options.stop.stop_possible()) watch.emplace(options.stop, canceller{name});
+    if (options.stop->stop_possible()) watch.emplace(*options.stop, canceller{name});
   }
 
   bool has(want what) const noexcept {
@@ -139,11 +156,11 @@ struct stream_state {
     handle.reset();
   }
 
-  /// The next message, if one is there; asks the sender for one more.
+  /// The next message, if one is there; lets the sender go on.
   std::optional<bytes> take() {
     if (messages.empty()) return std::nullopt;
     std::optional<bytes> message(messages.pop());
-    grant(1);
+    grant(window.take());
     return message;
   }
 

@@ -13,7 +13,7 @@ TEST(unary_is_answered) {
     CHECK_OK(answer);
     CHECK(text(answer->message) == "hello");
     CHECK(answer->attempts == 1);
-    CHECK(answer->peer == test.server.target() || test.server.target().ends_with(answer->peer));
+    CHECK(answer->peer == "ipv4:127.0.0.1:" + std::to_string(test.server.port()));
     auto empty = co_await test.channel.unary("/test.Test/Echo", std::string());
     CHECK_OK(empty);
     CHECK(empty->message.empty());
@@ -39,6 +39,29 @@ TEST(metadata_goes_both_ways) {
     spanwire::call_options wrong;
     wrong.metadata.append("x a", "1");
     CHECK_CODE(invalid_argument, (co_await test.channel.unary("/test.Test/Echo", "", wrong)).status());
+  }(test));
+}
+
+// GCC 12 destroys what stands in such braces twice.
+TEST(options_may_stand_in_braces) {
+  pair test;
+  test.start();
+  test.run([](pair &test) -> task<> {
+    std::stop_source stop;
+    const std::string large(100, 'l');
+    auto answer =
+        co_await test.channel.unary("/test.Test/Echo", std::string(10'000, 'x'),
+                                    {.timeout = 10s,
+                                     .metadata = spanwire::metadata().append("x-a", "1").append("x-b", large),
+                                     .stop = stop.get_token()});
+    CHECK_OK(answer);
+    CHECK(answer->headers.find("x-b") == large);
+    spanwire::metadata named{{"x-c", large}};
+    call chat = co_await test.channel.bidi("/test.Test/Chat", {.metadata = named, .stop = stop.get_token()});
+    CHECK(named.find("x-c") == large);
+    CHECK_OK(co_await chat.finish());
+    call moved = co_await test.channel.bidi("/test.Test/Chat", {.metadata = std::move(named)});
+    CHECK_OK(co_await moved.finish());
   }(test));
 }
 
@@ -168,7 +191,7 @@ TEST(a_sender_waits_while_nobody_reads) {
   };
   auto sender = test.loop.spawn(work());
   // Nothing happens any more when the windows are full.
-  while (!may_read.waited_for() || test.loop.run_one(200ms) != 0) {
+  while (test.loop.run_one(200ms) != 0 || !may_read.waited_for()) {
   }
   CHECK(sent < messages);
   CHECK(!sender.ended());
@@ -219,7 +242,7 @@ TEST(a_deadline_ends_both_sides) {
   CHECK_OK(test.server.unary("/test.Test/Free", [](bytes, context &context) -> task<result<bytes>> {
     CHECK(!context.time_remaining());
     CHECK(context.method() == "/test.Test/Free");
-    CHECK(context.peer().starts_with("127.0.0.1:"));
+    CHECK(context.peer().starts_with("ipv4:127.0.0.1:"));
     CHECK(context.peer_certificate().empty());
     co_return bytes();
   }));
@@ -355,8 +378,8 @@ TEST(messages_are_compressed_as_asked) {
 }
 
 TEST(big_messages_are_handed_over) {
-  pair test({.max_recv_message_bytes = 64 << 20});
-  test.start({.max_recv_message_bytes = 64 << 20});
+  pair test({.limits = {.max_recv_message_bytes = 64 << 20}});
+  test.start({.limits = {.max_recv_message_bytes = 64 << 20}});
   test.run([](pair &test) -> task<> {
     std::vector<std::byte> big(20 << 20);
     for (std::size_t index = 0; index < big.size(); index += 4096) big[index] = static_cast<std::byte>(index >> 12);

@@ -77,9 +77,15 @@ class gate {
     if (waiter_) std::exchange(waiter_, nullptr).resume();
   }
   bool waited_for() const { return static_cast<bool>(waiter_); }
-  bool await_ready() const noexcept { return open_; }
-  void await_suspend(std::coroutine_handle<> caller) noexcept { waiter_ = caller; }
-  void await_resume() const noexcept {}
+  auto operator co_await() noexcept {
+    struct awaiter {
+      gate &of;
+      bool await_ready() const noexcept { return of.open_; }
+      void await_suspend(std::coroutine_handle<> caller) const noexcept { of.waiter_ = caller; }
+      void await_resume() const noexcept {}
+    };
+    return awaiter{*this};
+  }
 
  private:
   bool open_ = false;

@@ -50,7 +50,7 @@ TEST(results_have_a_value_or_a_status) {
 }
 
 TEST(bytes_are_shared_and_handed_over) {
-  std::string text(1000, 'x');
+  std::string text(10'000, 'x');
   const char *place = text.data();
   bytes first(std::move(text));
   bytes second = first;
@@ -60,15 +60,16 @@ TEST(bytes_are_shared_and_handed_over) {
   {
     spanwire::buffer taken(third);
     spanwire::buffer moved = std::move(taken);
-    CHECK(taken.size() == 0 && moved.size() == 1000);
+    CHECK(taken.size() == 0 && moved.size() == 10'000);
     spanwire_buffer raw = moved.take();
     CHECK(raw.data == place && raw.release != nullptr && moved.take().release == nullptr);
     raw.release(raw.context);
   }
   third = bytes();
-  CHECK(second.size() == 1000);
-  spanwire::buffer borrowed(std::string_view("abc"));
+  CHECK(second.size() == 10'000);
+  spanwire::buffer borrowed(second.view()), small(std::string("few"));
   CHECK(borrowed.take().release == nullptr);
+  CHECK(small.take().release == nullptr);
   std::span<const std::byte> span = second;
   CHECK(bytes::copy(span) == second);
 }

@@ -74,14 +74,13 @@ TEST(clients_show_certificates) {
   certificates made;
   spanwire::tls_options tls = made.server();
   tls.ca_file = made.file("ca.pem");
-  tls.client_certificate_required = true;
   pair test({.tls = tls});
   CHECK_OK(test.server.unary("/test.Test/Peer", [](bytes, context &context) -> task<result<bytes>> {
     co_return bytes::copy(context.peer_certificate());
   }));
   test.start({.tls = spanwire::tls_options{
                   .ca_file = made.file("ca.pem"),
-                  .certificate_file = made.file("client.pem"),
+                  .certificate_pem = made.text("client.pem"),
                   .key_pem = made.text("client.key"),
               }});
   test.run([](pair &test, certificates &made) -> task<> {
