@@ -1,7 +1,9 @@
 //! The generator for C: clients and servers for `spanwire.h`; messages are made by a library for C.
 
 mod client;
+mod event;
 mod function;
+mod handlers;
 mod helper;
 mod name;
 mod runtime;
@@ -189,7 +191,7 @@ fn declare(service: &ServiceCode<'_>, client: &[Function], server: &[Function]) 
     let _ = writeln!(text, "\n/* ---- {}: client ---- */\n", service.service.full_name);
     text.push_str(&declarations(client));
     let _ = writeln!(text, "/* ---- {}: server ---- */\n", service.service.full_name);
-    text.push_str(&server::interface(service)?);
+    text.push_str(&handlers::structure(service)?);
     text.push_str(&declarations(server));
     Ok(text)
 }
