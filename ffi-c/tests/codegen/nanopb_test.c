@@ -116,7 +116,7 @@ static void streams_pass(void) {
   TRY(shop_v1_orders_quote(pair.channel, &options, pair.queue, NULL, &call));
   shop_v1_Line line = {.article = "tea", .pieces = 2};
   TRY(shop_v1_orders_quote_send(call, &line, SPANWIRE_SEND_LAST));
-  event = next_event(&pair);
+  event = next_message(&pair);
   shop_v1_Price price = shop_v1_Price_init_zero;
   CHECK(shop_v1_orders_quote_message(&event.messages[0], &price));
   CHECK_EQ(price.cents, 300);
@@ -134,14 +134,12 @@ static void calls_that_are_freed_get_no_more_messages(void) {
   shop_v1_Line line = {.article = "tea", .pieces = 5};
   /* Those that come after the answer find the call over. */
   for (int i = 0; i < 8; i++) shop_v1_orders_place_send(call, &line, 0);
-  spanwire_event event = next_event(&pair);
-  while (event.type == SPANWIRE_EVENT_WRITABLE) event = next_event(&pair);
+  spanwire_event event = next_message(&pair);
   shop_v1_Order order = shop_v1_Order_init_zero;
   CHECK(shop_v1_orders_place_message(&event.messages[0], &order));
   CHECK_EQ(order.id, 5);
   spanwire_event_free(&event);
-  event = next_event(&pair);
-  while (event.type == SPANWIRE_EVENT_WRITABLE) event = next_event(&pair);
+  event = next_done(&pair);
   CHECK_EQ(event.status.code, SPANWIRE_CODE_OK);
   spanwire_event_free(&event);
   spanwire_call_free(call);

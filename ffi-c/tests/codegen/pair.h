@@ -42,12 +42,32 @@ static inline void pair_close(pair *pair) {
   spanwire_queue_free(pair->requests);
 }
 
-/* The client's next event that is not about headers. */
+/* The client's next event that is neither about headers nor about room. */
 static inline spanwire_event next_event(pair *pair) {
   for (;;) {
     spanwire_event event;
     CHECK_EQ(spanwire_queue_next(pair->queue, &event, 1, patience_ms()), 1);
-    if (event.type != SPANWIRE_EVENT_HEADERS) return event;
+    if (event.type == SPANWIRE_EVENT_MESSAGES || event.type == SPANWIRE_EVENT_DONE) return event;
+    spanwire_event_free(&event);
+  }
+}
+
+/* The client's next event, which must bring one message. */
+static inline spanwire_event next_message(pair *pair) {
+  spanwire_event event = next_event(pair);
+  if (event.type == SPANWIRE_EVENT_DONE) fprintf(stderr, "the call is done: %s\n", event.status.message);
+  CHECK_EQ(event.type, SPANWIRE_EVENT_MESSAGES);
+  CHECK_EQ(event.message_count, 1);
+  return event;
+}
+
+/* After a send that answered SPANWIRE_FULL. */
+static inline void wait_for_room(pair *pair) {
+  for (bool room = false; !room;) {
+    spanwire_event event;
+    CHECK_EQ(spanwire_queue_next(pair->queue, &event, 1, patience_ms()), 1);
+    room = event.type == SPANWIRE_EVENT_WRITABLE;
+    CHECK(room || event.type == SPANWIRE_EVENT_HEADERS);
     spanwire_event_free(&event);
   }
 }
