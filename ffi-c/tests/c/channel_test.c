@@ -1,0 +1,224 @@
+/* Channels: connecting, their state and counters, keepalive, and calls that wait on this thread. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sys/socket.h>
+
+#include "peer.h"
+
+enum { IDLE, CONNECTING, READY, TRANSIENT_FAILURE };
+
+static void wait_for_state(spanwire_channel *channel, int32_t state) {
+  int64_t deadline = now_ms() + patience_ms();
+  while (TRY(spanwire_channel_connectivity(channel)) != state) {
+    CHECK(now_ms() < deadline);
+    usleep(1000);
+  }
+}
+
+static void connects_with_the_first_call_or_when_asked(void) {
+  peer peer;
+  peer_start(&peer, NULL, NULL);
+  spanwire_channel *channel = MADE(spanwire_channel_new(NULL, peer.target, NULL));
+  CHECK_EQ(spanwire_channel_connectivity(channel), IDLE);
+  TRY(spanwire_channel_connect(channel));
+  wait_for_state(channel, READY);
+  spanwire_channel_free(channel);
+  channel = MADE(spanwire_channel_new(NULL, "unix:/nowhere/at/all.sock", NULL));
+  TRY(spanwire_channel_connect(channel));
+  wait_for_state(channel, TRANSIENT_FAILURE);
+  spanwire_channel_free(channel);
+  peer_stop(&peer);
+}
+
+static void blocking_call_answers_here(void) {
+  peer peer;
+  peer_start(&peer, NULL, NULL);
+  spanwire_channel *channel = MADE(spanwire_channel_new(NULL, peer.target, NULL));
+  for (int i = 0; i < 50; i++) {
+    spanwire_event done = {0};
+    TRY(spanwire_call_unary_blocking(channel, UNARY, TEXT("echo"), NULL, &done));
+    CHECK_EQ(done.type, SPANWIRE_EVENT_DONE);
+    CHECK_EQ(done.status.code, SPANWIRE_CODE_OK);
+    CHECK_BYTES(done.message.data, done.message.len, "echo");
+    spanwire_event_free(&done);
+  }
+  spanwire_event done = {0};
+  TRY(spanwire_call_unary_blocking(channel, "/test.Service/None", TEXT(""), NULL, &done));
+  CHECK_EQ(done.status.code, SPANWIRE_CODE_UNIMPLEMENTED);
+  spanwire_event_free(&done);
+  spanwire_channel_free(channel);
+  peer_stop(&peer);
+}
+
+static void *call_many_times(void *channel) {
+  for (int i = 0; i < 100; i++) {
+    char text[32];
+    snprintf(text, sizeof text, "%p %d", (void *)text, i);
+    spanwire_event done = {0};
+    TRY(spanwire_call_unary_blocking(channel, UNARY, TEXT(text), NULL, &done));
+    CHECK_EQ(done.status.code, SPANWIRE_CODE_OK);
+    CHECK_BYTES(done.message.data, done.message.len, text);
+    spanwire_event_free(&done);
+  }
+  return NULL;
+}
+
+static void threads_share_a_channel(void) {
+  peer peer;
+  peer_start(&peer, NULL, NULL);
+  spanwire_channel *channel = MADE(spanwire_channel_new(NULL, peer.target, NULL));
+  pthread_t threads[8];
+  for (size_t i = 0; i < COUNT_OF(threads); i++) pthread_create(&threads[i], NULL, call_many_times, channel);
+  for (size_t i = 0; i < COUNT_OF(threads); i++) pthread_join(threads[i], NULL);
+  spanwire_channel_free(channel);
+  peer_stop(&peer);
+}
+
+static uint64_t stat_named(const spanwire_stat *stats, size_t count, const char *name) {
+  for (size_t i = 0; i < count; i++) {
+    if (strcmp(stats[i].name, name) == 0) return stats[i].value;
+  }
+  check_failed(__FILE__, __LINE__, name);
+  return 0;
+}
+
+static void counters_have_names(void) {
+  peer peer;
+  peer_start(&peer, NULL, NULL);
+  spanwire_channel_options options = {.size = sizeof options, .max_recv_message_bytes = 3};
+  spanwire_channel *channel = MADE(spanwire_channel_new(NULL, peer.target, &options));
+  spanwire_event done = {0};
+  TRY(spanwire_call_unary_blocking(channel, UNARY, TEXT("four"), NULL, &done));
+  CHECK_EQ(done.status.code, SPANWIRE_CODE_RESOURCE_EXHAUSTED);
+  spanwire_event_free(&done);
+  spanwire_stat stats[64];
+  size_t count = spanwire_channel_stats(channel, stats, COUNT_OF(stats));
+  CHECK(count > 0 && count <= COUNT_OF(stats));
+  CHECK_EQ(spanwire_channel_stats(channel, NULL, 0), count);
+  CHECK_EQ(stat_named(stats, count, "message_bytes"), 1);
+  CHECK_EQ(spanwire_channel_stats(channel, stats, 1), count);
+  count = spanwire_server_stats(peer.server, stats, COUNT_OF(stats));
+  CHECK(count > 0 && count <= COUNT_OF(stats));
+  CHECK_EQ(stat_named(stats, count, "message_bytes"), 0);
+  CHECK_EQ(spanwire_channel_stats(NULL, stats, COUNT_OF(stats)), 0);
+  CHECK_EQ(spanwire_server_stats(NULL, stats, COUNT_OF(stats)), 0);
+  spanwire_channel_free(channel);
+  peer_stop(&peer);
+}
+
+/* A port that takes connections and never says a word. */
+static int silent_listener(char *target, size_t capacity) {
+  int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t len = sizeof address;
+  CHECK_EQ(bind(listener, (struct sockaddr *)&address, len), 0);
+  CHECK_EQ(listen(listener, 16), 0);
+  CHECK_EQ(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+  snprintf(target, capacity, "127.0.0.1:%d", ntohs(address.sin_port));
+  return listener;
+}
+
+static void connecting_takes_no_longer_than_its_timeout(void) {
+  char target[64];
+  int listener = silent_listener(target, sizeof target);
+  spanwire_channel_options options = {.size = sizeof options, .connect_timeout_ms = 150};
+  spanwire_channel *channel = MADE(spanwire_channel_new(NULL, target, &options));
+  int64_t began = now_ms();
+  spanwire_event done = {0};
+  TRY(spanwire_call_unary_blocking(channel, UNARY, TEXT(""), NULL, &done));
+  CHECK(now_ms() - began >= 150);
+  CHECK_EQ(done.status.code, SPANWIRE_CODE_UNAVAILABLE);
+  CHECK_EQ(done.status.sent, SPANWIRE_SENT_NOT_SENT);
+  CHECK_HAS(done.status.message, "connect_timeout");
+  spanwire_event_free(&done);
+  spanwire_channel_free(channel);
+  close(listener);
+}
+
+static void keepalive_options_work_or_are_named(void) {
+  peer peer;
+  peer_start(&peer, NULL, NULL);
+  spanwire_channel_options options = {.size = sizeof options,
+                                      .keepalive_interval_ms = 600000,
+                                      .keepalive_timeout_ms = 20000,
+                                      .keepalive_without_calls = true};
+  spanwire_channel *channel = MADE(spanwire_channel_new(NULL, peer.target, &options));
+  call_many_times(channel);
+  spanwire_channel_free(channel);
+  options.keepalive_interval_ms = -1; /* off */
+  channel = MADE(spanwire_channel_new(NULL, peer.target, &options));
+  call_many_times(channel);
+  spanwire_channel_free(channel);
+  options.keepalive_interval_ms = 600000;
+  options.keepalive_timeout_ms = -1;
+  CHECK(spanwire_channel_new(NULL, peer.target, &options) == NULL);
+  CHECK_HAS(spanwire_last_error(), "keepalive_timeout_ms");
+  peer_stop(&peer);
+}
+
+static void authority_and_user_agent_reach_the_server(void) {
+  spanwire_channel_options options = {.size = sizeof options, .authority = "shop.example", .user_agent = "till/7"};
+  pair pair;
+  pair_open(&pair, (pair_options){.channel = &options});
+  START(&pair, "", NULL);
+  spanwire_event request = EVENT(pair.requests, REQUEST);
+  spanwire_metadata_entry entry;
+  CHECK(spanwire_metadata_find(spanwire_server_call_metadata(request.server_call), "user-agent", 0, &entry));
+  CHECK(entry.value_len >= 6 && memcmp(entry.value, "till/7", 6) == 0);
+  char peer[64];
+  size_t len = spanwire_server_call_peer(request.server_call, peer, sizeof peer);
+  CHECK_EQ(len, strlen(peer));
+  CHECK_HAS(peer, "127.0.0.1:");
+  CHECK_EQ(spanwire_server_call_peer(request.server_call, NULL, 0), len);
+  spanwire_server_call_free(request.server_call);
+  spanwire_event_free(&request);
+  EXPECT_DONE(pair.queue, SPANWIRE_CODE_INTERNAL, "");
+  pair_close(&pair);
+}
+
+static void engines_are_separate(void) {
+  spanwire_engine_options options = {.size = sizeof options, .lanes = 2};
+  spanwire_engine *engine = MADE(spanwire_engine_new(&options));
+  spanwire_queue *queue = MADE(spanwire_queue_new());
+  spanwire_server *server = MADE(spanwire_server_new(engine, NULL));
+  TRY(spanwire_server_method(server, UNARY, SPANWIRE_KIND_UNARY, queue, NULL, 1));
+  TRY(spanwire_server_listen(server, "127.0.0.1:0"));
+  char target[64];
+  spanwire_server_target(server, target, sizeof target);
+  spanwire_channel *channel = MADE(spanwire_channel_new(engine, target, NULL));
+  TRY(spanwire_call_unary(channel, UNARY, TEXT(""), NULL, queue, NULL, NULL));
+  spanwire_event request = EVENT(queue, REQUEST);
+  spanwire_server_call *served = request.server_call;
+  /* Its end is the end of all that runs on it. */
+  spanwire_engine_free(engine);
+  spanwire_event_free(&request);
+  bool done = false;
+  while (!done) {
+    spanwire_event event;
+    CHECK_EQ(spanwire_queue_next(queue, &event, 1, patience_ms()), 1);
+    done = event.type == SPANWIRE_EVENT_DONE;
+    if (done) CHECK(event.status.code == SPANWIRE_CODE_UNAVAILABLE || event.status.code == SPANWIRE_CODE_CANCELLED);
+    spanwire_event_free(&event);
+  }
+  CHECK_EQ(spanwire_call_unary(channel, UNARY, TEXT(""), NULL, queue, NULL, NULL), SPANWIRE_SHUT_DOWN);
+  CHECK(spanwire_channel_new(engine, target, NULL) == NULL);
+  spanwire_server_call_free(served);
+  spanwire_channel_free(channel);
+  spanwire_server_free(server);
+  spanwire_queue_free(queue);
+}
+
+int main(int argc, char **argv) {
+  static const test tests[] = {
+      TEST(connects_with_the_first_call_or_when_asked),
+      TEST(blocking_call_answers_here),
+      TEST(threads_share_a_channel),
+      TEST(counters_have_names),
+      TEST(connecting_takes_no_longer_than_its_timeout),
+      TEST(keepalive_options_work_or_are_named),
+      TEST(authority_and_user_agent_reach_the_server),
+      TEST(engines_are_separate),
+  };
+  return run_tests(tests, COUNT_OF(tests), argc, argv);
+}
