@@ -50,7 +50,7 @@ tsan_library() {
 # The number behind a word in the comment at the top of a test, or a default.
 directive() {
   local found
-  found=$(sed -nE "1,20s/^ \* $2 ([0-9]+).*$/\1/p" "$1")
+  found=$(sed -nE "1,20s|^// $2 ([0-9]+)$|\1|p" "$1")
   echo "${found:-$3}"
 }
 
@@ -121,7 +121,7 @@ run_one() {
 export -f run_one compile directive
 
 # Whether a test says at its top that a mode is not for it.
-fits() { ! sed -n 1,20p "$2" | grep -q "^ \* not under .*$1"; }
+fits() { ! sed -n 1,20p "$2" | grep -q "^// not under .*$1"; }
 
 wanted() {
   [ ${#words[@]} = 0 ] && return

@@ -1,6 +1,6 @@
-/* exit() in one thread while main waits for events for ever.
- * exit 7
- * times 5 */
+/* exit() in one thread while main waits for events for ever. */
+// exit 7
+// times 5
 #include "misuse.h"
 
 static void *leave(void *unused) {

@@ -1,5 +1,6 @@
 /* Handlers of atexit() free what main left and use the library once more, whether they were registered before its
- * first use or after. times 3 */
+ * first use or after. */
+// times 3
 #include "misuse.h"
 
 static mess left;

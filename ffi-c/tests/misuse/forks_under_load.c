@@ -1,6 +1,6 @@
-/* fork() while other threads are inside of the library, holding whatever locks it has.
- * within 60
- * not under asan, valgrind or tsan: their own locks do not survive a fork of several threads */
+/* fork() while other threads are inside of the library, holding whatever locks it has. */
+// within 60
+// not under asan, valgrind or tsan: their own locks do not survive a fork of several threads
 #include "misuse.h"
 
 static peer server;

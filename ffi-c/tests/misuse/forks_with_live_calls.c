@@ -1,5 +1,6 @@
 /* A child of fork() finds the inherited handles refused at once, can free them, and makes new ones that work; its
- * parent goes on as if nothing had happened. not under tsan: it has no threads in a child of several */
+ * parent goes on as if nothing had happened. */
+// not under tsan: it has no threads in a child of several
 #include "misuse.h"
 
 static mess inherited;

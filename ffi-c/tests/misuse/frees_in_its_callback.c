@@ -1,5 +1,5 @@
-/* A push queue's callback frees the call it is told of, the channel, the server, and the queue itself.
- * times 3 */
+/* A push queue's callback frees the call it is told of, the channel, the server, and the queue itself. */
+// times 3
 #include <semaphore.h>
 
 #include "misuse.h"

@@ -1,5 +1,5 @@
-/* Queues, channels and servers are freed in every order while calls run on them.
- * times 3 */
+/* Queues, channels and servers are freed in every order while calls run on them. */
+// times 3
 #include "misuse.h"
 
 static void in_order(int order) {

@@ -1,5 +1,4 @@
 /* dlopen, use, dlclose, and all again: the library stays where it is, because its threads run in it. */
-#define SPANWIRE_DYNAMIC
 #include <dlfcn.h>
 #include <link.h>
 #include <spanwire.h>

@@ -1,9 +1,10 @@
 /* What the programs of this folder share. Each does what a program must not do, or does by accident, and must
  * neither hang nor crash. The runner reads from its first lines:
  *
- *   exit CODE          how it must end (0 without such a line)
- *   within SECONDS     how long it may take (20)
- *   times COUNT        how often it is run, for those that are about timing (1)
+ *   // exit CODE        how it must end (0 without such a line)
+ *   // within SECONDS   how long it may take (60)
+ *   // times COUNT      how often it is run, for those that are about timing (1)
+ *   // not under MODE   of the runner, and why
  */
 #ifndef SPANWIRE_TESTS_MISUSE_H
 #define SPANWIRE_TESTS_MISUSE_H

@@ -1,6 +1,7 @@
 /* Clients and servers whose queues nobody drains. What waits is bounded: of a client by the calls that it started
  * and the credit it gave them, of a server by max_concurrent_streams of each connection and the credit of its
- * methods. within 60 */
+ * methods. */
+// within 60
 #include "misuse.h"
 
 /* Kilobytes of memory that this process uses. */

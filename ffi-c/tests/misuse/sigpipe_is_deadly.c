@@ -1,5 +1,6 @@
 /* SIGPIPE kills this process, as is the default of C programs; and a thousand connections are reset under both
- * sides. within 60 */
+ * sides. */
+// within 60
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>

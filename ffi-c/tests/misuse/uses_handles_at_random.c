@@ -1,5 +1,6 @@
 /* Threads make, use, free and use again the same handles without any order. Whatever is answered, nothing breaks.
- * within 60 */
+ */
+// within 60
 #include <stdatomic.h>
 
 #include "misuse.h"
