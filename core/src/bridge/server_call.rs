@@ -269,6 +269,14 @@ impl State {
             Ok(())
         }
     }
+
+    /// The answer, which is the only one: dropping the call tells nobody anything, and no other answer is accepted.
+    fn take_finish(&mut self) -> Option<Finish> {
+        let finish = self.finish.take()?;
+        self.announced = false;
+        self.flow.over = true;
+        Some(finish)
+    }
 }
 
 impl Cell {
@@ -426,9 +434,7 @@ impl Future for Unary {
             return Poll::Pending;
         }
         let (head, message) = (state.head.take(), state.flow.take_next());
-        let finish = state.finish.take();
-        // It was answered: dropping it tells nobody anything.
-        state.announced = false;
+        let finish = state.take_finish();
         drop(state);
         let Some(mut context) = this.context.take() else { return Poll::Pending };
         if let Some(answer) = head {
@@ -543,8 +549,7 @@ impl Future for Stream {
         let writable = state.flow.has_room_again() && state.finish.is_none();
         let failed = match sent {
             Sent::All => {
-                if let Some(Finish::Status(status)) = state.finish.take() {
-                    state.announced = false;
+                if let Some(Finish::Status(status)) = state.take_finish() {
                     return Poll::Ready(status);
                 }
                 None

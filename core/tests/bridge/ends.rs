@@ -142,6 +142,23 @@ fn second_answer_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn answer_that_is_being_sent_admits_no_other() {
+    let host = Host::new();
+    for tag in 1..100 {
+        host.unary(tag, b"");
+        let (call, _) = host.request();
+        call.respond(b"first".as_slice().into(), Answer::default(), Metadata::new()).unwrap();
+        // The lane takes the answer up meanwhile.
+        for _ in 0..50 {
+            let again = call.finish(Status::internal("second"), Answer::default());
+            assert!(matches!(again, Err(OpError::Over(_))), "{again:?}");
+            std::thread::yield_now();
+        }
+        assert_eq!(host.done(tag).message.unwrap().bytes, "first");
+    }
+}
+
+#[test]
 fn methods_that_nobody_has_are_unimplemented() {
     let host = Host::new();
     for (method, text) in [
