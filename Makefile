@@ -1,5 +1,5 @@
 # Thin: each target calls the tool that a person would call. See README.md for what they do.
-.PHONY: demo test soak bench lint fmt interop attack h2spec fuzz build
+.PHONY: demo test soak bench lint fmt interop attack h2spec fuzz build install
 
 demo:
 	python3 tests/demo/run.py
@@ -39,3 +39,6 @@ fmt:
 
 build:
 	cargo build --workspace --all-targets
+
+install:
+	DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" ./ffi-c/install.sh $(BUILT)
