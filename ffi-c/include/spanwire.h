@@ -237,7 +237,7 @@ typedef struct spanwire_server_call spanwire_server_call;
 // shared, not copied: keeping a small message may keep the larger buffer that it was read into.
 //
 // Copying the struct does not copy the right to release it.
-typedef struct {
+typedef struct spanwire_bytes {
   // The bytes. Null if there is no message; not null for a message of no bytes.
   const uint8_t *data;
   // How many.
@@ -256,7 +256,7 @@ typedef void (*spanwire_release)(void *context);
 // Without `release` they are copied before the function comes back. With it they are handed over without a copy:
 // `release(context)` is called once when they are no longer needed, also when the function fails, maybe before it comes
 // back. Handing over pays from some 8 KiB on; below, a copy is cheaper.
-typedef struct {
+typedef struct spanwire_buffer {
   // The bytes; may be null if there are none.
   const void *data;
   // How many.
@@ -273,7 +273,7 @@ typedef struct {
 typedef int32_t spanwire_result;
 
 // One entry of metadata, to send or received. A received one is valid as long as the metadata are.
-typedef struct {
+typedef struct spanwire_metadata_entry {
   // Lower case, of digits, letters, `_`, `-` and `.`; it ends in `-bin` if the value is binary. Ends in NUL.
   const char *key;
   // The value: printable ASCII, or any bytes if the key ends in `-bin`. Received values have a NUL behind them.
@@ -286,13 +286,13 @@ typedef struct {
 typedef int32_t spanwire_encoding;
 
 // Options of one call. Zeros are the defaults. All is copied.
-typedef struct {
+typedef struct spanwire_call_options {
   // `sizeof(spanwire_call_options)`.
   size_t size;
   // Longest that the call may take, from now; 0 without a limit, negative: it has passed already.
   int64_t timeout_ms;
   // The request's metadata.
-  const spanwire_metadata_entry *metadata;
+  const struct spanwire_metadata_entry *metadata;
   // How many entries.
   size_t metadata_count;
   // Compresses the request messages; by default as the channel says.
@@ -306,7 +306,7 @@ typedef struct {
   // Largest message to send; by default as the channel says.
   int64_t max_send_message_bytes;
   // The call that is being handled and that this one is made for, or null: it ends no later than that.
-  const spanwire_server_call *parent;
+  const struct spanwire_server_call *parent;
 } spanwire_call_options;
 
 // What happened.
@@ -319,7 +319,7 @@ typedef int32_t spanwire_code;
 typedef int32_t spanwire_sent;
 
 // How a call ended. The pointers belong to the event.
-typedef struct {
+typedef struct spanwire_status {
   // The code.
   spanwire_code code;
   // Whether the request may have reached a server's application.
@@ -335,11 +335,11 @@ typedef struct {
   // Their length in bytes.
   size_t details_len;
   // The metadata that came with the status.
-  const spanwire_metadata *trailers;
+  const struct spanwire_metadata *trailers;
 } spanwire_status;
 
 // Something that happened to a call or a server. What it points to belongs to it until `spanwire_event_free`.
-typedef struct {
+typedef struct spanwire_event {
   // Which of the fields below mean something: `SPANWIRE_EVENT_…`.
   spanwire_event_type type;
   // Server: the client sends no more.
@@ -347,19 +347,19 @@ typedef struct {
   // What the program gave the operation; of server calls, what it gave the method.
   void *tag;
   // Client: the call, if the program keeps a handle of it.
-  spanwire_call *call;
+  struct spanwire_call *call;
   // Server: the call. The same in all of its events.
-  spanwire_server_call *server_call;
+  struct spanwire_server_call *server_call;
   // One message; its `data` is null if there is none.
-  spanwire_bytes message;
+  struct spanwire_bytes message;
   // Messages of a stream.
-  spanwire_bytes *messages;
+  struct spanwire_bytes *messages;
   // How many.
   size_t message_count;
-  // Leading metadata of a response.
-  const spanwire_metadata *metadata;
+  // Client: the leading metadata of a response. Those of a REQUEST are had by `spanwire_server_call_metadata`.
+  const struct spanwire_metadata *metadata;
   // How the call ended.
-  spanwire_status status;
+  struct spanwire_status status;
   // Private.
   size_t owner[24];
 } spanwire_event;
@@ -368,7 +368,7 @@ typedef struct {
 typedef int32_t spanwire_kind;
 
 // TLS, on either side. Certificates and keys are PEM, from memory or from files; memory wins. All is copied.
-typedef struct {
+typedef struct spanwire_tls_options {
   // `sizeof(spanwire_tls_options)`.
   size_t size;
   // Whom to trust, as a file: on a channel the servers' authority, on a server that of clients (mutual TLS).
@@ -401,11 +401,11 @@ typedef struct {
 
 // Options of a channel. Zeros are the defaults; numbers that can be off are off when negative. `docs/limits.md` explains the
 // limits. All is copied.
-typedef struct {
+typedef struct spanwire_channel_options {
   // `sizeof(spanwire_channel_options)`.
   size_t size;
   // TLS; null is plaintext.
-  const spanwire_tls_options *tls;
+  const struct spanwire_tls_options *tls;
   // What the server sees as `:authority`; by default the host and port of the target.
   const char *authority;
   // Put in front of the engine's own `user-agent`.
@@ -466,7 +466,7 @@ typedef struct {
 typedef int32_t spanwire_connectivity;
 
 // A number of a channel or a server.
-typedef struct {
+typedef struct spanwire_stat {
   // Its name, as in `docs/limits.md`; ends in NUL and lives as long as the process.
   const char *name;
   // Its value.
@@ -484,7 +484,7 @@ typedef void (*spanwire_log_callback)(void *user_data,
                                       const char *text);
 
 // Options of an engine; zeros are the defaults.
-typedef struct {
+typedef struct spanwire_engine_options {
   // `sizeof(spanwire_engine_options)`.
   size_t size;
   // Threads for connections; 1 by default, which is enough for clients. A server that has to use several cores gives each
@@ -493,17 +493,17 @@ typedef struct {
 } spanwire_engine_options;
 
 // See `spanwire_interceptor`.
-typedef spanwire_code (*spanwire_start_hook)(void *user_data, spanwire_draft *draft);
+typedef spanwire_code (*spanwire_start_hook)(void *user_data, struct spanwire_draft *draft);
 
 // See `spanwire_interceptor`.
-typedef void (*spanwire_event_hook)(void *user_data, spanwire_event *event);
+typedef void (*spanwire_event_hook)(void *user_data, struct spanwire_event *event);
 
 // See `spanwire_interceptor`.
 typedef void (*spanwire_release_hook)(void *user_data);
 
 // Functions around each call of a channel or a server. They run on the program's own threads, in the order in which they
 // were added, and may call every function of the library.
-typedef struct {
+typedef struct spanwire_interceptor {
   // `sizeof(spanwire_interceptor)`.
   size_t size;
   // For the functions below.
@@ -520,15 +520,15 @@ typedef struct {
 } spanwire_interceptor;
 
 // Called with events, oldest first, on the thread of the queue.
-typedef void (*spanwire_event_callback)(void *user_data, spanwire_event *events, size_t count);
+typedef void (*spanwire_event_callback)(void *user_data, struct spanwire_event *events, size_t count);
 
 // Options of a server. Zeros are the defaults; numbers that can be off are off when negative. `docs/limits.md` explains the
 // limits. All is copied.
-typedef struct {
+typedef struct spanwire_server_options {
   // `sizeof(spanwire_server_options)`.
   size_t size;
   // TLS; null is plaintext.
-  const spanwire_tls_options *tls;
+  const struct spanwire_tls_options *tls;
   // Requests wait until `spanwire_server_accept` asks for them.
   bool manual_accept;
   // Clients may ping also while they have no calls.
@@ -596,15 +596,15 @@ typedef struct {
 } spanwire_server_options;
 
 // What goes with an answer. Zeros are nothing. All is copied.
-typedef struct {
+typedef struct spanwire_answer {
   // `sizeof(spanwire_answer)`.
   size_t size;
   // The leading metadata. They go out with the first message, or by `spanwire_server_call_headers`; later ones are lost.
-  const spanwire_metadata_entry *headers;
+  const struct spanwire_metadata_entry *headers;
   // How many entries.
   size_t header_count;
   // The metadata that come with the status.
-  const spanwire_metadata_entry *trailers;
+  const struct spanwire_metadata_entry *trailers;
   // How many entries.
   size_t trailer_count;
   // Details of the status: an encoded `google.rpc.Status`.
@@ -624,27 +624,27 @@ extern "C" {
 //
 // # Safety
 // `bytes` is null or points to bytes that came from this library. One thread at a time.
-spanwire_bytes spanwire_bytes_take(spanwire_bytes *bytes);
+struct spanwire_bytes spanwire_bytes_take(struct spanwire_bytes *bytes);
 
 // Shares bytes: the result is released by itself and needs no copy of the data.
 //
 // # Safety
 // As `spanwire_bytes_take`.
-spanwire_bytes spanwire_bytes_clone(const spanwire_bytes *bytes);
+struct spanwire_bytes spanwire_bytes_clone(const struct spanwire_bytes *bytes);
 
 // Releases bytes that were taken, shared or moved, and leaves the struct empty. Null and empty bytes are fine.
 //
 // # Safety
 // As `spanwire_bytes_take`.
-void spanwire_bytes_free(spanwire_bytes *bytes);
+void spanwire_bytes_free(struct spanwire_bytes *bytes);
 
 // Makes a buffer to send of bytes that arrived, without a copy: for echoes and proxies. The source is empty then; the
 // buffer is to be sent once, which releases it.
 //
 // # Safety
 // As `spanwire_bytes_take`.
-spanwire_buffer spanwire_bytes_buffer(spanwire_bytes *bytes,
-                                      uint32_t flags);
+struct spanwire_buffer spanwire_bytes_buffer(struct spanwire_bytes *bytes,
+                                             uint32_t flags);
 
 // Makes a unary call of `method` (`/package.Service/Method`): one function, and one DONE event in `queue` with everything
 // that came back. It comes exactly once if this answers 0 or more, and never otherwise.
@@ -655,24 +655,24 @@ spanwire_buffer spanwire_bytes_buffer(spanwire_bytes *bytes,
 // # Safety
 // `method` is a string that ends in NUL; `request` and `options` are as their documentation asks; `call` is null or can be
 // written.
-spanwire_result spanwire_call_unary(spanwire_channel *channel,
+spanwire_result spanwire_call_unary(struct spanwire_channel *channel,
                                     const char *method,
-                                    const spanwire_buffer *request,
-                                    const spanwire_call_options *options,
-                                    spanwire_queue *queue,
+                                    const struct spanwire_buffer *request,
+                                    const struct spanwire_call_options *options,
+                                    struct spanwire_queue *queue,
                                     void *tag,
-                                    spanwire_call **call);
+                                    struct spanwire_call **call);
 
 // Makes a unary call and waits for its end on this thread; `done` is filled as its DONE event and is to be freed. Needs no
 // queue. A timeout in `options` bounds the wait.
 //
 // # Safety
 // As `spanwire_call_unary`; `done` can be written.
-spanwire_result spanwire_call_unary_blocking(spanwire_channel *channel,
+spanwire_result spanwire_call_unary_blocking(struct spanwire_channel *channel,
                                              const char *method,
-                                             const spanwire_buffer *request,
-                                             const spanwire_call_options *options,
-                                             spanwire_event *done);
+                                             const struct spanwire_buffer *request,
+                                             const struct spanwire_call_options *options,
+                                             struct spanwire_event *done);
 
 // Starts a call of any kind. Its events are HEADERS, MESSAGES as they are granted, WRITABLE, and DONE, which comes exactly
 // once if this answers 0 or more. The handle is written to `call` before the call begins. Kinds with one request take one
@@ -680,13 +680,13 @@ spanwire_result spanwire_call_unary_blocking(spanwire_channel *channel,
 //
 // # Safety
 // As `spanwire_call_unary`; `call` can be written.
-spanwire_result spanwire_call_start(spanwire_channel *channel,
+spanwire_result spanwire_call_start(struct spanwire_channel *channel,
                                     const char *method,
                                     spanwire_kind kind,
-                                    const spanwire_call_options *options,
-                                    spanwire_queue *queue,
+                                    const struct spanwire_call_options *options,
+                                    struct spanwire_queue *queue,
                                     void *tag,
-                                    spanwire_call **call);
+                                    struct spanwire_call **call);
 
 // Sends a message. It is taken at once, and sent as there is room.
 //
@@ -696,22 +696,22 @@ spanwire_result spanwire_call_start(spanwire_channel *channel,
 //
 // # Safety
 // `message` is as its documentation asks.
-spanwire_result spanwire_call_send(spanwire_call *call,
-                                   const spanwire_buffer *message);
+spanwire_result spanwire_call_send(struct spanwire_call *call,
+                                   const struct spanwire_buffer *message);
 
 // Says that no more messages follow; the server may still answer. A second time does nothing.
-spanwire_result spanwire_call_half_close(spanwire_call *call);
+spanwire_result spanwire_call_half_close(struct spanwire_call *call);
 
 // Lets `messages` more messages arrive. No more than were granted ever come.
-spanwire_result spanwire_call_grant(spanwire_call *call, uint32_t messages);
+spanwire_result spanwire_call_grant(struct spanwire_call *call, uint32_t messages);
 
 // Ends the call with CANCELLED, from any thread, at any time, as often as one likes. DONE follows. A call that has ended
 // stays as it is.
-spanwire_result spanwire_call_cancel(spanwire_call *call);
+spanwire_result spanwire_call_cancel(struct spanwire_call *call);
 
 // Frees the handle; a call that still runs is cancelled. Its DONE comes all the same, maybe with `call` null. Null and
 // freed ones do nothing.
-void spanwire_call_free(spanwire_call *call);
+void spanwire_call_free(struct spanwire_call *call);
 
 // Makes a channel to `target`: `host:port`, `dns:///host:port`, `ipv4:1.2.3.4:50051`, `ipv6:[::1]:50051`, `unix:/path`,
 // `unix-abstract:name`, `inprocess:name`. It connects with its first call, and again when a connection is lost. `engine` and
@@ -719,26 +719,26 @@ void spanwire_call_free(spanwire_call *call);
 //
 // # Safety
 // `target` is a string that ends in NUL; `options` is null or as its documentation asks.
-spanwire_channel *spanwire_channel_new(spanwire_engine *engine_,
-                                       const char *target,
-                                       const spanwire_channel_options *options_);
+struct spanwire_channel *spanwire_channel_new(struct spanwire_engine *engine_,
+                                              const char *target,
+                                              const struct spanwire_channel_options *options_);
 
 // Frees a channel. Calls that it made go on. Null and freed ones do nothing.
-void spanwire_channel_free(spanwire_channel *channel);
+void spanwire_channel_free(struct spanwire_channel *channel);
 
 // The state of the channel's connection: `SPANWIRE_CONNECTIVITY_…`; negative: a `spanwire_result`.
-spanwire_connectivity spanwire_channel_connectivity(spanwire_channel *channel);
+spanwire_connectivity spanwire_channel_connectivity(struct spanwire_channel *channel);
 
 // Connects now instead of with the first call. It does not wait for the connection.
-spanwire_result spanwire_channel_connect(spanwire_channel *channel);
+spanwire_result spanwire_channel_connect(struct spanwire_channel *channel);
 
 // Writes the channel's numbers to `stats`, at most `capacity` of them, and returns how many there are: connections, calls,
 // and how often each limit was hit. 0 on failure.
 //
 // # Safety
 // `stats` is null, or `capacity` of them can be written there.
-size_t spanwire_channel_stats(spanwire_channel *channel,
-                              spanwire_stat *stats,
+size_t spanwire_channel_stats(struct spanwire_channel *channel,
+                              struct spanwire_stat *stats,
                               size_t capacity);
 
 // The version of the ABI that the library has.
@@ -778,32 +778,32 @@ spanwire_result spanwire_log_set(spanwire_log_level max_level,
 //
 // # Safety
 // `options` is null or as its documentation asks.
-spanwire_engine *spanwire_engine_new(const spanwire_engine_options *options);
+struct spanwire_engine *spanwire_engine_new(const struct spanwire_engine_options *options);
 
 // Ends an engine with all of its connections and calls, and waits for that, a second at most. Its calls end with their last
 // events: DONE with CANCELLED, and CANCELLED. Channels and servers on it answer `SPANWIRE_SHUT_DOWN` from here on and are to
 // be freed as always. Null and freed ones do nothing.
-void spanwire_engine_free(spanwire_engine *engine);
+void spanwire_engine_free(struct spanwire_engine *engine);
 
 // Releases what an event owns and was not taken out of it, and leaves it `SPANWIRE_EVENT_NONE`. The `server_call` of a
 // REQUEST is not part of that: it is the program's. Null, empty and freed events are fine.
 //
 // # Safety
 // `event` is null, all zeros, or came from this library and was not changed but by it.
-void spanwire_event_free(spanwire_event *event);
+void spanwire_event_free(struct spanwire_event *event);
 
 // Frees `count` events; see `spanwire_event_free`.
 //
 // # Safety
 // `events` is null, or there are `count` events that are as `spanwire_event_free` asks.
-void spanwire_events_free(spanwire_event *events, size_t count);
+void spanwire_events_free(struct spanwire_event *events, size_t count);
 
 // Writes the address of the server that answered a DONE event into `text`, as `snprintf` would: at most `capacity` bytes
 // with the NUL. Returns the length of the whole; 0 if there is none.
 //
 // # Safety
 // As `spanwire_event_free`; `text` is null, or `capacity` bytes can be written there.
-size_t spanwire_event_peer(const spanwire_event *event,
+size_t spanwire_event_peer(const struct spanwire_event *event,
                            char *text,
                            size_t capacity);
 
@@ -811,7 +811,7 @@ size_t spanwire_event_peer(const spanwire_event *event,
 //
 // # Safety
 // `draft` is null, or the one that a hook was called with, during that.
-const char *spanwire_draft_method(const spanwire_draft *draft);
+const char *spanwire_draft_method(const struct spanwire_draft *draft);
 
 // Adds an entry to the request's metadata. It is copied.
 //
@@ -819,59 +819,61 @@ const char *spanwire_draft_method(const spanwire_draft *draft);
 //
 // # Safety
 // As `spanwire_draft_method`; `entry` is null or an entry.
-spanwire_result spanwire_draft_append_metadata(spanwire_draft *draft, const spanwire_metadata_entry *entry);
+spanwire_result spanwire_draft_append_metadata(struct spanwire_draft *draft,
+                                               const struct spanwire_metadata_entry *entry);
 
 // Sets the call's timeout in milliseconds; 0 for none, negative: it has passed.
 //
 // # Safety
 // As `spanwire_draft_method`.
-spanwire_result spanwire_draft_set_timeout_ms(spanwire_draft *draft, int64_t timeout_ms);
+spanwire_result spanwire_draft_set_timeout_ms(struct spanwire_draft *draft, int64_t timeout_ms);
 
 // Sets the message of the status that the hook is about to end the call with. It is copied.
 //
 // # Safety
 // As `spanwire_draft_method`; `message` is a string that ends in NUL, or null.
-spanwire_result spanwire_draft_set_message(spanwire_draft *draft, const char *message);
+spanwire_result spanwire_draft_set_message(struct spanwire_draft *draft, const char *message);
 
 // Adds an interceptor to the calls that the channel makes from now on. The struct is copied.
 //
 // # Safety
 // `interceptor` is null or an interceptor, whose functions may be called from any thread that uses the channel or drains
 // its calls' queues.
-spanwire_result spanwire_channel_intercept(spanwire_channel *channel,
-                                           const spanwire_interceptor *interceptor);
+spanwire_result spanwire_channel_intercept(struct spanwire_channel *channel,
+                                           const struct spanwire_interceptor *interceptor);
 
 // Adds an interceptor to the server's calls. The struct is copied. `start` is not used.
 //
 // # Safety
 // As `spanwire_channel_intercept`.
-spanwire_result spanwire_server_intercept(spanwire_server *server, const spanwire_interceptor *interceptor);
+spanwire_result spanwire_server_intercept(struct spanwire_server *server,
+                                          const struct spanwire_interceptor *interceptor);
 
 // How many entries there are.
 //
 // # Safety
 // `metadata` is null, or came from this library and is still valid.
-size_t spanwire_metadata_count(const spanwire_metadata *metadata);
+size_t spanwire_metadata_count(const struct spanwire_metadata *metadata);
 
 // Reads the entry at `index`, in the order in which they came; entries of one key stay in order. False if there is none.
 //
 // # Safety
 // As `spanwire_metadata_count`; `entry` can be written, or is null.
-bool spanwire_metadata_at(const spanwire_metadata *metadata,
+bool spanwire_metadata_at(const struct spanwire_metadata *metadata,
                           size_t index,
-                          spanwire_metadata_entry *entry);
+                          struct spanwire_metadata_entry *entry);
 
 // Reads the `nth` entry (from 0) with this key. False if there is none.
 //
 // # Safety
 // As `spanwire_metadata_at`; `key` ends in NUL, or is null.
-bool spanwire_metadata_find(const spanwire_metadata *metadata,
+bool spanwire_metadata_find(const struct spanwire_metadata *metadata,
                             const char *key,
                             size_t nth,
-                            spanwire_metadata_entry *entry);
+                            struct spanwire_metadata_entry *entry);
 
 // Makes a queue that the program empties with `spanwire_queue_next`. Null on failure; `spanwire_last_error` says why.
-spanwire_queue *spanwire_queue_new(void);
+struct spanwire_queue *spanwire_queue_new(void);
 
 // Makes a queue with a thread of its own, which calls `callback` whenever there are events. The events are the callback's
 // until it comes back; then they are freed. What it asks of the library is handed over together when it comes back. It may
@@ -881,8 +883,8 @@ spanwire_queue *spanwire_queue_new(void);
 // # Safety
 // `callback` may be called with `user_data` until `spanwire_queue_free` has come back, or, if that was called in the
 // callback, until that has.
-spanwire_queue *spanwire_queue_new_push(spanwire_event_callback callback,
-                                        void *user_data);
+struct spanwire_queue *spanwire_queue_new_push(spanwire_event_callback callback,
+                                               void *user_data);
 
 // Takes events out of a queue, oldest first, into `events`, and waits for the first one: `timeout_ms`, not at all (0), or
 // for ever (negative). They are to be freed by `spanwire_events_free` before the array is used again.
@@ -893,30 +895,30 @@ spanwire_queue *spanwire_queue_new_push(spanwire_event_callback callback,
 //
 // # Safety
 // `capacity` events can be written at `events`.
-int32_t spanwire_queue_next(spanwire_queue *queue,
-                            spanwire_event *events,
+int32_t spanwire_queue_next(struct spanwire_queue *queue,
+                            struct spanwire_event *events,
                             size_t capacity,
                             int64_t timeout_ms);
 
 // A descriptor that is readable while there are events (or after `spanwire_queue_wake`): for `poll`, `epoll`, `kqueue`,
 // libuv, GLib. Level-triggered; `spanwire_queue_next` with a timeout of 0 until it returns less than `capacity` makes it
 // unreadable. It belongs to the queue: neither read nor close it. Negative: a `spanwire_result`.
-int32_t spanwire_queue_descriptor(spanwire_queue *queue);
+int32_t spanwire_queue_descriptor(struct spanwire_queue *queue);
 
 // Makes one `spanwire_queue_next` return 0: the one that waits now, or the next one; and the descriptor readable until
 // then. From any thread.
-spanwire_result spanwire_queue_wake(spanwire_queue *queue);
+spanwire_result spanwire_queue_wake(struct spanwire_queue *queue);
 
 // Tells how many events came into the queue so far, and how often its program had to be woken for them.
 //
 // # Safety
 // Both pointers are null or can be written.
-spanwire_result spanwire_queue_stats(spanwire_queue *queue, uint64_t *events, uint64_t *wakes);
+spanwire_result spanwire_queue_stats(struct spanwire_queue *queue, uint64_t *events, uint64_t *wakes);
 
 // Frees a queue with the events that are in it. Calls that report to it are cancelled when they next have something to say,
 // server calls that nobody has seen fail, and threads that wait in `spanwire_queue_next` return. Of a queue that pushes, it
 // waits for the callback to come back, unless it is called in it. Null and freed ones do nothing.
-void spanwire_queue_free(spanwire_queue *queue);
+void spanwire_queue_free(struct spanwire_queue *queue);
 
 // From here until `spanwire_batch_end`, what this thread asks of the library is only collected; each answer is as always.
 // Batches nest. A function that waits hands over first.
@@ -931,24 +933,24 @@ void spanwire_batch_end(void);
 //
 // # Safety
 // `options` is null or as its documentation asks.
-spanwire_server *spanwire_server_new(spanwire_engine *engine_,
-                                     const spanwire_server_options *options_);
+struct spanwire_server *spanwire_server_new(struct spanwire_engine *engine_,
+                                            const struct spanwire_server_options *options_);
 
 // Has calls of `method` (`/package.Service/Method`) told to `queue`: a REQUEST each, with `tag` in all of their events.
 // `credit` messages of a stream may arrive before `spanwire_server_call_grant`. To be said before `spanwire_server_listen`.
 //
 // # Safety
 // `method` is a string that ends in NUL.
-spanwire_result spanwire_server_method(spanwire_server *server,
+spanwire_result spanwire_server_method(struct spanwire_server *server,
                                        const char *method,
                                        spanwire_kind kind,
-                                       spanwire_queue *queue,
+                                       struct spanwire_queue *queue,
                                        void *tag,
                                        uint32_t credit);
 
 // Has calls of all other methods told to `queue`, as bidirectional ones: for proxies. Without it they are UNIMPLEMENTED.
-spanwire_result spanwire_server_fallback(spanwire_server *server,
-                                         spanwire_queue *queue,
+spanwire_result spanwire_server_fallback(struct spanwire_server *server,
+                                         struct spanwire_queue *queue,
                                          void *tag,
                                          uint32_t credit);
 
@@ -956,39 +958,39 @@ spanwire_result spanwire_server_fallback(spanwire_server *server,
 // free one; `spanwire_server_port` says which. It waits for the address, which takes time only if that is a name.
 //
 // Answers `SPANWIRE_SYSTEM` if the address cannot be had, `SPANWIRE_INVALID_ARGUMENT` if an option or a certificate cannot
-// be used, `SPANWIRE_OVER` if it listens already.
+// be used, `SPANWIRE_OVER` if it listens already. After a failure it may be tried again with another address.
 //
 // # Safety
 // `address` is a string that ends in NUL.
-spanwire_result spanwire_server_listen(spanwire_server *server,
+spanwire_result spanwire_server_listen(struct spanwire_server *server,
                                        const char *address);
 
 // The port that the server listens on; 0 if it does not, or not on TCP. Negative: a `spanwire_result`.
-int32_t spanwire_server_port(spanwire_server *server);
+int32_t spanwire_server_port(struct spanwire_server *server);
 
 // Writes a target for channels on this machine into `text`, as `snprintf` would: at most `capacity` bytes with the NUL.
 // Returns the length of the whole; 0 if the server does not listen.
 //
 // # Safety
 // `text` is null, or `capacity` bytes can be written there.
-size_t spanwire_server_target(spanwire_server *server,
+size_t spanwire_server_target(struct spanwire_server *server,
                               char *text,
                               size_t capacity);
 
 // Lets `requests` more requests through, if the server was made with `manual_accept`; else it does nothing.
-spanwire_result spanwire_server_accept(spanwire_server *server, uint32_t requests);
+spanwire_result spanwire_server_accept(struct spanwire_server *server, uint32_t requests);
 
 // Shuts the server down: it accepts no more, tells clients to go elsewhere, lets running calls finish, and ends those that
 // are left after `grace_ms` (negative is 0). Then SERVER_CLOSED comes to `queue` with `tag`, half a second after that at the
 // latest. The server is still to be freed.
-spanwire_result spanwire_server_shutdown(spanwire_server *server,
+spanwire_result spanwire_server_shutdown(struct spanwire_server *server,
                                          int64_t grace_ms,
-                                         spanwire_queue *queue,
+                                         struct spanwire_queue *queue,
                                          void *tag);
 
 // Like `spanwire_server_shutdown`, and waits for it. Calls have to be answered meanwhile on other threads, or they last until
 // the grace is over.
-spanwire_result spanwire_server_shutdown_blocking(spanwire_server *server,
+spanwire_result spanwire_server_shutdown_blocking(struct spanwire_server *server,
                                                   int64_t grace_ms);
 
 // Writes the server's numbers to `stats`, at most `capacity` of them, and returns how many there are: connections, calls,
@@ -996,12 +998,13 @@ spanwire_result spanwire_server_shutdown_blocking(spanwire_server *server,
 //
 // # Safety
 // `stats` is null, or `capacity` of them can be written there.
-size_t spanwire_server_stats(spanwire_server *server,
-                             spanwire_stat *stats,
+size_t spanwire_server_stats(struct spanwire_server *server,
+                             struct spanwire_stat *stats,
                              size_t capacity);
 
-// Frees a server. If it still runs it ends at once: its calls get their CANCELLED. Null and freed ones do nothing.
-void spanwire_server_free(spanwire_server *server);
+// Frees a server. If it still runs it ends at once: its calls get their CANCELLED. It does not wait for that: to use the
+// address again at once, shut it down by `spanwire_server_shutdown_blocking` before. Null and freed ones do nothing.
+void spanwire_server_free(struct spanwire_server *server);
 
 // Sends the leading metadata of `answer` now instead of with the first message, and chooses the compression.
 //
@@ -1009,17 +1012,18 @@ void spanwire_server_free(spanwire_server *server);
 //
 // # Safety
 // `answer` is null or as its documentation asks.
-spanwire_result spanwire_server_call_headers(spanwire_server_call *call, const spanwire_answer *answer);
+spanwire_result spanwire_server_call_headers(struct spanwire_server_call *call,
+                                             const struct spanwire_answer *answer);
 
 // Sends a message of a stream. It is taken at once, and sent as there is room; the answers are those of
 // `spanwire_call_send`. On a unary method use `spanwire_server_call_respond`.
 //
 // # Safety
 // `message` is as its documentation asks.
-spanwire_result spanwire_server_call_send(spanwire_server_call *call, const spanwire_buffer *message);
+spanwire_result spanwire_server_call_send(struct spanwire_server_call *call, const struct spanwire_buffer *message);
 
 // Lets `messages` more request messages arrive. No more than were granted ever come.
-spanwire_result spanwire_server_call_grant(spanwire_server_call *call, uint32_t messages);
+spanwire_result spanwire_server_call_grant(struct spanwire_server_call *call, uint32_t messages);
 
 // Answers the call in one: leading metadata, `message`, and OK with the trailers. `answer` may be null. If this answers 0
 // the call is over for the program, and no CANCELLED follows; the handle is still to be freed.
@@ -1029,62 +1033,62 @@ spanwire_result spanwire_server_call_grant(spanwire_server_call *call, uint32_t 
 //
 // # Safety
 // `message` and `answer` are as their documentation asks.
-spanwire_result spanwire_server_call_respond(spanwire_server_call *call,
-                                             const spanwire_buffer *message,
-                                             const spanwire_answer *answer);
+spanwire_result spanwire_server_call_respond(struct spanwire_server_call *call,
+                                             const struct spanwire_buffer *message,
+                                             const struct spanwire_answer *answer);
 
 // Ends the call with a status, behind what was sent. `message` is UTF-8 that ends in NUL, or null; `answer` may be null. If
 // this answers 0 the call is over for the program, and no CANCELLED follows; the handle is still to be freed.
 //
 // # Safety
 // `message` and `answer` are as above.
-spanwire_result spanwire_server_call_finish(spanwire_server_call *call,
+spanwire_result spanwire_server_call_finish(struct spanwire_server_call *call,
                                             spanwire_code code,
                                             const char *message,
-                                            const spanwire_answer *answer);
+                                            const struct spanwire_answer *answer);
 
 // Resets the call's stream: the client sees CANCELLED, and nothing of what waits to be sent. If this answers 0 the call is
 // over for the program.
-spanwire_result spanwire_server_call_cancel(spanwire_server_call *call);
+spanwire_result spanwire_server_call_cancel(struct spanwire_server_call *call);
 
 // Keeps a pointer of the program with the call, until it is freed.
-spanwire_result spanwire_server_call_set_data(spanwire_server_call *call, void *data);
+spanwire_result spanwire_server_call_set_data(struct spanwire_server_call *call, void *data);
 
 // The pointer that the program keeps with the call; null before, and for a call that was freed.
-void *spanwire_server_call_data(spanwire_server_call *call);
+void *spanwire_server_call_data(struct spanwire_server_call *call);
 
 // The method, `/package.Service/Method`, which ends in NUL; `len`, if not null, gets its length. Valid until the call is
 // freed; null for one that was.
 //
 // # Safety
 // `len` is null or can be written.
-const char *spanwire_server_call_method(spanwire_server_call *call,
+const char *spanwire_server_call_method(struct spanwire_server_call *call,
                                         size_t *len);
 
 // The request's metadata, without the entries that are gRPC's own. Valid until the call is freed; null if there are none.
-const spanwire_metadata *spanwire_server_call_metadata(spanwire_server_call *call);
+const struct spanwire_metadata *spanwire_server_call_metadata(struct spanwire_server_call *call);
 
 // How long the client still waits, in milliseconds; `INT64_MAX` without a deadline. Negative: a `spanwire_result`.
-int64_t spanwire_server_call_time_remaining_ms(spanwire_server_call *call);
+int64_t spanwire_server_call_time_remaining_ms(struct spanwire_server_call *call);
 
 // Writes the client's address into `text`, as `snprintf` would. Returns the length of the whole; 0 on failure.
 //
 // # Safety
 // `text` is null, or `capacity` bytes can be written there.
-size_t spanwire_server_call_peer(spanwire_server_call *call, char *text, size_t capacity);
+size_t spanwire_server_call_peer(struct spanwire_server_call *call, char *text, size_t capacity);
 
 // The certificate at `index` of the chain that the client proved to own, the client's own first: points `der` to it and
 // returns its length. 0: there is none. Valid until the call is freed.
 //
 // # Safety
 // `der` is null or can be written.
-size_t spanwire_server_call_peer_certificate(spanwire_server_call *call,
+size_t spanwire_server_call_peer_certificate(struct spanwire_server_call *call,
                                              size_t index,
                                              const uint8_t **der);
 
 // Frees the handle; a call that was not answered fails with INTERNAL. Events of it that are still in the queue are dropped.
 // Null and freed ones do nothing.
-void spanwire_server_call_free(spanwire_server_call *call);
+void spanwire_server_call_free(struct spanwire_server_call *call);
 
 #ifdef __cplusplus
 }  // extern "C"
