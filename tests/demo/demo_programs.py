@@ -79,11 +79,37 @@ def _build_go() -> None:
 
 _PROTOC = [str(VENV_PYTHON), "-m", "grpc_tools.protoc"]
 
-SPANWIRE = Program(
-    name="Spanwire (Rust)",
-    server=("target/debug/spanwire-demo-server",),
-    client=("target/debug/spanwire-demo-client",),
-    install=lambda: setup.cargo_build("spanwire-demo"),
+
+def _install_c() -> None:
+    setup.cjson()
+    setup.protobuf_c()
+    setup.programs_on_ffi(DEMO / "c")
+
+
+def _install_cpp() -> None:
+    setup.protobuf_cpp()
+    setup.programs_on_ffi(DEMO / "cpp")
+
+
+OURS = (
+    Program(
+        name="Spanwire (Rust)",
+        server=("target/debug/spanwire-demo-server",),
+        client=("target/debug/spanwire-demo-client",),
+        install=lambda: setup.cargo_build("spanwire-demo"),
+    ),
+    Program(
+        name="Spanwire (C)",
+        server=(shown(DEMO_OUT / "c" / "server"),),
+        client=(shown(DEMO_OUT / "c" / "client"),),
+        install=_install_c,
+    ),
+    Program(
+        name="Spanwire (C++)",
+        server=(shown(DEMO_OUT / "cpp" / "server"),),
+        client=(shown(DEMO_OUT / "cpp" / "client"),),
+        install=_install_cpp,
+    ),
 )
 
 OFFICIAL = (

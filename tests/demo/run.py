@@ -3,9 +3,10 @@
 
     python3 tests/demo/run.py
 
-Spanwire serves spanwire.demo.v1.Zones and is called by grpcio, grpc-go,
-grpc-js and itself; then each of them serves it and Spanwire calls. Every
-client makes the same calls of all four kinds; the answers must be the same.
+Spanwire, in each of its languages, serves spanwire.demo.v1.Zones and is
+called by grpcio, grpc-go, grpc-js and itself; then each of them serves it and
+Spanwire calls. Every client makes the same calls of all four kinds; the
+answers must be the same.
 What is missing is built and installed first, and nothing is left running.
 """
 
@@ -23,7 +24,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import demo_work
-from demo_programs import OFFICIAL, SPANWIRE, Program
+from demo_programs import OFFICIAL, OURS, Program
 from harness import process, setup
 from harness.paths import DEMO, DEMO_OUT, shown
 
@@ -57,7 +58,7 @@ class Meeting:
 
 def _meet(server: Program, client: Program) -> Meeting:
     port = process.free_port()
-    log = DEMO_OUT / "logs" / f"server-{server.server[-1].rpartition('/')[2]}.log"
+    log = DEMO_OUT / "logs" / f"server-{server.name}.log"
     argv = [*server.server, f"--port={port}", f"--data={shown(DATA)}"]
     with process.serving(argv, port, log, server.env):
         argv = [*client.client, f"--target=127.0.0.1:{port}", f"--work={shown(WORK)}"]
@@ -121,14 +122,14 @@ def main() -> int:
     argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args()
-    for program in (SPANWIRE, *OFFICIAL):
+    for program in (*OURS, *OFFICIAL):
         program.install()
     work = demo_work.make(DATA)
     DEMO_OUT.mkdir(parents=True, exist_ok=True)
     WORK.write_text(json.dumps(work))
 
-    pairs = [(SPANWIRE, client) for client in (SPANWIRE, *OFFICIAL)]
-    pairs += [(server, SPANWIRE) for server in OFFICIAL]
+    pairs = [(server, client) for server in OURS for client in (*OURS, *OFFICIAL)]
+    pairs += [(server, client) for server in OFFICIAL for client in OURS]
     meetings = []
     for server, client in pairs:
         setup.say(f"{server.name} serves, {client.name} calls …")
