@@ -147,7 +147,6 @@ static void handle(void *self, spanwire_event *event) {
 }
 
 static int server(const char *address) {
-  catch_interrupts();
   static room room;
   static chat_v1_chat_service service = {.self = &room,
                                          .join = join,

@@ -4,18 +4,9 @@
 #include <signal.h>
 #include <stdio.h>
 
-static sigset_t interrupts;
-
-void catch_interrupts(void) {
-  setvbuf(stdout, NULL, _IOLBF, 0);
-  sigemptyset(&interrupts);
-  sigaddset(&interrupts, SIGINT);
-  sigaddset(&interrupts, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &interrupts, NULL);
-}
-
 /* What the thread that waits for Ctrl-C needs. */
 typedef struct stop {
+  sigset_t interrupts;
   spanwire_server *server;
   spanwire_queue *queue;
 } stop;
@@ -23,19 +14,25 @@ typedef struct stop {
 static void *wait_for_interrupt(void *argument) {
   stop *stop = argument;
   int number;
-  sigwait(&interrupts, &number);
+  sigwait(&stop->interrupts, &number);
   spanwire_server_shutdown(stop->server, 5000, stop->queue, NULL);
   return NULL;
 }
 
 int serve(spanwire_server *server, spanwire_queue *queue, const char *address,
           void (*handle)(void *self, spanwire_event *event), void *self) {
+  setvbuf(stdout, NULL, _IOLBF, 0);
   if (spanwire_server_listen(server, address) < 0) return failed("listening");
   char target[256];
   spanwire_server_target(server, target, sizeof target);
   printf("listening on %s\n", target);
 
-  stop stop = {server, queue};
+  /* A thread of its own takes Ctrl-C; the library's take no signals. */
+  stop stop = {.server = server, .queue = queue};
+  sigemptyset(&stop.interrupts);
+  sigaddset(&stop.interrupts, SIGINT);
+  sigaddset(&stop.interrupts, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &stop.interrupts, NULL);
   pthread_t thread;
   if (pthread_create(&thread, NULL, wait_for_interrupt, &stop) != 0) return 1;
   for (bool open = true; open;) {

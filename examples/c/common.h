@@ -4,9 +4,6 @@
 
 #include <spanwire.h>
 
-/* To be called first: Ctrl-C then ends serve(), and not the process. The library's threads inherit it. */
-void catch_interrupts(void);
-
 /* Listens on `address` and gives each event to `handle`, until Ctrl-C. Then running calls may finish, for five
  * seconds at most. Says on standard output where it listens, in a form that clients take as their target. Answers
  * the exit code. */

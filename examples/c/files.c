@@ -222,7 +222,6 @@ static void cancelled(void *folder, spanwire_server_call *call, spanwire_event *
 static void handle(void *service, spanwire_event *event) { files_v1_files_dispatch(service, event); }
 
 static int server(const char *address, char *folder) {
-  catch_interrupts();
   static files_v1_files_service service = {.upload = upload,
                                            .upload_message = upload_part,
                                            .upload_end = upload_ends,

@@ -37,7 +37,6 @@ static void greet(void *self, spanwire_server_call *call, const Greeter__V1__Gre
 static void handle(void *service, spanwire_event *event) { greeter_v1_greeter_dispatch(service, event); }
 
 static int server(const char *address) {
-  catch_interrupts();
   spanwire_queue *queue = spanwire_queue_new();
   spanwire_server *server = spanwire_server_new(NULL, NULL);
   static greeter_v1_greeter_service service = {.greet = greet};

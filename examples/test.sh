@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Builds the examples in C and C++ as a user does, against an installed library, and runs those of every language against
+# those of the others. SPANWIRE_LIB_DIR is a folder with built libraries (by default they are built).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+out=$PWD/target/examples
+library=${SPANWIRE_LIB_DIR:-}
+if [ -z "$library" ]; then
+  cargo build --quiet --locked -p spanwire-library
+  library=target/debug
+fi
+cargo build --quiet --locked -p spanwire-cli -p spanwire-examples
+mkdir -p "$out"
+PREFIX=$out/usr ./ffi-c/install.sh "$library" >"$out/install.log"
+export PKG_CONFIG_PATH=$out/usr/lib/pkgconfig PATH=$PWD/target/debug:$PATH
+warnings="-O1 -g -Wall -Wextra -Wpedantic -Werror"
+
+built() {
+  "$@" >"$out/build.log" 2>&1 || { cat "$out/build.log" >&2; exit 1; }
+}
+built make -j2 -C examples/c BUILD="$out/c" CFLAGS="$warnings"
+built make -j2 -C examples/cpp BUILD="$out/cpp" CXXFLAGS="$warnings"
+# The same by CMake; of C++ one program is enough.
+for language in c cpp; do
+  built cmake -S examples/$language -B "$out/cmake-$language" -DCMAKE_PREFIX_PATH="$out/usr"
+  built cmake --build "$out/cmake-$language" --target greeter
+done
+python3 examples/test_examples.py rust=target/debug c="$out/c" cpp="$out/cpp"
