@@ -35,7 +35,8 @@ fmt:
 	git ls-files "*.go" | xargs -r gofmt -w
 	.venv/bin/ruff format tests
 	.venv/bin/ruff format --config tests/ruff.toml bench
-	git ls-files '*.cc' 'tests/interop/cpp/*.h' 'bench/cpp/*.h' | xargs .venv/bin/clang-format -i
+	git ls-files '*.c' '*.h' '*.cc' '*.cpp' '*.hpp' ':!codegen/tests/golden' ':!ffi-c/include/spanwire.h' | \
+	  xargs .venv/bin/clang-format -i
 
 build:
 	cargo build --workspace --all-targets
