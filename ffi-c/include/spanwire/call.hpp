@@ -68,6 +68,7 @@ class wait_awaiter {
     return busy_;
   }
   void await_suspend(std::coroutine_handle<> caller) noexcept {
+    if (state_ == nullptr) return;
     place() = {what_, caller};
     suspended_ = true;
   }
