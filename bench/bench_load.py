@@ -45,6 +45,8 @@ class Load:
     p99_us: float = 0.0
     client_cpu_seconds: float = 0.0
     client_peak_bytes: int = 0
+    wakes_per_event: float | None = None
+    """How often a client's queue woke it, for each event; of clients that have such a queue."""
 
     @property
     def per_second(self) -> float:
@@ -123,6 +125,7 @@ def run_client(program: Program, server: Server, job: Job) -> Load:
             float(line["p99_us"]),
             finished.cpu_seconds,
             finished.peak_bytes,
+            line.get("wakes_per_event"),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise BenchFailed(f"{' '.join(argv)} printed {finished.output!r}") from error

@@ -113,11 +113,18 @@ PEERS = {
 }
 
 
-def build_ours(profile: str) -> None:
-    """Our programs in Rust; cargo knows whether there is anything to do."""
+CRATES = {"rust": "spanwire-bench", "c": "spanwire-library"}
+"""What cargo builds for our programs of a language."""
+
+
+def build_ours(names: Sequence[str], profile: str, profile_folder: str) -> None:
+    """Our programs of the named languages; cargo and make know whether there is anything to do."""
     setup.say(f"building: ours, profile {profile} …")
     cargo = ["cargo", "build", "--quiet", "--locked", "--profile", profile]
-    setup.command(["nice", *cargo, "-p", "spanwire-bench"], quiet=False)
+    crates = [word for name in names for word in ("-p", CRATES[name])]
+    setup.command(["nice", *cargo, *crates], quiet=False)
+    if "c" in names:
+        setup.command(["nice", "make", "-C", BENCH / "c", f"PROFILE={profile_folder}"])
 
 
 def build_peers(names: Sequence[str]) -> None:

@@ -58,6 +58,8 @@ GOALS = (
     _unary("server 50x1", "spanwire", "tonic", 1.0),
     _unary("server 50x1", "spanwire", "h2", 0.85),
     _unary("client 100", "spanwire", "tonic", 1.3),
+    _unary("server 4x50", "spanwire-c", "grpc-cpp", 3.0),
+    _unary("client 100", "spanwire-c", "grpc-cpp", 3.0),
     _stream("ping_pong 32", 1.0),
     _stream("down 32", 1.0),
     _stream("up 32", 1.0),
@@ -75,6 +77,15 @@ class Bound:
     title: str
     metric: str
     at_most: float
+    program: str = "spanwire"
+    of: str | None = None
+    """If it is a ratio: the program whose number it is divided by."""
+
+
+def _cpu(what: str, program: str, of: str, at_most: float) -> Bound:
+    """What a program may cost, as a multiple of another one's cost."""
+    title = f"CPU time per call, {what}, {program} ÷ {of}"
+    return Bound(title, f"{what} CPU-s per 100k", at_most, program, of)
 
 
 BOUNDS = (
@@ -82,6 +93,16 @@ BOUNDS = (
     Bound("system calls per unary call, 4x50", "system calls per call 4x50", 0.1),
     Bound("bytes per idle connection, fresh", "bytes per fresh connection", 16_000),
     Bound("start to first answer, ms", "start ms", 5),
+    _cpu("server 4x50", "spanwire-c", "spanwire", 1.1),
+    _cpu("server 50x1", "spanwire-c", "spanwire", 1.1),
+    _cpu("client 1", "spanwire-c", "spanwire", 1.1),
+    _cpu("client 100", "spanwire-c", "spanwire", 1.1),
+    Bound(
+        "wake-ups per event, client 100, spanwire-c",
+        "client 100 wake-ups per event",
+        0.2,
+        "spanwire-c",
+    ),
 )
 
 

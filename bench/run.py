@@ -129,6 +129,8 @@ def _clients(plan: Plan, program: Program, results: Results) -> None:
             results.add(f"{key} CPU-s per 100k", program.name, cpu)
             results.add(f"{key} p50 us", program.name, load.p50_us)
             results.add(f"{key} p99 us", program.name, load.p99_us)
+            if load.wakes_per_event is not None:
+                results.add(f"{key} wake-ups per event", program.name, load.wakes_per_event)
 
 
 def _streams(plan: Plan, program: Program, results: Results) -> None:
@@ -202,8 +204,8 @@ def _build(flags: argparse.Namespace) -> list[Program]:
     peers = [name for name in flags.only if name in PEERS]
     languages = [name for name in flags.only if name not in PEERS]
     profile, folder = ("dev", "debug") if flags.quick else (PROFILE, PROFILE)
-    if "rust" in languages and not flags.no_build:
-        bench_programs.build_ours(profile)
+    if languages and not flags.no_build:
+        bench_programs.build_ours(languages, profile, folder)
     if peers and not flags.no_build:
         bench_programs.build_peers(peers)
     if "rest" in flags.parts:

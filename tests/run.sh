@@ -28,7 +28,7 @@ step "demo"
 .venv/bin/python tests/demo/run.py
 step "bench: the programs run, and the pages show the newest results"
 ./bench/run.sh --check
-./bench/run.sh --quick --only rust
+./bench/run.sh --quick --only rust,c
 step "size of the demo's server"
 .venv/bin/python bench/size.py
 step "fuzz: every target for half a minute"
