@@ -3,16 +3,17 @@
 # those of the others. SPANWIRE_LIB_DIR is a folder with built libraries (by default they are built).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-out=$PWD/target/examples
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+out=$target/examples
 library=${SPANWIRE_LIB_DIR:-}
 if [ -z "$library" ]; then
   cargo build --quiet --locked -p spanwire-library
-  library=target/debug
+  library=$target/debug
 fi
 cargo build --quiet --locked -p spanwire-cli -p spanwire-examples
 mkdir -p "$out"
 PREFIX=$out/usr ./ffi-c/install.sh "$library" >"$out/install.log"
-export PKG_CONFIG_PATH=$out/usr/lib/pkgconfig PATH=$PWD/target/debug:$PATH
+export PKG_CONFIG_PATH=$out/usr/lib/pkgconfig PATH=$target/debug:$PATH
 warnings="-O1 -g -Wall -Wextra -Wpedantic -Werror"
 
 built() {
@@ -25,4 +26,4 @@ for language in c cpp; do
   built cmake -S examples/$language -B "$out/cmake-$language" -DCMAKE_PREFIX_PATH="$out/usr"
   built cmake --build "$out/cmake-$language" --target greeter
 done
-python3 examples/test_examples.py rust=target/debug c="$out/c" cpp="$out/cpp"
+python3 examples/test_examples.py rust="$target/debug" c="$out/c" cpp="$out/cpp"
