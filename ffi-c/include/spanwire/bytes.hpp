@@ -175,7 +175,7 @@ class buffer {
   static constexpr std::size_t handover_bytes = 8192;
 
   /// For a function of the C API, which must be called with it exactly once, while this lives.
-  spanwire_buffer take(std::uint32_t flags = 0) & noexcept {
+  spanwire_buffer take(std::uint32_t flags = 0) &noexcept {
     spanwire_buffer taken{};
     taken.data = data_;
     taken.len = size_;
