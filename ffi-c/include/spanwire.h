@@ -361,7 +361,7 @@ typedef struct spanwire_event {
   // How the call ended.
   struct spanwire_status status;
   // Private.
-  size_t owner[24];
+  size_t owner[16];
 } spanwire_event;
 
 // The kind of a method.

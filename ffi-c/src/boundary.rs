@@ -174,7 +174,8 @@ pub(crate) unsafe fn sized<T: Default>(options: *const T, what: &str) -> Result<
     }
     // SAFETY: not null, and the first field can be read.
     let size = unsafe { options.cast::<usize>().read_unaligned() };
-    if size < size_of::<usize>() || size > 64 * 1024 {
+    // A size that is none of a struct could end within a pointer.
+    if size < size_of::<usize>() || size > 64 * 1024 || !size.is_multiple_of(align_of::<T>()) {
         return Err(Refused::argument(format!("{what}.size is {size}: set it to sizeof of the struct")));
     }
     let len = size.min(size_of::<T>());
@@ -218,8 +219,10 @@ mod tests {
         // SAFETY: it is as large as it says, and plain data.
         let read = unsafe { sized(&raw const given, "options") }.unwrap();
         assert_eq!((read.old, read.new), (7, 0));
-        let given = Options::default();
-        // SAFETY: as above.
-        assert!(unsafe { sized(&raw const given, "options") }.is_err());
+        for size in [0, 2 * size_of::<usize>() + 1, 1 << 20] {
+            let given = Options { size, old: 7, new: 9 };
+            // SAFETY: as above; what its size says beyond that is refused.
+            assert!(unsafe { sized(&raw const given, "options") }.is_err(), "{size}");
+        }
     }
 }

@@ -172,6 +172,8 @@ pub unsafe extern "C" fn spanwire_call_unary_blocking(
         if done.is_null() {
             return Err(Refused::argument("done is null"));
         }
+        // SAFETY: it is not null, and the caller promises the rest.
+        unsafe { done.write(spanwire_event::empty()) };
         // SAFETY: the caller's promise.
         let method = unsafe { text(method, "method") }?;
         // Taken for the time of the call: a hook may make another one on this thread.
@@ -185,8 +187,9 @@ pub unsafe extern "C" fn spanwire_call_unary_blocking(
         let start = unsafe { Start::new(channel, method, options, queue.clone(), std::ptr::null_mut()) }?;
         // SAFETY: there is no handle to write.
         unsafe { unary(start, method, request, std::ptr::null_mut()) }?;
+        // Once: a hook may keep the only event that comes.
         // SAFETY: one event can be written.
-        unsafe { queue::next(&queue, done, 1, -1) }?;
+        unsafe { queue::round(&queue, done, 1, None) }?;
         let _ = BLOCKING.try_with(|cell| *cell.borrow_mut() = Some(queue));
         Ok(SPANWIRE_DONE)
     })
@@ -226,7 +229,10 @@ pub unsafe extern "C" fn spanwire_call_start(
         // SAFETY: not null, and the caller promises the rest.
         let entry = unsafe { give(started, call) }?;
         match start.refused.take() {
-            Some(status) => channel.refuse(status, report, Some(&entry.call))?,
+            Some(status) => channel.refuse(status, report, Some(&entry.call)).inspect_err(|_| {
+                // SAFETY: as above.
+                unsafe { take_back(call) }
+            })?,
             None => prepared.begin(),
         }
         Ok(SPANWIRE_DONE)

@@ -1,9 +1,10 @@
 //! Events as C sees them.
 
 use std::ffi::{CString, c_char, c_void};
+use std::mem::MaybeUninit;
+use std::sync::Arc;
 
-use bytes::Bytes;
-use spanwire::bridge::{Event, EventKind, Outcome, Received};
+use spanwire::bridge::{Attachment, Event, EventKind, Outcome, Received};
 use spanwire::{PeerAddr, Sent, Status};
 
 use crate::boundary::{c_string, copy_text, guard_value, handle};
@@ -78,8 +79,11 @@ pub struct spanwire_event {
     /// How the call ended.
     pub status: spanwire_status,
     /// Private.
-    pub owner: [usize; 24],
+    pub owner: [usize; 16],
 }
+
+/// Which word of the private part says that the others hold an [`Owner`].
+const OWNED: usize = 15;
 
 /// What the pointers of an event point to. It lies in the event's private part.
 #[derive(Default)]
@@ -87,21 +91,14 @@ struct Owner {
     metadata: Option<Box<spanwire_metadata>>,
     trailers: Option<Box<spanwire_metadata>>,
     text: Option<CString>,
-    details: Bytes,
-    peer: Peer,
+    /// Has the details, and the address of a server that failed.
+    status: Status,
+    peer: Option<PeerAddr>,
     messages: Vec<spanwire_bytes>,
 }
 
-#[derive(Default)]
-enum Peer {
-    #[default]
-    Unknown,
-    Address(PeerAddr),
-    Text(String),
-}
-
 const _: () =
-    assert!(size_of::<Owner>() <= size_of::<[usize; 24]>() && align_of::<Owner>() <= align_of::<usize>());
+    assert!(size_of::<Owner>() <= size_of::<[usize; OWNED]>() && align_of::<Owner>() <= align_of::<usize>());
 
 impl Drop for Owner {
     fn drop(&mut self) {
@@ -112,7 +109,7 @@ impl Drop for Owner {
 }
 
 impl spanwire_event {
-    fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         spanwire_event {
             r#type: SPANWIRE_EVENT_NONE,
             end: false,
@@ -133,33 +130,37 @@ impl spanwire_event {
                 details_len: 0,
                 trailers: std::ptr::null(),
             },
-            owner: [0; 24],
+            owner: [0; 16],
         }
     }
 
-    /// The event for C, after its hooks have seen it. `None`: it is not for the program.
-    pub(crate) fn new(event: Event) -> Option<Self> {
-        let mut this = spanwire_event::empty();
+    /// Makes the event for C in its place, and shows it to the hooks. False: it is not for the program, and the place is as
+    /// good as empty.
+    pub(crate) fn put(event: Event, place: &mut MaybeUninit<spanwire_event>) -> bool {
+        let this = place.write(spanwire_event::empty());
         this.tag = std::ptr::without_provenance_mut(event.tag());
         this.call = handle(event.call_handle() as usize);
         let mut entry = None;
         if let Some(reporter) = event.server_call() {
             let table = &tables().server_calls;
             // Without room for a handle the call is dropped, which fails it.
-            let number = reporter.handle(|call| table.insert(ServerCallEntry::new(call))).ok()?;
-            // A call that the program has freed has nothing more to say to it.
-            entry = Some(table.get(number).ok()?);
+            let Ok(number) = reporter.handle(|call| table.insert(ServerCallEntry::new(call))) else {
+                return false;
+            };
+            // A call that the program has freed has nothing more to say to it. A new one it has not seen yet.
+            if !matches!(event.kind, EventKind::Request(_)) {
+                let Ok(found) = table.get(number) else { return false };
+                entry = Some(found);
+            }
             this.server_call = handle(number);
         }
-        let hooks = event.attachment().and_then(|attachment| attachment.clone().downcast::<Hooks>().ok());
+        let hooks = event.attachment().and_then(hooks_of);
         let owner = this.fill(event.kind);
         // SAFETY: the place is large enough and aligned, which is checked above.
         unsafe { this.owner.as_mut_ptr().cast::<Owner>().write(owner) };
+        this.owner[OWNED] = 1;
         drop(entry);
-        match hooks {
-            Some(hooks) if !hooks.is_empty() => hooks.show(this),
-            _ => Some(this),
-        }
+        hooks.is_none_or(|hooks| hooks.show(this))
     }
 
     fn fill(&mut self, kind: EventKind) -> Owner {
@@ -201,12 +202,8 @@ impl spanwire_event {
     fn fill_outcome(&mut self, outcome: Outcome, owner: &mut Owner) {
         let Outcome { status, headers, message, peer, attempts } = outcome;
         self.fill_message(message);
-        owner.metadata = spanwire_metadata::new(&headers);
-        owner.peer = match (peer, status.peer()) {
-            (Some(address), _) => Peer::Address(address),
-            (None, Some(text)) => Peer::Text(text.to_owned()),
-            (None, None) => Peer::Unknown,
-        };
+        owner.metadata = headers.and_then(|headers| spanwire_metadata::new(&headers));
+        owner.peer = peer;
         self.status.code = status.code() as i32;
         self.status.sent = sent(&status);
         self.status.attempts = attempts;
@@ -216,30 +213,37 @@ impl spanwire_event {
             self.status.message_len = text.as_bytes().len();
         }
         if !status.details().is_empty() {
-            owner.details = Bytes::copy_from_slice(status.details());
-            self.status.details = owner.details.as_ptr();
-            self.status.details_len = owner.details.len();
+            self.status.details = status.details().as_ptr();
+            self.status.details_len = status.details().len();
         }
         owner.trailers = spanwire_metadata::new(status.metadata());
         self.status.trailers = pointer(owner.trailers.as_deref());
+        owner.status = status;
     }
 
     fn owner(&self) -> Option<&Owner> {
-        if self.r#type == SPANWIRE_EVENT_NONE {
+        if self.r#type == SPANWIRE_EVENT_NONE || self.owner[OWNED] == 0 {
             return None;
         }
-        // SAFETY: an event that is not NONE has one, which `new` put there.
+        // SAFETY: `put` put it there, and says so.
         Some(unsafe { &*self.owner.as_ptr().cast::<Owner>() })
     }
 
     /// Releases everything; the program's hooks may have set the type to NONE before.
     pub(crate) fn release(&mut self) {
-        let released = std::mem::replace(self, spanwire_event::empty());
-        let mut message = released.message;
-        drop(message.take());
-        // SAFETY: only `new` makes events that are handed out, and this one has not been released before.
-        drop(unsafe { released.owner.as_ptr().cast::<Owner>().read() });
+        let message = self.message.take();
+        let owned = self.owner[OWNED] != 0;
+        // SAFETY: `put` put it there and says so; the word that says it is cleared below.
+        let owner = owned.then(|| unsafe { self.owner.as_ptr().cast::<Owner>().read() });
+        *self = spanwire_event::empty();
+        drop((message, owner));
     }
+}
+
+/// The interceptors of a call, if there are any.
+fn hooks_of(attachment: &Attachment) -> Option<Arc<Hooks>> {
+    let hooks = attachment.downcast_ref::<Hooks>()?;
+    if hooks.is_empty() { None } else { attachment.clone().downcast().ok() }
 }
 
 fn pointer<T>(owned: Option<&T>) -> *const T {
@@ -296,10 +300,10 @@ pub unsafe extern "C" fn spanwire_event_peer(
 ) -> usize {
     guard_value(0, || {
         // SAFETY: the caller's promise.
-        let peer = unsafe { event.as_ref() }.and_then(spanwire_event::owner).map(|owner| match &owner.peer {
-            Peer::Unknown => String::new(),
-            Peer::Address(address) => address.to_string(),
-            Peer::Text(text) => text.clone(),
+        let owner = unsafe { event.as_ref() }.and_then(spanwire_event::owner);
+        let peer = owner.and_then(|owner| match &owner.peer {
+            Some(address) => Some(address.to_string()),
+            None => owner.status.peer().map(str::to_owned),
         });
         // SAFETY: the caller's promise.
         Ok(unsafe { copy_text(&peer.unwrap_or_default(), text, capacity) })

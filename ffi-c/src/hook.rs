@@ -126,23 +126,23 @@ impl Hooks {
         refused.map(|code| Status::new(code, draft.message))
     }
 
-    /// Shows an event to the hooks. `None`: it is not for the program.
-    pub(crate) fn show(&self, mut event: spanwire_event) -> Option<spanwire_event> {
+    /// Shows an event to the hooks. False: it is not for the program, and released.
+    pub(crate) fn show(&self, event: &mut spanwire_event) -> bool {
         let (kind, call) = (event.r#type, event.server_call);
         for hook in self.list() {
             let Some(show) = hook.0.event else { continue };
             // SAFETY: the program's own function; the event lives for the time of the call.
-            unsafe { show(hook.0.user_data, &raw mut event) };
+            unsafe { show(hook.0.user_data, &raw mut *event) };
             if event.r#type == SPANWIRE_EVENT_NONE {
                 event.release();
                 if kind == SPANWIRE_EVENT_REQUEST {
                     spanwire_server_call_free(call);
                 }
-                return None;
+                return false;
             }
         }
         event.r#type = kind;
-        Some(event)
+        true
     }
 }
 

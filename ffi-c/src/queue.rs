@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,7 +10,8 @@ use std::time::{Duration, Instant};
 use spanwire::bridge::{self, Event, Queue};
 
 use crate::boundary::{Refused, find, guard, guard_pointer, guard_value, handle, not_found};
-use crate::event::{spanwire_event, spanwire_events_free};
+use crate::event::{SPANWIRE_EVENT_REQUEST, spanwire_event, spanwire_events_free};
+use crate::server_call::spanwire_server_call_free;
 use crate::tables::{block_signals, tables};
 use crate::types::*;
 
@@ -101,8 +103,20 @@ pub unsafe extern "C" fn spanwire_queue_new_push(
 /// Ends when the queue is closed.
 fn push(queue: &Queue, target: &Target) {
     let mut events = Vec::new();
+    let mut shown = Vec::with_capacity(PUSHED_AT_ONCE);
     while let Ok(_count) = queue.next(PUSHED_AT_ONCE, &mut events, None) {
-        let mut shown: Vec<_> = events.drain(..).filter_map(spanwire_event::new).collect();
+        shown.clear();
+        for event in events.drain(..) {
+            let room = shown.spare_capacity_mut().first_mut();
+            if room.is_some_and(|place| spanwire_event::put(event, place)) {
+                // SAFETY: the place behind the last one was just filled.
+                unsafe { shown.set_len(shown.len() + 1) };
+            }
+        }
+        if queue.is_closed() {
+            // It may be a hook that has freed it, above: from then on nobody is called back.
+            return give_up(&mut shown);
+        }
         if shown.is_empty() {
             continue;
         }
@@ -112,6 +126,16 @@ fn push(queue: &Queue, target: &Target) {
         bridge::end_batch();
         // SAFETY: they are events of this library.
         unsafe { spanwire_events_free(shown.as_mut_ptr(), shown.len()) };
+    }
+}
+
+/// Frees events that their program does not see, with the calls that begin with them.
+fn give_up(events: &mut [spanwire_event]) {
+    for event in events {
+        if event.r#type == SPANWIRE_EVENT_REQUEST {
+            spanwire_server_call_free(event.server_call);
+        }
+        event.release();
     }
 }
 
@@ -145,7 +169,7 @@ pub unsafe extern "C" fn spanwire_queue_next(
 
 /// # Safety
 /// As `spanwire_queue_next`.
-pub(crate) unsafe fn next(
+unsafe fn next(
     queue: &Queue,
     events: *mut spanwire_event,
     capacity: usize,
@@ -154,27 +178,37 @@ pub(crate) unsafe fn next(
     let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
     let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let mut left = timeout;
-    // Hooks may come back here: then there is another vector.
-    let mut taken = ON_THE_WAY.try_with(|cell| std::mem::take(&mut *cell.borrow_mut())).unwrap_or_default();
-    let result = loop {
-        match queue.next(capacity, &mut taken, left) {
-            Err(error) => break Err(error.into()),
-            Ok(0) => break Ok(0),
-            Ok(_) => {}
-        }
-        let mut count = 0;
-        for event in taken.drain(..).filter_map(spanwire_event::new) {
-            // SAFETY: no more than `capacity` were taken.
-            unsafe { events.add(count).write(event) };
-            count += 1;
-        }
-        if count > 0 {
-            break Ok(count as i32);
+    loop {
+        // SAFETY: the caller's promise.
+        let (taken, shown) = unsafe { round(queue, events, capacity, left) }?;
+        if taken == 0 || shown > 0 {
+            return Ok(shown);
         }
         left = until.map(|until| until.saturating_duration_since(Instant::now()));
-    };
+    }
+}
+
+/// Waits for events once: how many there were, and how many of them the hooks have left for the program.
+///
+/// # Safety
+/// As `spanwire_queue_next`.
+pub(crate) unsafe fn round(
+    queue: &Queue,
+    events: *mut spanwire_event,
+    capacity: usize,
+    timeout: Option<Duration>,
+) -> Result<(usize, i32), Refused> {
+    // Hooks may come back here: then there is another vector.
+    let mut taken = ON_THE_WAY.try_with(|cell| std::mem::take(&mut *cell.borrow_mut())).unwrap_or_default();
+    let result = queue.next(capacity, &mut taken, timeout);
+    let mut shown = 0;
+    for event in taken.drain(..) {
+        // SAFETY: no more than `capacity` were taken, and nothing is read that is there now.
+        let place = unsafe { &mut *events.add(shown).cast::<MaybeUninit<spanwire_event>>() };
+        shown += usize::from(spanwire_event::put(event, place));
+    }
     let _ = ON_THE_WAY.try_with(|cell| *cell.borrow_mut() = taken);
-    result
+    Ok((result?, shown as i32))
 }
 
 /// A descriptor that is readable while there are events (or after `spanwire_queue_wake`): for `poll`, `epoll`, `kqueue`,

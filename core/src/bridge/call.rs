@@ -12,20 +12,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-
 use super::OpError;
 use super::channel::ReportTo;
 use super::event::{Event, EventKind, Outcome, Received};
 use super::flow::{Flow, Inflow, Outflow, Outgoing, Room, Sent as OutflowSent};
-use super::lane::{Lane, Work, tell};
+use super::lane::{Lane, tell};
 use super::sync::Mutex;
-use crate::channel::{self, CallOptions};
+use crate::channel::{self, CallOptions, unary};
 use crate::message::Raw;
 use crate::middleware::BoxFuture;
 use crate::streaming::{Sending, Streaming};
 use crate::timer::Deadline;
-use crate::{Channel, Kind, Metadata, Method, Sent, Status};
+use crate::{Channel, Kind, Method, Sent, Status};
 
 /// A client's call, as its host holds it. Dropping the last one cancels a call that still runs; its `Done` comes all the
 /// same.
@@ -84,8 +82,8 @@ impl Call {
                 "message of {len} bytes is larger than max_send_message_bytes ({max})"
             )));
         }
-        let message = Outgoing { last: message.last || self.cell.one_request, ..message };
-        self.cell.change(|flow| flow.send(message))
+        let mut message = Some(Outgoing { last: message.last || self.cell.one_request, ..message });
+        self.cell.change(|flow| flow.send(&mut message))
     }
 
     /// Says that no more messages follow. Further calls do nothing.
@@ -163,6 +161,12 @@ impl Report {
         Report { to, cell, open: false }
     }
 
+    /// From here on the call has begun, and will have its end.
+    fn armed(mut self) -> Self {
+        self.open = true;
+        self
+    }
+
     fn tell(&self, kind: EventKind) {
         let handle = self.cell.as_ref().map_or(0, |cell| cell.handle.load(Ordering::Relaxed));
         tell(&self.to.queue, Event::of_operation(self.to.tag, handle, self.to.attachment.clone(), kind));
@@ -180,7 +184,7 @@ impl Report {
 
     fn failed(&mut self, status: Status) {
         let attempts = status.attempts();
-        self.done(Outcome { status, headers: Metadata::new(), message: None, peer: None, attempts });
+        self.done(Outcome { status, headers: None, message: None, peer: None, attempts });
     }
 }
 
@@ -198,67 +202,42 @@ impl Drop for Report {
 
 /// A call that ends before it begins.
 pub(crate) fn refuse(status: Status, to: ReportTo, call: Option<&Call>) {
-    let mut report = Report::new(to, call.map(|call| call.cell.clone()));
-    report.open = true;
-    report.failed(status);
+    Report::new(to, call.map(|call| call.cell.clone())).armed().failed(status);
 }
 
 fn cancelled() -> Status {
     Status::cancelled("the call was cancelled by its caller")
 }
 
-/// A unary call on its way to its lane.
-pub(crate) struct UnaryStart {
+/// A unary call on its way to its lane, in the place where it stays: it is too large to be moved much.
+pub(crate) fn unary(
     channel: Channel,
     method: Method,
-    request: Bytes,
+    request: Outgoing,
     options: CallOptions,
-    report: Report,
-}
-
-impl UnaryStart {
-    pub(crate) fn new(
-        channel: Channel,
-        method: Method,
-        request: Bytes,
-        options: CallOptions,
-        to: ReportTo,
-        call: Option<&Call>,
-    ) -> Self {
-        let report = Report::new(to, call.map(|call| call.cell.clone()));
-        UnaryStart { channel, method, request, options, report }
-    }
-
-    /// From here on the call has begun, and will have its end.
-    pub(crate) fn armed(mut self) -> Self {
-        self.report.open = true;
-        self
-    }
-}
-
-impl Work for UnaryStart {
-    fn run(self: Box<Self>) {
-        let UnaryStart { channel, method, request, options, report } = *self;
-        let call = channel.unary::<Raw, Raw>(&method, Raw(request)).with_options(options).response();
-        match report.cell {
-            None => drop(tokio::spawn(async move {
-                let mut report = report;
-                report.answered(call.await);
-            })),
-            Some(_) => drop(tokio::spawn(Cancellable { call: Box::pin(call), report })),
-        }
+    to: ReportTo,
+    call: Option<&Call>,
+) -> BoxFuture<'static, ()> {
+    let report = Report::new(to, call.map(|call| call.cell.clone())).armed();
+    let answer = unary::raw(channel, method, options, Raw(request.bytes), !request.plain);
+    match &report.cell {
+        None => Box::pin(async move {
+            let mut report = report;
+            report.answered(answer.await);
+        }),
+        Some(_) => Box::pin(Cancellable { call: Box::pin(answer), report }),
     }
 }
 
 impl Report {
-    fn answered(&mut self, result: Result<channel::Response<Raw>, Status>) {
+    fn answered(&mut self, result: Result<unary::Answer, Status>) {
         match result {
-            Ok(response) => self.done(Outcome {
-                status: Status::ok().with_metadata(response.trailers),
-                headers: response.headers,
-                message: Some(Received { bytes: response.message.0, compressed: response.compressed }),
-                peer: response.peer,
-                attempts: response.attempts,
+            Ok(answer) => self.done(Outcome {
+                status: answer.status,
+                headers: (!answer.headers.is_empty()).then(|| Box::new(answer.headers)),
+                message: Some(Received { bytes: answer.message, compressed: answer.compressed }),
+                peer: Some(answer.peer),
+                attempts: answer.attempts,
             }),
             Err(status) => self.failed(status),
         }
@@ -271,7 +250,7 @@ struct Cancellable<F> {
     report: Report,
 }
 
-impl<F: Future<Output = Result<channel::Response<Raw>, Status>>> Future for Cancellable<F> {
+impl<F: Future<Output = Result<unary::Answer, Status>>> Future for Cancellable<F> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -291,47 +270,26 @@ impl<F: Future<Output = Result<channel::Response<Raw>, Status>>> Future for Canc
     }
 }
 
-/// A stream on its way to its lane.
-pub(crate) struct StreamStart {
-    opening: Opening,
-    deadline: Deadline,
-    report: Report,
-}
-
-impl StreamStart {
-    pub(crate) fn new(
-        channel: Channel,
-        method: Method,
-        options: CallOptions,
-        to: ReportTo,
-        call: &Call,
-    ) -> Self {
-        StreamStart {
-            deadline: Deadline::new(options.deadline),
-            opening: Box::pin(channel::open(channel, method, options)),
-            report: Report::new(to, Some(call.cell.clone())),
-        }
-    }
-
-    /// From here on the call has begun, and will have its end.
-    pub(crate) fn armed(mut self) -> Self {
-        self.report.open = true;
-        self
-    }
-}
-
-impl Work for StreamStart {
-    fn run(self: Box<Self>) {
-        let StreamStart { opening, deadline, report } = *self;
-        let Some(cell) = report.cell.clone() else { return };
-        drop(tokio::spawn(Stream { cell, stage: Stage::Opening(opening), deadline, report }));
+/// A stream on its way to its lane. It begins when it is armed.
+pub(crate) fn stream(
+    channel: Channel,
+    method: Method,
+    options: CallOptions,
+    to: ReportTo,
+    call: &Call,
+) -> Stream {
+    Stream {
+        deadline: Deadline::new(options.deadline),
+        stage: Stage::Opening(Box::pin(channel::open(channel, method, options))),
+        report: Report::new(to, Some(call.cell.clone())),
+        cell: call.cell.clone(),
     }
 }
 
 type Opening = BoxFuture<'static, Result<(Sending<Raw>, Streaming<Raw>), Status>>;
 
 /// The task of a stream.
-struct Stream {
+pub(crate) struct Stream {
     cell: Arc<Cell>,
     stage: Stage,
     deadline: Deadline,
@@ -377,6 +335,12 @@ impl Future for Stream {
 }
 
 impl Stream {
+    /// From here on the call has begun, and will have its end.
+    pub(crate) fn armed(mut self) -> Self {
+        self.report = self.report.armed();
+        self
+    }
+
     fn send(&mut self, cx: &mut Context<'_>) {
         let Stage::Open { outflow, .. } = &mut self.stage else { return };
         let Some(out) = outflow else { return };
@@ -419,7 +383,7 @@ impl Stream {
             let streaming = inflow.streaming();
             let peer = streaming.peer().map(|peer| peer.addr().clone());
             let attempts = streaming.attempts();
-            self.report.done(Outcome { status, headers: Metadata::new(), message: None, peer, attempts });
+            self.report.done(Outcome { status, headers: None, message: None, peer, attempts });
             return Poll::Ready(());
         }
         // The stream looks after its deadline while it is read. Unread messages must not make it last longer.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::call::{Call, StreamStart, UnaryStart, refuse};
+use super::call::{self, Call, refuse};
 use super::event::Attachment;
 use super::flow::Outgoing;
 use super::lane::Lane;
@@ -72,10 +72,9 @@ impl Channel {
     ) -> Result<(), OpError> {
         self.check(&report)?;
         let options = options.resolve(parent.and_then(ServerCall::deadline_at))?;
-        let options = if request.plain { options.uncompressed() } else { options };
         let method = self.method(method, Kind::Unary);
         let channel = self.0.channel.clone();
-        self.0.lane.run(UnaryStart::new(channel, method, request.bytes, options, report, call).armed());
+        self.0.lane.run(call::unary(channel, method, request, options, report, call));
         Ok(())
     }
 
@@ -114,7 +113,7 @@ impl Channel {
         let method = self.method(method, kind);
         let max_send_bytes = options.max_send_bytes.unwrap_or(self.0.channel.defaults().max_send_bytes);
         let call = Call::new(&self.0.lane, &method, credit, max_send_bytes);
-        let start = StreamStart::new(self.0.channel.clone(), method, options, report, &call);
+        let start = call::stream(self.0.channel.clone(), method, options, report, &call);
         Ok((call, Prepared { start, lane: self.0.lane.clone() }))
     }
 
@@ -178,14 +177,14 @@ impl Drop for Inner {
 /// A stream that is about to begin; dropped, it never was.
 #[must_use = "the call begins with `begin`"]
 pub struct Prepared {
-    start: StreamStart,
+    start: call::Stream,
     lane: Arc<Lane>,
 }
 
 impl Prepared {
     /// Begins the call. Its events may come from here on.
     pub fn begin(self) {
-        self.lane.run(self.start.armed());
+        self.lane.run(Box::pin(self.start.armed()));
     }
 }
 

@@ -62,14 +62,14 @@ pub struct Received {
     pub compressed: bool,
 }
 
-/// How a client's call ended.
+/// How a client's call ended. It is moved from thread to thread, and so kept small.
 #[derive(Debug)]
 pub struct Outcome {
     /// The status; its metadata are the trailers, and it knows the attempts of a call that failed and whether the request
     /// may have been sent.
     pub status: Status,
-    /// Unary calls: the leading metadata. Streams tell them when they arrive.
-    pub headers: Metadata,
+    /// Unary calls: the leading metadata, if there are any. Streams tell them when they arrive.
+    pub headers: Option<Box<Metadata>>,
     /// Unary calls: the answer, if the status is OK.
     pub message: Option<Received>,
     /// The server that answered, if one did.

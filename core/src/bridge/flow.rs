@@ -77,8 +77,9 @@ impl Flow {
         }
     }
 
-    /// Puts a message in line.
-    pub(crate) fn send(&mut self, message: Outgoing) -> Result<Room, OpError> {
+    /// Puts a message in line. One that is refused is left where it is: dropping it runs the host's own code, which must
+    /// not happen under a lock.
+    pub(crate) fn send(&mut self, message: &mut Option<Outgoing>) -> Result<Room, OpError> {
         if self.over {
             return Err(OpError::CALL_OVER);
         }
@@ -86,9 +87,10 @@ impl Flow {
             return Err(OpError::HALF_CLOSED);
         }
         // The last one may go beyond what others have to wait for.
-        if self.full && !message.last {
+        if self.full && !message.as_ref().is_some_and(|message| message.last) {
             return Err(OpError::Blocked);
         }
+        let Some(message) = message.take() else { return Ok(Room::Ready) };
         self.queued_bytes += message.bytes.len();
         self.closed = message.last;
         if self.first.is_none() && self.queue.is_empty() {

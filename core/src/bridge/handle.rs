@@ -30,6 +30,8 @@ pub struct Table<T> {
     live: AtomicUsize,
     kind: usize,
     epoch: usize,
+    /// How many processes came before this one, whose handles may turn up here.
+    ancestors: usize,
 }
 
 #[derive(Debug)]
@@ -70,6 +72,7 @@ impl<T> Table<T> {
             live: AtomicUsize::new(0),
             kind: kind as usize & mask(KIND_BITS),
             epoch: epoch as usize & mask(EPOCH_BITS),
+            ancestors: epoch as usize,
         }
     }
 
@@ -149,8 +152,9 @@ impl<T> Table<T> {
         if epoch >> EPOCH_BITS != 1 << KIND_BITS | self.kind {
             return Err(Lost::Stale);
         }
-        if epoch & mask(EPOCH_BITS) != self.epoch {
-            return Err(Lost::Forked);
+        let age = self.epoch.wrapping_sub(epoch) & mask(EPOCH_BITS);
+        if age != 0 {
+            return Err(if age <= self.ancestors { Lost::Forked } else { Lost::Stale });
         }
         Ok((handle & mask(INDEX_BITS), generation))
     }
@@ -245,6 +249,7 @@ mod tests {
         child.insert(8).unwrap();
         assert_eq!(child.get(handle), Err(Lost::Forked));
         assert_eq!(child.remove(handle), Err(Lost::Forked));
+        assert_eq!(parent.get(child.insert(9).unwrap()), Err(Lost::Stale), "nobody can have it here");
     }
 
     #[test]

@@ -10,7 +10,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -21,17 +20,14 @@ use super::mailbox::{Mailbox, Pushed};
 use super::queue::Queue;
 use super::sync::Mutex;
 use super::{OpError, fork};
+use crate::middleware::BoxFuture;
 
 /// What a host asks of a lane.
-pub(crate) trait Work: Send {
-    /// Runs on the lane, in its runtime. Must not block.
-    fn run(self: Box<Self>);
-}
-
 pub(crate) enum Job {
     /// Wakes a task of the lane: from here that costs no system call.
     Wake(Waker),
-    Run(Box<dyn Work>),
+    /// Starts a task.
+    Run(BoxFuture<'static, ()>),
 }
 
 /// One lane, as seen by the threads of a host.
@@ -119,9 +115,9 @@ impl Lane {
         self.generation != fork::generation()
     }
 
-    /// Has `work` done on the lane. If the lane is gone, it is dropped.
-    pub(crate) fn run(self: &Arc<Self>, work: impl Work + 'static) {
-        self.post(Job::Run(Box::new(work)));
+    /// Has a task run on the lane. If the lane is gone, it is dropped.
+    pub(crate) fn run(self: &Arc<Self>, task: BoxFuture<'static, ()>) {
+        self.post(Job::Run(task));
     }
 
     /// Wakes a task of the lane.
@@ -237,8 +233,7 @@ impl Porter {
         for job in jobs.drain(..) {
             match job {
                 Job::Wake(waker) => waker.wake(),
-                // A panic ends the call that it belongs to, whose report is in the work.
-                Job::Run(work) => drop(catch_unwind(AssertUnwindSafe(|| work.run()))),
+                Job::Run(task) => drop(tokio::spawn(task)),
             }
         }
         flush();

@@ -81,6 +81,10 @@ impl Queue {
         self.0.events.drain(max, events, || {
             if let Some(descriptor) = self.0.descriptor.get() {
                 descriptor.clear();
+                // It is still to be seen.
+                if self.0.interrupted.load(Ordering::SeqCst) {
+                    descriptor.set();
+                }
             }
         });
         let taken = events.len() - before;
@@ -100,6 +104,7 @@ impl Queue {
     ) -> Result<usize, OpError> {
         let taken = self.take(max, events)?;
         if taken > 0 || max == 0 || self.take_interrupt() || timeout == Some(Duration::ZERO) {
+            self.pass_on(taken == max);
             return Ok(taken);
         }
         flush_batch();
@@ -108,7 +113,16 @@ impl Queue {
         self.0.waiting.fetch_add(1, Ordering::SeqCst);
         let result = self.wait(max, events, until);
         self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.pass_on(result == Ok(max));
         result
+    }
+
+    /// A push wakes one thread. If that leaves some for others, and others wait, it wakes the next one.
+    fn pass_on(&self, took_all_it_could: bool) {
+        if took_all_it_could && self.0.waiting.load(Ordering::SeqCst) > 0 && !self.0.events.is_empty() {
+            let _door = self.0.door.lock().unwrap_or_else(PoisonError::into_inner);
+            self.0.bell.notify_one();
+        }
     }
 
     fn wait(&self, max: usize, events: &mut Vec<Event>, until: Option<Instant>) -> Result<usize, OpError> {
@@ -130,8 +144,8 @@ impl Queue {
         let interrupted = self.0.interrupted.swap(false, Ordering::SeqCst);
         if interrupted && let Some(descriptor) = self.0.descriptor.get() {
             descriptor.clear();
-            // A push may have raised it in between.
-            if !self.0.events.is_empty() {
+            // A push or another interrupt may have raised it in between.
+            if !self.0.events.is_empty() || self.0.interrupted.load(Ordering::SeqCst) {
                 descriptor.set();
             }
         }
@@ -161,7 +175,7 @@ impl Queue {
         let made = Descriptor::new().map_err(|error| OpError::System(error.to_string()))?;
         let descriptor = self.0.descriptor.get_or_init(|| made);
         // What came before there was one rang something else.
-        if !self.0.events.is_empty() {
+        if !self.0.events.is_empty() || self.0.interrupted.load(Ordering::SeqCst) {
             descriptor.set();
         }
         Ok(descriptor.number())
@@ -200,8 +214,9 @@ impl Queue {
         if self.is_closed() { Err(OpError::QUEUE_CLOSED) } else { Ok(()) }
     }
 
-    /// Nobody hears what is said any more.
-    pub(crate) fn is_closed(&self) -> bool {
+    /// Whether [`close`](Queue::close) was called: nobody hears what is said any more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
         self.0.events.is_closed()
     }
 

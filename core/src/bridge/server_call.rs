@@ -140,10 +140,11 @@ impl ServerCall {
     /// [`OpError::Over`]: the call has ended or was answered. [`OpError::Blocked`] while it is full.
     pub fn send(&self, message: Outgoing) -> Result<Room, OpError> {
         self.cell.check_size(&message)?;
+        let mut message = Some(Outgoing { last: false, ..message });
         self.cell.change(|state| {
             state.check()?;
             state.head.get_or_insert_default();
-            state.flow.send(Outgoing { last: false, ..message })
+            state.flow.send(&mut message)
         })
     }
 
@@ -165,10 +166,11 @@ impl ServerCall {
     /// [`OpError::Over`]: the call has ended or was answered.
     pub fn respond(&self, message: Outgoing, answer: Answer, trailers: Metadata) -> Result<(), OpError> {
         self.cell.check_size(&message)?;
+        let mut message = Some(Outgoing { last: true, ..message });
         self.cell.change(|state| {
             state.check()?;
             state.head.get_or_insert(answer);
-            state.flow.send(Outgoing { last: true, ..message })?;
+            state.flow.send(&mut message)?;
             state.finish = Some(Finish::Status(Status::ok().with_metadata(trailers)));
             Ok(())
         })

@@ -80,12 +80,6 @@ impl<Req, Resp> UnaryCall<Req, Resp> {
         UnaryCall { channel, method, request, options: CallOptions::default(), _response: PhantomData }
     }
 
-    /// With options that are complete.
-    pub(crate) fn with_options(mut self, options: CallOptions) -> Self {
-        self.options = options;
-        self
-    }
-
     call_options!();
 }
 

@@ -10,7 +10,7 @@ mod outgoing;
 pub(crate) mod stream;
 mod subchannel;
 pub(crate) mod target;
-mod unary;
+pub(crate) mod unary;
 
 use std::fmt;
 use std::future::Future;

@@ -28,12 +28,6 @@ impl CallOptions {
         }
     }
 
-    /// Sends the messages as they are, whatever the channel says.
-    pub(crate) fn uncompressed(mut self) -> Self {
-        self.encoding = Some(Encoding::Identity);
-        self
-    }
-
     /// When the call must have ended: the earliest of its own limits and those of the call that is being
     /// handled around it.
     pub(crate) fn effective_deadline(&self) -> Option<Instant> {

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use spanwire_wire::reset::CANCEL;
 
 use super::call::{Attempts, Prepared, Receive, Received};
-use crate::message::Frame;
+use super::{CallOptions, Channel};
+use crate::message::{Frame, Raw};
 use crate::transport::{SEND_NOW_BYTES, SendPart};
-use crate::{Metadata, PeerAddr, Status};
+use crate::{Metadata, Method, PeerAddr, Sent, Status};
 
 /// What came back from a call with one response.
 pub(crate) struct Answer {
@@ -19,6 +20,20 @@ pub(crate) struct Answer {
     pub(crate) peer: PeerAddr,
     pub(crate) compressed: bool,
     pub(crate) attempts: u32,
+}
+
+/// Makes a call whose messages are bytes, `compress`ed if the call is; for channels without interceptors.
+pub(crate) async fn raw(
+    channel: Channel,
+    method: Method,
+    options: CallOptions,
+    request: Raw,
+    compress: bool,
+) -> Result<Answer, Status> {
+    let prepared = Prepared::new(channel, method, options)?;
+    let framed = prepared.framing.encode(&request, compress);
+    drop(request);
+    call(&prepared, framed.map_err(|status| status.with_sent(Sent::NotSent))?).await
 }
 
 /// A stream that is reset when it is dropped before its end.

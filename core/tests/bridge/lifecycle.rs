@@ -91,6 +91,58 @@ fn descriptor_is_readable_while_there_are_events() {
     assert!(readable(number, 0));
     assert_eq!(queue.drain(10, &mut events), Ok(0));
     assert!(!readable(number, 0));
+
+    // An interrupt is not lost among events.
+    let report = ReportTo { queue: queue.clone(), tag: 6, attachment: None };
+    host.channel
+        .unary("/none/none", b"".as_slice().into(), CallOptions::default(), report, None, None)
+        .unwrap();
+    assert!(readable(number, 20));
+    queue.interrupt();
+    assert_eq!(queue.drain(10, &mut events), Ok(1));
+    assert!(readable(number, 0));
+    assert_eq!(queue.drain(10, &mut events), Ok(0));
+    assert!(!readable(number, 0));
+
+    let queue = Queue::new();
+    queue.interrupt();
+    assert!(readable(queue.descriptor().unwrap(), 0), "it came before there was a descriptor");
+}
+
+#[test]
+fn thread_that_leaves_events_wakes_the_next() {
+    let queue = Queue::new();
+    let taken = Arc::new(AtomicUsize::new(0));
+    let threads: Vec<_> = (0..3)
+        .map(|_| {
+            let (queue, taken) = (queue.clone(), taken.clone());
+            std::thread::spawn(move || {
+                let mut events = Vec::new();
+                queue.next(1, &mut events, Some(Duration::from_secs(20))).unwrap();
+                taken.fetch_add(events.len(), Ordering::SeqCst);
+                // Its work needs what the others do.
+                let until = Instant::now() + Duration::from_secs(10);
+                while taken.load(Ordering::SeqCst) < 3 {
+                    assert!(Instant::now() < until, "the others sleep although there are events");
+                    std::thread::yield_now();
+                }
+            })
+        })
+        .collect();
+    let host = Host::new();
+    host.settle();
+    // Handed over together, they ring once.
+    spanwire::bridge::begin_batch();
+    for tag in 1..4 {
+        let report = ReportTo { queue: queue.clone(), tag, attachment: None };
+        host.channel
+            .unary("/none/none", b"".as_slice().into(), CallOptions::default(), report, None, None)
+            .unwrap();
+    }
+    spanwire::bridge::end_batch();
+    for thread in threads {
+        thread.join().unwrap();
+    }
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn unary_call_is_one_operation_and_one_event_on_each_side() {
     let outcome = host.done(1);
     assert!(outcome.status.is_ok());
     assert_eq!(outcome.message.unwrap().bytes, "pong");
-    assert_eq!(outcome.headers.get("x-head"), Some("2"));
+    assert_eq!(outcome.headers.as_ref().unwrap().get("x-head"), Some("2"));
     assert_eq!(outcome.status.metadata().get("x-tail"), Some("3"));
     assert_eq!(outcome.peer.unwrap().to_string().rsplit(':').next(), host.server.target().rsplit(':').next());
     assert_eq!(host.queue.counts().0, 2, "one event each");
@@ -112,7 +112,7 @@ fn headers_sent_early_still_lead_to_an_answer() {
     call.respond(b"late".as_slice().into(), Answer::default(), Metadata::new()).unwrap();
     let outcome = host.done(1);
     assert_eq!(outcome.message.unwrap().bytes, "late");
-    assert_eq!(outcome.headers.get("x-early"), Some("1"));
+    assert_eq!(outcome.headers.as_ref().unwrap().get("x-early"), Some("1"));
 }
 
 #[test]
