@@ -3,7 +3,6 @@
 
 #include <pthread.h>
 
-#include <atomic>
 #include <csignal>
 #include <spanwire.hpp>
 #include <thread>
@@ -22,14 +21,11 @@ class until_signal {
     thread_ = std::jthread([this, &loop] {
       int signal = 0;
       sigwait(&stopping_, &signal);
-      came_ = true;
       loop.stop();
     });
   }
-  bool came() const { return came_; }
 
  private:
   sigset_t stopping_;
-  std::atomic<bool> came_ = false;
   std::jthread thread_;
 };

@@ -20,15 +20,15 @@ spanwire::server_options options_of(const flags &flags) {
 
 void serve(const flags &flags) {
   until_signal signal;
-  interop_service service;
   spanwire::loop loop;
+  interop_service service(loop);
   spanwire::server server(options_of(flags));
   service.add_to(server);
   server.start(loop).or_throw();
   std::cout << "listening on port " << server.port() << std::endl;
 
   signal.watch(loop);
-  while (!signal.came()) loop.run_one(service.run_timers());
+  loop.run().or_throw();
   server.shutdown_blocking(grace).or_throw();
 }
 

@@ -98,7 +98,7 @@ interop_service::answer interop_service::streaming_input_call(spanwire::reader &
 interop_service::outcome interop_service::send_responses(const StreamingOutputCallRequest &request,
                                                          spanwire::writer &responses) {
   for (const auto &parameters : request.response_parameters()) {
-    co_await timers_.sleep(std::chrono::microseconds(parameters.interval_us()));
+    co_await loop_.sleep(std::chrono::microseconds(parameters.interval_us()));
     StreamingOutputCallResponse response;
     fill_payload(request.response_type(), parameters.size(), *response.mutable_payload());
     spanwire::buffer message = response.SerializeAsString();
@@ -118,7 +118,7 @@ interop_service::outcome interop_service::streaming_output_call(bytes message, s
 }
 
 spanwire::task<> interop_service::own_load(const context *owner) {
-  while (load_owner_ != nullptr && load_owner_ != owner) co_await timers_.sleep(milliseconds(10));
+  while (load_owner_ != nullptr && load_owner_ != owner) co_await loop_.sleep(milliseconds(10));
   load_owner_ = owner;
 }
 
@@ -162,6 +162,6 @@ interop_service::outcome interop_service::stream_core_metrics(bytes message, spa
   const milliseconds interval(wanted.seconds() * 1000 + wanted.nanos() / 1'000'000);
   for (;;) {
     if (auto sent = co_await reports.send(load_.SerializeAsString()); !sent) co_return sent;
-    co_await timers_.sleep(std::max(interval, min_interval));
+    co_await loop_.sleep(std::max(interval, min_interval));
   }
 }

@@ -2,15 +2,14 @@
 #pragma once
 
 #include "testing.h"
-#include "timers.h"
 
 // grpc.testing.TestService, and the stream of load reports. Everything runs on one loop.
 class interop_service {
  public:
+  // `loop` is the one that the server is started on.
+  explicit interop_service(spanwire::loop &loop) : loop_(loop) {}
   // Adds the methods; the service must live as long as the server.
   void add_to(spanwire::server &server);
-  // Runs the coroutines whose pause is over, and says how long the next one has to wait.
-  std::optional<std::chrono::milliseconds> run_timers() { return timers_.run(); }
 
  private:
   using bytes = spanwire::bytes;
@@ -29,7 +28,7 @@ class interop_service {
   // Waits until no other call sets the load.
   spanwire::task<> own_load(const context *owner);
 
-  timers timers_;
+  spanwire::loop &loop_;
   interop::LoadReport load_;
   // The call that sets the load, so that two of them do not mix their reports.
   const context *load_owner_ = nullptr;
