@@ -1,11 +1,16 @@
-"""Runs the examples of every language against those of the others, as a person would: by their flags, typed lines
-and printed lines. Rust against Rust is tested in examples/rust.
+"""Runs the examples of every language against those of the others.
 
-Usage: test_examples.py LANGUAGE=FOLDER ...    FOLDER has the programs greeter, chat and files of that language
+As a person would: by their flags, typed lines and printed lines. Rust against Rust is tested in
+examples/rust.
+
+Usage: test_examples.py LANGUAGE=FOLDER ...
+
+FOLDER has the programs greeter, chat and files of that language.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import queue
@@ -60,10 +65,8 @@ class Program:
             reader.join()
         for stream in (self._child.stdin, self._child.stdout, self._child.stderr):
             assert stream is not None
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 stream.close()
-            except BrokenPipeError:
-                pass
 
     def line(self) -> str:
         """The next line that it prints."""
@@ -81,7 +84,7 @@ class Program:
         self._child.stdin.flush()
 
     def end(self) -> tuple[list[str], int, str]:
-        """Types no more and waits for its end: the lines that are left, the exit code, and the errors."""
+        """Types no more and waits for its end: lines that are left, exit code, errors."""
         assert self._child.stdin is not None
         self._child.stdin.close()
         lines = []
@@ -117,7 +120,7 @@ def run(language: str, name: str, *arguments: str) -> tuple[list[str], int, str]
 
 def pairs() -> list[tuple[str, str]]:
     """Every language's server with every language's client."""
-    return [pair for pair in itertools.product(programs, repeat=2) if pair != ("rust", "rust")]
+    return [(a, b) for a, b in itertools.product(programs, programs) if (a, b) != ("rust", "rust")]
 
 
 class Examples(unittest.TestCase):
@@ -142,7 +145,7 @@ class Examples(unittest.TestCase):
                 self.chat(server_language, client_language)
 
     def chat(self, server_language: str, client_language: str) -> None:
-        """Two people, of whom one leaves and one crashes, and a server that goes while a third is there."""
+        """Some leave, one crashes, and at last the server goes."""
         server, target = serving(server_language, "chat")
         with server, Program(client_language, "chat", "client", target, "ada") as ada:
             self.assertEqual(ada.line(), "* ada joined")
@@ -169,9 +172,9 @@ class Examples(unittest.TestCase):
 
     def test_files(self) -> None:
         for server_language, client_language in pairs():
-            with self.subTest(server=server_language, client=client_language):
-                with tempfile.TemporaryDirectory() as scratch:
-                    self.files(Path(scratch), server_language, client_language)
+            where = self.subTest(server=server_language, client=client_language)
+            with where, tempfile.TemporaryDirectory() as scratch:
+                self.files(Path(scratch), server_language, client_language)
 
     def files(self, scratch: Path, server_language: str, client_language: str) -> None:
         """Up, down, on from where a download broke off, and what is refused."""
@@ -188,12 +191,19 @@ class Examples(unittest.TestCase):
                 self.assertEqual(server.line(), f"stored {source.name}, {size} bytes")
                 self.assertEqual((folder / source.name).read_bytes(), data)
                 copy.write_bytes(data[: size // 3])
-                downloaded = run(client_language, "files", "download", target, source.name, str(copy))
+                downloaded = run(
+                    client_language, "files", "download", target, source.name, str(copy)
+                )
                 said = [f"downloading bytes {size // 3} to {size}", f"downloaded {copy}"]
                 self.assertEqual(downloaded, (said, 0, ""))
                 self.assertEqual(copy.read_bytes(), data)
-            for name, text in (("none.jpg", "there is no such file"), ("../etc", "no plain file name")):
-                missing = run(client_language, "files", "download", target, name, str(scratch / "missing"))
+            for name, text in (
+                ("none.jpg", "there is no such file"),
+                ("../etc", "no plain file name"),
+            ):
+                missing = run(
+                    client_language, "files", "download", target, name, str(scratch / "missing")
+                )
                 self.assertEqual(missing[1], 1)
                 self.assertIn(text, missing[2])
             self.assertEqual(server.interrupt()[:2], (["bye"], 0))

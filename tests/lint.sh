@@ -26,8 +26,8 @@ cargo run --quiet -p spanwire-cli -- gen --check -I proto --out core/src/rpc/gen
 step "Python"
 .venv/bin/ruff check tests
 .venv/bin/ruff format --check tests
-.venv/bin/ruff check --config tests/ruff.toml bench
-.venv/bin/ruff format --check --config tests/ruff.toml bench
+.venv/bin/ruff check --config tests/ruff.toml bench ffi-c examples
+.venv/bin/ruff format --check --config tests/ruff.toml bench ffi-c examples
 .venv/bin/mypy --config-file tests/mypy.ini tests/interop/run.py tests/interop/test_interop_matrix.py
 .venv/bin/mypy --config-file tests/mypy.ini tests/demo/run.py tests/demo/test_demo_work.py
 .venv/bin/mypy --config-file tests/mypy.ini tests/h2spec/run.py

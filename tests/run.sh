@@ -15,6 +15,13 @@ step "Rust: tests"
 cargo test --workspace
 step "Rust: the engine compiles for phones, Windows and macOS"
 ./tests/cross.sh
+step "C and C++: tests, sanitizers, valgrind"
+./ffi-c/tests/run.sh
+./ffi-c/tests/symbols.sh
+step "C and C++: installed, as the guide says, and the examples of all languages"
+./ffi-c/tests/install.sh target/debug
+./ffi-c/tests/docs.sh
+./examples/test.sh
 step "the runners' own tests"
 .venv/bin/python -m unittest discover -s tests/interop
 .venv/bin/python -m unittest discover -s tests/demo

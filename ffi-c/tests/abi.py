@@ -1,4 +1,4 @@
-"""Prints a C program that prints the layout of every public struct of spanwire.h: its size, and where each field is.
+"""Prints a C program that prints the layout of every public struct of spanwire.h.
 
 Usage: abi.py HEADER > facts.c
 """
@@ -33,7 +33,12 @@ def main(header: Path) -> None:
     text = re.sub(r"/\*.*?\*/|//[^\n]*", "", header.read_text(), flags=re.DOTALL)
     print("#include <spanwire.h>\n#include <stdio.h>\nint main(void) {")
     print('  printf("spanwire_abi_version %d\\n", SPANWIRE_ABI_VERSION);')
-    structs = [(name, body) for body, name in re.findall(r"typedef struct \{(.*?)\} (\w+);", text, flags=re.DOTALL)]
+    structs = [
+        (name, body)
+        for body, name in re.findall(
+            r"typedef struct (?:\w+ )?\{(.*?)\} (\w+);", text, flags=re.DOTALL
+        )
+    ]
     if not structs:
         raise SystemExit(f"{header} has no structs")
     for name, body in structs:

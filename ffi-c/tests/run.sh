@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Builds the tests in C and C++ and runs them: usage: run.sh [--all] [WORD...]
+# Builds the tests in C and C++ and runs them: usage: run.sh [--all | --only=MODE] [WORD...]
 #
 #   plain      as they are
 #   asan       the test's own code under AddressSanitizer and UBSan, leaks of the whole process found at its end
 #   valgrind   every access of test and library
 #   tsan       test and library under ThreadSanitizer, the library built for it by a nightly compiler (minutes)
 #
-# Without --all each test gets a choice of these that takes a few minutes altogether and needs no second build of the
+# Without an option each test gets a choice of these that takes a few minutes altogether and needs no second build of the
 # library. With words, only the tests whose name has one of them. SPANWIRE_LIB_DIR is a folder with libspanwire.so (by
 # default that of `cargo build -p spanwire-library`).
 set -euo pipefail
@@ -16,9 +16,13 @@ target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 out=$target/ffi-c-tests
 export out
 
-all=false words=()
+all=false only= words=()
 for argument in "$@"; do
-  if [ "$argument" = --all ]; then all=true; else words+=("$argument"); fi
+  case $argument in
+    --all) all=true ;;
+    --only=*) all=true only=${argument#*=} ;;
+    *) words+=("$argument") ;;
+  esac
 done
 
 step() { printf '\n=== C and C++: %s (%ss)\n' "$*" "$SECONDS"; }
@@ -136,7 +140,7 @@ wanted() {
 }
 
 jobs=()
-add() { if fits "$1" "$3"; then jobs+=("$1 $2 $3"); fi; }
+add() { if [[ -z $only || $only == "$1" ]] && fits "$1" "$3"; then jobs+=("$1 $2 $3"); fi; }
 for source in ffi-c/tests/c/*_test.c ffi-c/tests/misuse/*.c ffi-c/tests/cpp/*_test.cpp; do
   if ! [ -f "$source" ] || ! wanted "$source"; then continue; fi
   add plain gcc "$source"
@@ -154,7 +158,7 @@ for source in ffi-c/tests/c/*_test.c ffi-c/tests/misuse/*.c ffi-c/tests/cpp/*_te
 done
 [ ${#jobs[@]} -gt 0 ] || { echo "no test is called like that" >&2; exit 1; }
 
-if $all; then tsan_library; fi
+if printf '%s\n' "${jobs[@]}" | grep -q '^tsan '; then tsan_library; fi
 step "${#jobs[@]} runs"
 failed=0
 printf '%s\n' "${jobs[@]}" | xargs -P "${SPANWIRE_TEST_JOBS:-2}" -L 1 bash -c 'set -uo pipefail; run_one "$@"' run_one || failed=$?

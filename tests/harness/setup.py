@@ -266,6 +266,34 @@ def protobuf_cpp() -> None:
     )
 
 
+def c_tests() -> None:
+    """What the tests and examples in C and C++ need."""
+    tools = [
+        "g++",
+        "make",
+        "clang++",
+        "valgrind",
+        "cmake",
+        "openssl",
+        "protoc-c",
+        "protoc-gen-nanopb",
+    ]
+    are_there = _are_there([*tools, "protoc"], ["protobuf", "libprotobuf-c"])
+    packages = ["g++", "make", "pkg-config", "clang", "valgrind", "cmake", "openssl"]
+    messages = ["libprotobuf-dev", "protobuf-compiler", "libprotobuf-c-dev", "protobuf-c-compiler"]
+    nanopb = ["libnanopb-dev", "nanopb"]
+    there = are_there and Path("/usr/include/pb.h").exists()
+    system_packages([*packages, *messages, *nanopb], there)
+    # The sanitizers of clang, where they are a package of their own, have its version in the name.
+    folder, version = map(_output_of, (["clang", "-print-resource-dir"], ["clang", "-dumpversion"]))
+    there = any(Path(folder).glob("lib/*/libclang_rt.asan*"))
+    system_packages([f"libclang-rt-{version.split('.')[0]}-dev"], there)
+
+
+def _output_of(argv: Sequence[str]) -> str:
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+
+
 def programs_on_ffi(folder: Path) -> None:
     """The programs that a folder's Makefile builds on our library for C and C++."""
     cargo_build("spanwire-library")

@@ -1,4 +1,5 @@
 /* The queue of events: every way to wait for it. */
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -56,6 +57,32 @@ static void freeing_the_queue_ends_a_wait(void) {
   pthread_join(thread, &answer);
   int32_t result = (int32_t)(intptr_t)answer;
   CHECK(result == SPANWIRE_SHUT_DOWN || result == SPANWIRE_INVALID_HANDLE);
+}
+
+static volatile sig_atomic_t signals;
+
+static void on_signal(int number) {
+  (void)number;
+  signals++;
+}
+
+static void signals_do_not_end_a_wait(void) {
+  struct sigaction action = {.sa_handler = on_signal}; /* Without SA_RESTART. */
+  CHECK_EQ(sigaction(SIGUSR1, &action, NULL), 0);
+  spanwire_queue *queue = MADE(spanwire_queue_new());
+  pthread_t thread;
+  CHECK_EQ(pthread_create(&thread, NULL, wait_for_ever, queue), 0);
+  for (int sent = 1; sent <= 20; sent++) {
+    pthread_kill(thread, SIGUSR1);
+    while (signals < sent) usleep(100);
+    usleep(500);
+  }
+  CHECK_EQ(pthread_tryjoin_np(thread, NULL), EBUSY);
+  TRY(spanwire_queue_wake(queue));
+  void *answer = &answer;
+  pthread_join(thread, &answer);
+  CHECK(answer == NULL);
+  spanwire_queue_free(queue);
 }
 
 static int polled(int descriptor, int timeout_ms) {
@@ -282,6 +309,7 @@ int main(int argc, char **argv) {
       TEST(wake_ends_a_wait_in_another_thread),
       TEST(wake_is_kept_for_the_next_wait),
       TEST(freeing_the_queue_ends_a_wait),
+      TEST(signals_do_not_end_a_wait),
       TEST(descriptor_is_readable_while_events_wait),
       TEST(descriptor_works_in_epoll_with_a_partial_drain),
       TEST(wake_makes_the_descriptor_readable),

@@ -2,8 +2,8 @@
 
 Usage: split.py GUIDE FOLDER
 
-Writes FOLDER/guide.sh, FOLDER/run-LINE.c and .cpp (snippets of statements), and FOLDER/compile-LINE.c and .cpp
-(snippets of whole functions).
+Writes FOLDER/guide.sh, FOLDER/run-LINE.c and .cpp (snippets of statements), and
+FOLDER/compile-LINE.c and .cpp (snippets of whole functions).
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from pathlib import Path
 
 # What stands at the beginning of a line of whole functions, and never of statements in one.
 WHOLE = re.compile(r"^(#include|static|typedef|class|struct|int main)\b", re.MULTILINE)
+# What goes around statements, by language.
 WRAPPED = {
     "c": (
-        "void snippet(spanwire_channel *channel, spanwire_queue *queue) {\n(void)channel;\n(void)queue;\n",
+        "void snippet(spanwire_channel *channel, spanwire_queue *queue) {\n"
+        "(void)channel;\n(void)queue;\n",
         "}\n",
     ),
     "cpp": (
-        "task<status> snippet(OrdersClient &orders, spanwire::loop &loop) {\n(void)orders;\n(void)loop;\n",
+        "task<status> snippet(OrdersClient &orders, spanwire::loop &loop) {\n"
+        "(void)orders;\n(void)loop;\n",
         "co_return status();\n}\n",
     ),
 }
@@ -41,7 +44,8 @@ def main(guide: Path, folder: Path) -> None:
         named = re.match(r"(?://|#) ([\w./-]+\.\w+)\n", code)
         if named:
             path = named.group(1)
-            script += f"mkdir -p $(dirname {path})\ncat >{path} <<'END OF FILE'\n{code}END OF FILE\n"
+            script += f"mkdir -p $(dirname {path})\n"
+            script += f"cat >{path} <<'END OF FILE'\n{code}END OF FILE\n"
         elif language == "sh":
             script += f"echo '== line {line}'\n{code}"
         elif language in WRAPPED:
