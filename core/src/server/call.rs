@@ -91,11 +91,12 @@ impl Dispatch for Dispatcher {
         let request = Request { route: route.clone(), receive };
         let mut task = ServerTask::start(shared, live, request, limits.stall_timeout);
         task.beginning = self.threads.then(|| route.clone());
+        task.waits = route.waits;
         Some(task)
     }
 
     fn begins_here(&self, call: &ServerTask) -> bool {
-        call.beginning.as_ref().is_none_or(|route| route.pace.is_quick())
+        !call.waits && call.beginning.as_ref().is_none_or(|route| route.pace.is_quick())
     }
 }
 
@@ -112,6 +113,8 @@ pub(crate) struct ServerTask {
     stage: Stage,
     /// Whose handler has yet to begin, where it matters how long that takes.
     beginning: Option<Arc<Route>>,
+    /// Its handler waits for somebody else in any case.
+    waits: bool,
     deadline: Deadline,
     /// How long the client may leave us without room to send.
     stall_timeout: Option<Duration>,
@@ -143,6 +146,7 @@ impl ServerTask {
             live,
             stage,
             beginning: None,
+            waits: false,
             deadline: Deadline::new(deadline),
             stall_timeout,
             stall: Timer::default(),

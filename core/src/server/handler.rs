@@ -28,6 +28,8 @@ pub trait Service: Send + Sync + 'static {
 pub struct Handler {
     kind: Kind,
     run: Run,
+    /// It always waits for somebody else before it answers.
+    waits: bool,
 }
 
 /// What a unary handler made, ready to be sent.
@@ -73,7 +75,7 @@ impl Handler {
                     }
                 }))
             };
-        Handler { kind: Kind::Unary, run: Run::Unary(Arc::new(run)) }
+        Handler { kind: Kind::Unary, run: Run::Unary(Arc::new(run)), waits: false }
     }
 
     /// A server-streaming method: `run(service, request, replies, context)`.
@@ -140,7 +142,7 @@ impl Handler {
         })
     }
 
-    /// A unary method that makes its answer by itself.
+    /// A unary method whose answer somebody else makes.
     pub(crate) fn raw_unary<Fut>(
         run: impl Fn(Bytes, Context) -> Result<Fut, Status> + Send + Sync + 'static,
     ) -> Handler
@@ -149,22 +151,22 @@ impl Handler {
     {
         let run =
             move |request, context| Ok(Box::pin(run(request, context)?) as BoxFuture<'static, UnaryAnswer>);
-        Handler { kind: Kind::Unary, run: Run::Unary(Arc::new(run)) }
+        Handler { kind: Kind::Unary, run: Run::Unary(Arc::new(run)), waits: true }
     }
 
-    /// A method of another kind whose messages are bytes.
+    /// A method of another kind whose messages somebody else reads and makes.
     pub(crate) fn raw_stream(
         kind: Kind,
         run: impl Fn(Streaming<Raw>, Sending<Raw>, Context) -> BoxFuture<'static, Status> + Send + Sync + 'static,
     ) -> Handler {
-        Handler::stream(kind, run)
+        Handler { waits: true, ..Handler::stream(kind, run) }
     }
 
     fn stream(
         kind: Kind,
         run: impl Fn(Streaming<Raw>, Sending<Raw>, Context) -> BoxFuture<'static, Status> + Send + Sync + 'static,
     ) -> Handler {
-        Handler { kind, run: Run::Stream(Arc::new(run)) }
+        Handler { kind, run: Run::Stream(Arc::new(run)), waits: false }
     }
 
     /// The kind of the method.
@@ -175,6 +177,11 @@ impl Handler {
 
     pub(crate) fn run(&self) -> &Run {
         &self.run
+    }
+
+    /// Whether there is nothing to gain from beginning a call where it arrived: it would only be moved.
+    pub(crate) fn waits(&self) -> bool {
+        self.waits
     }
 }
 

@@ -69,6 +69,8 @@ pub(crate) struct Route {
     pub(crate) intercepted: bool,
     pub(crate) interceptors: Interceptors,
     pub(crate) pace: Pace,
+    /// See [`Handler::waits`].
+    pub(crate) waits: bool,
 }
 
 impl Route {
@@ -88,7 +90,7 @@ pub(crate) struct Routes<'a> {
 impl Router {
     pub(crate) fn new(routes: Routes<'_>, interceptors: Interceptors, limits: CallLimits) -> Self {
         let mut services: Vec<_> = routes.services.iter().map(|service| service.name().to_owned()).collect();
-        let route = |kind, method, run, fallback| {
+        let route = |kind, method, run, fallback, waits| {
             Arc::new(Route {
                 kind,
                 method,
@@ -97,6 +99,7 @@ impl Router {
                 intercepted: !interceptors.is_empty(),
                 interceptors: interceptors.clone(),
                 pace: Pace::default(),
+                waits,
             })
         };
         let mut methods = HashMap::default();
@@ -104,17 +107,22 @@ impl Router {
             for (name, handler) in service.methods() {
                 let path = format!("/{}/{name}", service.name());
                 let method = Method::dynamic(path.as_str(), handler.kind());
-                methods.insert(path, route(handler.kind(), Some(method), Some(handler.run().clone()), None));
+                let (run, waits) = (handler.run().clone(), handler.waits());
+                methods.insert(path, route(handler.kind(), Some(method), Some(run), None, waits));
             }
         }
         for (method, handler) in routes.methods {
             services.push(method.service().to_owned());
-            let run = handler.run().clone();
-            methods.insert(method.path().to_owned(), route(handler.kind(), Some(method), Some(run), None));
+            let (run, waits) = (handler.run().clone(), handler.waits());
+            methods.insert(
+                method.path().to_owned(),
+                route(handler.kind(), Some(method), Some(run), None, waits),
+            );
         }
+        let waits = routes.other_methods.as_ref().is_some_and(Handler::waits);
         let other = routes.other_methods.map(|handler| (Some(handler.run().clone()), None));
         let other = other.or(routes.fallback.map(|fallback| (None, Some(fallback))));
-        let fallback = other.map(|(run, fallback)| route(Kind::Bidi, None, run, fallback));
+        let fallback = other.map(|(run, fallback)| route(Kind::Bidi, None, run, fallback, waits));
         Router { methods, services, fallback, limits }
     }
 

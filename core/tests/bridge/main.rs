@@ -1,5 +1,7 @@
 //! The ten points that bindings rely on, each without any language but Rust.
 
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "a program of tests")]
+
 mod cancel;
 mod credit;
 mod ends;
