@@ -1,5 +1,5 @@
 // Calls without a loop, of a server whose loop another thread drives.
-#include <future>
+#include <semaphore>
 #include <thread>
 
 #include "service.hpp"
@@ -101,19 +101,16 @@ TEST(the_rest_is_dropped) {
 }
 
 TEST(deadlines_and_cancels_wake_a_blocked_thread) {
-  std::atomic<int> cancelled = 0;
-  std::promise<void> begun;
+  std::counting_semaphore<> begun{0};
   driven_pair pair;
   CHECK_OK(
       pair.test.server.bidi("/test.Test/Wait", [&](reader &requests, writer &, context &context) -> task<status> {
-        if (co_await requests.next()) begun.set_value();
+        if (auto first = co_await requests.next(); first && !first->empty()) begun.release();
         CHECK_CODE(cancelled, co_await context.until_cancelled());
-        ++cancelled;
         co_return {};
       }));
   pair.start();
   CHECK_CODE(deadline_exceeded, pair.channel().unary_blocking("/test.Test/Wait", "", {.timeout = 50ms}).status());
-  begun = {};
   blocking_call late = pair.channel().bidi_blocking("/test.Test/Wait", {.timeout = 50ms});
   CHECK(!late.next());
   CHECK_CODE(deadline_exceeded, late.finish());
@@ -121,17 +118,16 @@ TEST(deadlines_and_cancels_wake_a_blocked_thread) {
   blocking_call waiting = pair.channel().bidi_blocking("/test.Test/Wait");
   CHECK_OK(waiting.send("x"));
   std::thread other([&] {
-    begun.get_future().wait();
+    begun.acquire();
     waiting.cancel();
   });
   CHECK(!waiting.next());
   CHECK_CODE(cancelled, waiting.finish());
   other.join();
 
-  begun = {};
   std::stop_source stop;
   std::thread third([&] {
-    begun.get_future().wait();
+    begun.acquire();
     stop.request_stop();
   });
   blocking_call stopped = pair.channel().bidi_blocking("/test.Test/Wait", {.stop = stop.get_token()});
