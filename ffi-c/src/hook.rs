@@ -157,8 +157,8 @@ pub(crate) fn code_of(code: spanwire_code) -> Code {
 /// `draft` is null, or the one that a hook was called with, during that.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spanwire_draft_method(draft: *const spanwire_draft) -> *const c_char {
-    // SAFETY: the caller's promise.
     guard_value(c"".as_ptr(), || {
+        // SAFETY: the caller's promise.
         Ok(unsafe { draft.as_ref() }.map_or(c"".as_ptr(), |draft| draft.method.as_ptr()))
     })
 }

@@ -1,5 +1,7 @@
 //! The committed header is the one that the sources make, and has every option that there is.
 
+#![allow(clippy::unwrap_used, reason = "a program of tests")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

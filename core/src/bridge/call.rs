@@ -296,6 +296,7 @@ pub(crate) struct Stream {
     report: Report,
 }
 
+#[allow(clippy::large_enum_variant, reason = "a task has one, for most of its life the larger one")]
 enum Stage {
     Opening(Opening),
     Open { inflow: Inflow, outflow: Option<Outflow> },

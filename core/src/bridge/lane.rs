@@ -191,9 +191,8 @@ pub(crate) fn tell(queue: &Queue, event: Event) {
         outbox.events.push((queue.clone(), event));
         None
     });
-    match direct {
-        Ok(Some(event)) => queue.push(event),
-        Ok(None) | Err(_) => {}
+    if let Ok(Some(event)) = direct {
+        queue.push(event);
     }
 }
 
