@@ -1,6 +1,6 @@
 //! The C ABI: `core::bridge`, one to one, as functions that C can call. `include/spanwire.h` is made of this crate.
 //!
-//! Every exported function stops panics ([`boundary`]), takes handles that are checked ([`tables`]) and says in its
+//! Every exported function stops panics (`boundary.rs`), takes handles that are checked (`tables.rs`) and says in its
 //! documentation who owns what. All behaviour is the engine's.
 
 #![allow(non_camel_case_types, reason = "the names of C")]
