@@ -1,6 +1,6 @@
 //! Why an operation was refused. Nothing was done then, and no event follows from it.
 
-/// See the [module](self).
+/// Why an operation was refused. Nothing was done then, and no event follows from it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpError {
