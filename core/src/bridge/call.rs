@@ -219,7 +219,7 @@ pub(crate) fn unary(
     call: Option<&Call>,
 ) -> BoxFuture<'static, ()> {
     let report = Report::new(to, call.map(|call| call.cell.clone())).armed();
-    let answer = unary::raw(channel, method, options, Raw(request.bytes), !request.plain);
+    let answer = unary::raw(channel, method, options, request.bytes, !request.plain);
     match &report.cell {
         None => Box::pin(async move {
             let mut report = report;

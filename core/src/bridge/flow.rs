@@ -17,6 +17,9 @@ use crate::{Metadata, Status};
 /// What may be queued before [`Room::Full`].
 pub(crate) const HIGH_WATER_BYTES: usize = 64 * 1024;
 
+/// What a message costs beside its bytes: many empty ones fill a call too.
+const OVERHEAD_BYTES: usize = 64;
+
 /// Whether a send may be followed by another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
@@ -91,7 +94,7 @@ impl Flow {
             return Err(OpError::Blocked);
         }
         let Some(message) = message.take() else { return Ok(Room::Ready) };
-        self.queued_bytes += message.bytes.len();
+        self.queued_bytes += message.bytes.len() + OVERHEAD_BYTES;
         self.closed = message.last;
         if self.first.is_none() && self.queue.is_empty() {
             self.first = Some(message);
@@ -129,7 +132,7 @@ impl Flow {
 
     pub(crate) fn take_next(&mut self) -> Option<Outgoing> {
         let next = self.first.take().or_else(|| self.queue.pop_front())?;
-        self.queued_bytes -= next.bytes.len();
+        self.queued_bytes -= next.bytes.len() + OVERHEAD_BYTES;
         Some(next)
     }
 

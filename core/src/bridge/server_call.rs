@@ -461,7 +461,7 @@ fn finished(finish: Option<Finish>, message: Option<Outgoing>, context: Context)
         let none = Status::unimplemented("response has no message where one is due");
         return UnaryAnswer { frame: None, status: none.with_metadata(status.metadata().clone()) };
     };
-    match context.shared().framing().encode(&Raw(message.bytes), !message.plain) {
+    match context.shared().framing().frame(message.bytes, !message.plain) {
         Ok(frame) => UnaryAnswer { frame: Some(frame), status },
         Err(status) => UnaryAnswer { frame: None, status },
     }

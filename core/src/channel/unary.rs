@@ -8,7 +8,7 @@ use spanwire_wire::reset::CANCEL;
 
 use super::call::{Attempts, Prepared, Receive, Received};
 use super::{CallOptions, Channel};
-use crate::message::{Frame, Raw};
+use crate::message::Frame;
 use crate::transport::{SEND_NOW_BYTES, SendPart};
 use crate::{Metadata, Method, PeerAddr, Sent, Status};
 
@@ -27,12 +27,11 @@ pub(crate) async fn raw(
     channel: Channel,
     method: Method,
     options: CallOptions,
-    request: Raw,
+    request: Bytes,
     compress: bool,
 ) -> Result<Answer, Status> {
     let prepared = Prepared::new(channel, method, options)?;
-    let framed = prepared.framing.encode(&request, compress);
-    drop(request);
+    let framed = prepared.framing.frame(request, compress);
     call(&prepared, framed.map_err(|status| status.with_sent(Sent::NotSent))?).await
 }
 

@@ -102,6 +102,21 @@ fn sender_is_told_when_it_has_to_wait_and_when_not_any_more() {
 }
 
 #[test]
+fn empty_messages_fill_a_call_too() {
+    let host = Host::new();
+    let call = host.stream(1, UP, Kind::ClientStreaming, 0);
+    let mut sent = 0;
+    spanwire::bridge::begin_batch();
+    while call.send(b"".as_slice().into()).unwrap() == Room::Ready {
+        sent += 1;
+        assert!(sent < 100_000, "it never fills up");
+    }
+    spanwire::bridge::end_batch();
+    assert!(matches!(host.next(1).kind, EventKind::Writable));
+    host.request();
+}
+
+#[test]
 fn server_that_sends_more_than_there_is_room_for_has_to_wait_too() {
     let host = Host::new();
     let call = host.stream(1, BIDI, Kind::Bidi, 0);
