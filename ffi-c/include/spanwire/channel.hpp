@@ -99,7 +99,7 @@ class [[nodiscard]] unary_awaiter {
     state_->waiter = caller;
     state_->kept = state_;
     state_->link(core->sinks);
-    if (options_.stop->stop_possible()) state_->watch.emplace(*options_.stop, canceller{started});
+    state_->watch.watch(options_, started);
     return true;
   }
   bool fail(status why) {
@@ -224,8 +224,13 @@ class channel {
     return begin_blocking(method, SPANWIRE_KIND_BIDI, nullptr, options);
   }
 
-  /// 0 idle, 1 connecting, 2 ready, 3 failed lately; negative without a channel.
-  int connectivity() const noexcept { return spanwire_channel_connectivity(get()); }
+  /// The state of the connection.
+  spanwire::connectivity connectivity() const noexcept {
+    std::int32_t state = spanwire_channel_connectivity(get());
+    return state < 0 ? spanwire::connectivity::none : static_cast<spanwire::connectivity>(state);
+  }
+  /// The channel's numbers: connections, calls, and how often each limit was hit.
+  std::vector<stat> stats() const { return detail::stats_of(spanwire_channel_stats, get()); }
   /// Connects without a call.
   spanwire::status connect() const { return spanwire::status::of_result(spanwire_channel_connect(get())); }
   /// Adds hooks for all calls that begin later; the first one added sees a call first.

@@ -25,6 +25,27 @@ enum class encoding : std::int32_t {
 /// Durations of this library.
 using milliseconds = std::chrono::milliseconds;
 
+/// A number of a channel or a server, named as in docs/limits.md.
+struct stat {
+  /// Lives as long as the process.
+  std::string_view name;
+  std::uint64_t value = 0;
+};
+
+/// The state of a channel's connection.
+enum class connectivity : std::int32_t {
+  /// There is none; the next call makes one.
+  idle = SPANWIRE_CONNECTIVITY_IDLE,
+  /// One is being made.
+  connecting = SPANWIRE_CONNECTIVITY_CONNECTING,
+  /// There is one.
+  ready = SPANWIRE_CONNECTIVITY_READY,
+  /// An attempt failed; the next one follows by itself after a pause.
+  transient_failure = SPANWIRE_CONNECTIVITY_TRANSIENT_FAILURE,
+  /// There is no channel.
+  none = -1,
+};
+
 /// Threads of the engine, of your own; without one everything runs on the process's default engine, which has one
 /// thread. Channels and servers must be made from it while it lives; destroying it ends their calls. Any thread.
 class engine {
@@ -126,6 +147,46 @@ struct channel_options {
 /// taken, the sender may send as many more.
 inline constexpr std::uint32_t default_credit = 16;
 
+namespace detail {
+
+struct parent_access;
+
+/// A call that a server received, as calls that are made for it see it.
+struct call_scope {
+  spanwire_server_call *name = nullptr;
+  bool cancelled = false;
+  std::optional<std::stop_source> stop;
+
+  std::stop_token token() {
+    if (!stop) {
+      stop.emplace();
+      if (cancelled) stop->request_stop();
+    }
+    return stop->get_token();
+  }
+  void cancel() {
+    cancelled = true;
+    if (stop) stop->request_stop();
+  }
+};
+
+}  // namespace detail
+
+/// What a call can be made for: the context of a handler.
+class parent {
+ public:
+  parent(const parent &) = delete;
+  parent &operator=(const parent &) = delete;
+
+ protected:
+  explicit parent(detail::call_scope &scope) noexcept : scope_(scope) {}
+  ~parent() = default;
+
+ private:
+  friend struct detail::parent_access;
+  detail::call_scope &scope_;
+};
+
 /// Options of one call. What it holds may be written in braces where it is used: `{.timeout = 1s}`.
 struct call_options {
   /// How long the call may take, everything included; none without it. 0 or less has passed already.
@@ -142,14 +203,30 @@ struct call_options {
   std::uint32_t credit = default_credit;
   /// Cancels the call when stop is requested, from any thread.
   detail::part<std::stop_token> stop = {};
-  /// In a handler of a server: context::get(), the call that this one is made for: it ends no later than that.
-  const spanwire_server_call *parent = nullptr;
+  /// In a handler of a server: its context, if the call is made for the one that is handled. Then it has that one's
+  /// deadline, if its own is not earlier, and is cancelled with it.
+  const spanwire::parent *parent = nullptr;
   /// Who resumes the caller. Needed only where the awaiting coroutine is not a spanwire::task, which knows its
   /// loop.
   class loop *loop = nullptr;
 };
 
 namespace detail {
+
+/// How calls see what they are made for.
+struct parent_access {
+  static call_scope &scope(const parent &of) noexcept { return of.scope_; }
+};
+
+/// All numbers that a function of the C API writes.
+template <class Read, class Handle>
+std::vector<stat> stats_of(Read read, Handle *handle) {
+  std::vector<spanwire_stat> raw(read(handle, nullptr, 0));
+  raw.resize(std::min(raw.size(), read(handle, raw.data(), raw.size())));
+  std::vector<stat> stats;
+  for (const spanwire_stat &each : raw) stats.push_back({each.name, each.value});
+  return stats;
+}
 
 /// A timeout as the C API takes it: 0 would be none.
 inline std::int64_t timeout_ms(milliseconds timeout) noexcept { return timeout.count() > 0 ? timeout.count() : -1; }
@@ -199,7 +276,7 @@ struct lent_call_options {
     raw.max_recv_message_bytes = from.max_recv_message_bytes;
     raw.max_send_message_bytes = from.max_send_message_bytes;
     raw.credit = std::max<std::uint32_t>(from.credit, 1);
-    raw.parent = from.parent;
+    if (from.parent != nullptr) raw.parent = parent_access::scope(*from.parent).name;
   }
   lent_call_options(const lent_call_options &) = delete;
   lent_call_options &operator=(const lent_call_options &) = delete;

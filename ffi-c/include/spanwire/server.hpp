@@ -188,6 +188,7 @@ class server {
     std::swap(methods_, other.methods_);
     std::swap(core_, other.core_);
     std::swap(tags_, other.tags_);
+    std::swap(bound_, other.bound_);
     return *this;
   }
   ~server() {
@@ -227,23 +228,19 @@ class server {
     });
   }
 
-  /// Binds the address and serves, once; handlers run on `loop`. Returns when it is bound: UNAVAILABLE if it cannot
-  /// be. Nothing is answered while nobody drives the loop.
-  spanwire::status start(loop &loop) {
+  /// Listens on the address of the options and serves; handlers run on `loop`. Returns when it is bound:
+  /// UNAVAILABLE if the address cannot be had, after which it may be tried again. Nothing is answered while nobody
+  /// drives the loop.
+  spanwire::status start(loop &loop) { return start(loop, address_); }
+  /// The same on another address than the options have.
+  spanwire::status start(loop &loop, zstring address) {
     if (!handle_) return missing();
-    if (!tags_.empty()) return {code::failed_precondition, "this server was started already"};
-    const std::shared_ptr<detail::loop_core> &core = detail::loop_access::core(loop);
-    core_ = core;
-    for (const added_method &each : methods_) {
-      void *tag = each.bind(core.get());
-      tags_.push_back(tag);
-      spanwire_result result =
-          each.name.empty()
-              ? spanwire_server_fallback(get(), core->queue.get(), tag, default_credit)
-              : spanwire_server_method(get(), each.name.c_str(), each.kind, core->queue.get(), tag, default_credit);
-      if (result < 0) return spanwire::status::of_result(result);
-    }
-    return spanwire::status::of_result(spanwire_server_listen(get(), address_.c_str()));
+    if (spanwire::status bound = bind(detail::loop_access::core(loop)); !bound.ok()) return bound;
+    return spanwire::status::of_result(spanwire_server_listen(get(), address.c_str()));
+  }
+  /// Lets so many more requests through; only with server_options::manual_accept.
+  spanwire::status accept(std::uint32_t requests) {
+    return spanwire::status::of_result(spanwire_server_accept(get(), requests));
   }
   /// The port that it listens on; negative if there is none. Useful with port 0 in the address.
   int port() const noexcept { return spanwire_server_port(get()); }
@@ -252,6 +249,9 @@ class server {
     return detail::written(
         [this](char *text, std::size_t size) { return spanwire_server_target(get(), text, size); });
   }
+
+  /// The server's numbers: connections, calls, and how often each limit was hit; none before start().
+  std::vector<stat> stats() const { return detail::stats_of(spanwire_server_stats, get()); }
 
   /// `co_await server.shutdown(grace)`: takes no more calls, lets those that run end for up to `grace`, then
   /// cancels what is left. OK when all of it is over.
@@ -274,6 +274,25 @@ class server {
   }
 
  private:
+  /// Has the loop told of calls of all methods; once.
+  spanwire::status bind(const std::shared_ptr<detail::loop_core> &core) {
+    if (std::exchange(bound_, true)) {
+      if (core_.lock() == core) return {};
+      return {code::failed_precondition, "this server runs on another loop"};
+    }
+    core_ = core;
+    for (const added_method &each : methods_) {
+      void *tag = each.bind(core.get());
+      tags_.push_back(tag);
+      spanwire_queue *queue = core->queue.get();
+      spanwire_result result = each.name.empty() ? spanwire_server_fallback(get(), queue, tag, default_credit)
+                                                 : spanwire_server_method(get(), each.name.c_str(), each.kind,
+                                                                          queue, tag, default_credit);
+      if (result < 0) return spanwire::status::of_result(result);
+    }
+    return {};
+  }
+
   struct added_method {
     std::string name;
     spanwire_kind kind;
@@ -283,7 +302,7 @@ class server {
   template <class Handler>
   spanwire::status add(zstring name, spanwire_kind kind, Handler handler) {
     if (!handle_) return missing();
-    if (!tags_.empty()) return {code::failed_precondition, "methods are added before start()"};
+    if (bound_) return {code::failed_precondition, "methods are added before start()"};
     auto source = std::make_shared<detail::method_source<Handler>>(std::move(handler));
     methods_.push_back({name.c_str(), kind, [source](detail::loop_core *core) {
                           source->core = core;
@@ -314,6 +333,7 @@ class server {
   std::vector<added_method> methods_;
   std::weak_ptr<detail::loop_core> core_;
   std::vector<void *> tags_;
+  bool bound_ = false;
 };
 
 }  // namespace spanwire

@@ -28,27 +28,24 @@ struct lent_answer {
 
 /// A call that a server of this loop has taken in. Its handler's coroutine owns it; the loop knows it while it
 /// lives.
-struct server_call_state final : sink, std::enable_shared_from_this<server_call_state> {
+struct server_call_state final : sink, call_scope, std::enable_shared_from_this<server_call_state> {
   server_call_handle handle;
-  spanwire_server_call *name;
   message_queue messages;
   credit window{default_credit};
   metadata headers;
   metadata trailers;
   encoding compression = encoding::standard;
   std::optional<metadata> request_metadata;
-  std::optional<std::stop_source> stop;
   bool half_closed = false;  // by the client
   bool headers_sent = false;
   bool full = false;
-  bool cancelled = false;
   bool answered = false;
   waiting reading;
   waiting writing;
   waiting watching;
 
-  explicit server_call_state(spanwire_event &request)
-      : handle(request.server_call), name(request.server_call), half_closed(request.end) {
+  explicit server_call_state(spanwire_event &request) : handle(request.server_call), half_closed(request.end) {
+    name = request.server_call;
     if (request.message.data != nullptr) messages.push(bytes(spanwire_bytes_take(&request.message)));
     spanwire_server_call_set_data(name, tag());
   }
@@ -77,8 +74,7 @@ struct server_call_state final : sink, std::enable_shared_from_this<server_call_
         full = false;
         break;
       case SPANWIRE_EVENT_CANCELLED:
-        cancelled = true;
-        if (stop) stop->request_stop();
+        cancel();
         break;
       default:
         break;
@@ -195,15 +191,13 @@ struct cancelled_awaiter : wait_awaiter<server_call_state> {
 
 /// What a handler knows of its call, and what it may say beside its answer. Valid while the handler runs; on the
 /// loop's thread.
-class context {
+class context : public parent {
  public:
   /// For the library.
-  explicit context(std::shared_ptr<detail::server_call_state> state) noexcept : state_(std::move(state)) {}
-  context(const context &) = delete;
-  context &operator=(const context &) = delete;
+  explicit context(std::shared_ptr<detail::server_call_state> state) noexcept
+      : parent(*state), state_(std::move(state)) {}
 
-  /// The call of the C API, to be options.parent of the calls that the handler makes: they end no later than this
-  /// one.
+  /// The call of the C API, still owned by the library.
   spanwire_server_call *get() const noexcept { return state_->name; }
   /// "/package.Service/Method".
   std::string_view method() const {
@@ -216,7 +210,8 @@ class context {
     if (!state_->request_metadata) state_->request_metadata.emplace(spanwire_server_call_metadata(state_->name));
     return *state_->request_metadata;
   }
-  /// How long the client waits still; 0 when its deadline has passed, none if it has no deadline.
+  /// How long the client waits still; 0 when its deadline has passed, none if it has no deadline. Calls that are
+  /// made with this context as their options.parent end with it.
   std::optional<milliseconds> time_remaining() const {
     std::int64_t left = spanwire_server_call_time_remaining_ms(state_->name);
     if (left == INT64_MAX) return std::nullopt;
@@ -238,14 +233,8 @@ class context {
   bool cancelled() const noexcept { return state_->cancelled; }
   /// `co_await context.until_cancelled()`: waits for that, and gives CANCELLED.
   detail::cancelled_awaiter until_cancelled() const noexcept { return detail::cancelled_awaiter(state_); }
-  /// Requests stop when the call is cancelled, for work that knows std::stop_token. Calls need it less: see get().
-  std::stop_token stop_token() const {
-    if (!state_->stop) {
-      state_->stop.emplace();
-      if (state_->cancelled) state_->stop->request_stop();
-    }
-    return state_->stop->get_token();
-  }
+  /// Requests stop when the call is cancelled: for work that is no call.
+  std::stop_token stop_token() const { return state_->token(); }
 
   /// What is sent before the first message, or with an early end; changes have no effect after that.
   spanwire::metadata &headers() const noexcept { return state_->headers; }

@@ -12,6 +12,8 @@ struct server_options {
   std::string address = {};
   /// TLS; plaintext without it.
   std::optional<tls_options> tls = {};
+  /// Requests wait until server::accept() lets them through.
+  bool manual_accept = false;
   /// The silence after which a client is pinged, and how long its answer may take.
   milliseconds keepalive_interval{0}, keepalive_timeout{0};
   /// How often clients may ping, and whether also while they have no calls.
@@ -43,6 +45,7 @@ inline spanwire_server *make_server(spanwire_engine *engine, const server_option
   spanwire_server_options raw{};
   raw.size = sizeof raw;
   raw.tls = tls.get();
+  raw.manual_accept = from.manual_accept;
   raw.keepalive_permit_without_calls = from.keepalive_permit_without_calls;
   raw.keepalive_interval_ms = from.keepalive_interval.count();
   raw.keepalive_timeout_ms = from.keepalive_timeout.count();

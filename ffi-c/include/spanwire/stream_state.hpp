@@ -72,7 +72,24 @@ struct canceller {
   spanwire_call *call;
   void operator()() const noexcept { spanwire_call_cancel(call); }
 };
-using stop_watch = std::optional<std::stop_callback<canceller>>;
+
+/// Cancels a call when its options say so.
+class stop_watch {
+ public:
+  void watch(const call_options &options, spanwire_call *call) {
+    if (options.stop->stop_possible()) asked_.emplace(*options.stop, canceller{call});
+    if (options.parent != nullptr)
+      inherited_.emplace(parent_access::scope(*options.parent).token(), canceller{call});
+  }
+  void reset() noexcept {
+    asked_.reset();
+    inherited_.reset();
+  }
+
+ private:
+  std::optional<std::stop_callback<canceller>> asked_;
+  std::optional<std::stop_callback<canceller>> inherited_;
+};
 
 /// What a call answers that was moved from, or never made.
 inline status no_call() { return {code::failed_precondition, "this call was moved from"}; }
@@ -110,7 +127,7 @@ struct stream_state {
     name = started;
     window = credit(lent.raw.credit);
     if (request != nullptr) send_last(*request);
-    if (options.stop->stop_possible()) watch.emplace(*options.stop, canceller{name});
+    watch.watch(options, name);
   }
 
   bool has(want what) const noexcept {

@@ -13,6 +13,8 @@ TEST(unary_is_answered) {
     CHECK_OK(answer);
     CHECK(text(answer->message) == "hello");
     CHECK(answer->attempts == 1);
+    CHECK(test.channel.connectivity() == spanwire::connectivity::ready);
+    CHECK(!test.channel.stats().empty() && !test.server.stats().empty());
     CHECK(answer->peer == "ipv4:127.0.0.1:" + std::to_string(test.server.port()));
     auto empty = co_await test.channel.unary("/test.Test/Echo", std::string());
     CHECK_OK(empty);
@@ -315,9 +317,9 @@ TEST(a_stop_token_cancels) {
     ended.open();
     co_return why;
   }));
-  // A handler that calls on hands its own cancellation down.
+  // A handler that calls on hands its own end down.
   CHECK_OK(test.server.unary("/test.Test/Relay", [&](bytes request, context &context) -> task<result<bytes>> {
-    auto answer = co_await test.channel.unary("/test.Test/Wait", request, {.stop = context.stop_token()});
+    auto answer = co_await test.channel.unary("/test.Test/Wait", request, {.parent = &context});
     CHECK_CODE(cancelled, answer.status());
     co_return answer.status();
   }));

@@ -179,6 +179,26 @@ TEST(jobs_are_waited_for_once_and_may_be_dropped) {
   }(loop, gate, wait()));
 }
 
+TEST(coroutines_sleep) {
+  spanwire::loop loop;
+  std::string order;
+  auto nap = [&](std::chrono::milliseconds length, char name) -> task<> {
+    co_await loop.sleep(length);
+    order += name;
+  };
+  CHECK(!loop.due_in());
+  auto begun = std::chrono::steady_clock::now();
+  auto slow = loop.spawn(nap(40ms, 'c'));
+  auto quick = loop.spawn(nap(1ms, 'a'));
+  auto middle = loop.spawn(nap(20ms, 'b'));
+  static_cast<void>(loop.spawn(nap(1h, 'd')));  // goes with the loop
+  CHECK(loop.due_in() && *loop.due_in() <= 1ms);
+  while (!slow.ended()) loop.run_one();
+  CHECK(std::chrono::steady_clock::now() - begun >= 40ms);
+  CHECK(order == "abc" && quick.ended() && middle.ended());
+  CHECK(loop.run_one(1ms) == 0);
+}
+
 TEST(moved_from_objects_answer) {
   pair test;
   test.start();
@@ -187,18 +207,21 @@ TEST(moved_from_objects_answer) {
   CHECK_CODE(failed_precondition, server.unary("/a/b", echo));
   CHECK(server.port() < 0);
   CHECK(!server.shutdown_blocking(1s));
-  CHECK_CODE(failed_precondition, test.server.start(test.loop));
+  CHECK(!test.server.start(test.loop));
+  spanwire::loop other;
+  CHECK_CODE(failed_precondition, test.server.start(other));
   CHECK_CODE(failed_precondition, test.server.unary("/a/b", echo));
   spanwire::server broken({.address = "127.0.0.1:0", .tls = spanwire::tls_options{.certificate_file = "/nowhere"}});
   CHECK(!broken.status().ok() && !broken.status().message().empty());
   CHECK(broken.start(test.loop).message() == broken.status().message());
-  spanwire::server nowhere({.address = "no address"});
-  CHECK(!nowhere.start(test.loop));
+  spanwire::server nowhere({.address = "127.0.0.1:" + std::to_string(test.server.port())});
+  CHECK_CODE(unavailable, nowhere.start(test.loop));
+  CHECK_OK(nowhere.start(test.loop, "127.0.0.1:0"));
 
   spanwire::channel moved;
   CHECK_CODE(failed_precondition, moved.unary_blocking("/a/b", "").status());
   CHECK_CODE(failed_precondition, moved.bidi_blocking("/a/b").finish());
-  CHECK(!moved.connect() && moved.connectivity() < 0);
+  CHECK(!moved.connect() && moved.connectivity() == spanwire::connectivity::none && moved.stats().empty());
   spanwire::channel wrong("", {.tls = spanwire::tls_options{.ca_file = "/nowhere"}});
   CHECK(!wrong.status().ok());
   CHECK(wrong.unary_blocking("/a/b", "").status().message() == wrong.status().message());
