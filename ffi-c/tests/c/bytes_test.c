@@ -5,7 +5,7 @@
 
 /* Memory that is lent to the library, and how often it came back. */
 typedef struct loan {
-  char data[64 * 1024];
+  char data[60000];
   atomic_int released;
 } loan;
 

@@ -183,6 +183,28 @@ static void writable_comes_once_for_each_full(void) {
   pair_close(&pair);
 }
 
+static void empty_messages_fill_a_call_too(void) {
+  pair pair;
+  pair_open(&pair, (pair_options){0});
+  spanwire_call *call = stream_of(&pair, BIDI, SPANWIRE_KIND_BIDI, 1);
+  spanwire_server_call *served = ACCEPTED(&pair);
+  size_t sent = 0;
+  /* Handed over together, so that nothing leaves meanwhile. */
+  spanwire_batch_begin();
+  while (TRY(spanwire_server_call_send(served, TEXT(""))) == SPANWIRE_DONE) CHECK(++sent < 10000);
+  REFUSED(spanwire_server_call_send(served, TEXT("")), SPANWIRE_BLOCKED, "writable");
+  spanwire_batch_end();
+  spanwire_call_free(call);
+  spanwire_server_call_free(served);
+  spanwire_event event = {0};
+  while (event.type != SPANWIRE_EVENT_DONE) {
+    spanwire_event_free(&event);
+    CHECK_EQ(spanwire_queue_next(pair.queue, &event, 1, patience_ms()), 1);
+  }
+  spanwire_event_free(&event);
+  pair_close(&pair);
+}
+
 static void other_calls_pass_a_stream_that_nobody_reads(void) {
   pair pair;
   pair_open(&pair, (pair_options){0});
@@ -224,7 +246,8 @@ int main(int argc, char **argv) {
   static const test tests[] = {
       TEST(client_gets_no_more_than_it_grants),          TEST(server_gets_no_more_than_it_grants),
       TEST(server_stops_when_the_client_grants_nothing), TEST(client_stops_when_the_server_grants_nothing),
-      TEST(writable_comes_once_for_each_full),           TEST(other_calls_pass_a_stream_that_nobody_reads),
+      TEST(writable_comes_once_for_each_full),           TEST(empty_messages_fill_a_call_too),
+      TEST(other_calls_pass_a_stream_that_nobody_reads),
   };
   return run_tests(tests, COUNT_OF(tests), argc, argv);
 }
