@@ -16,9 +16,13 @@ class loop;
 enum class encoding : std::int32_t {
   /// What the channel says; on a server none.
   standard = SPANWIRE_ENCODING_DEFAULT,
+  /// Not at all.
   identity = SPANWIRE_ENCODING_IDENTITY,
+  /// gzip.
   gzip = SPANWIRE_ENCODING_GZIP,
+  /// deflate, with the framing of zlib.
   deflate = SPANWIRE_ENCODING_DEFLATE,
+  /// Zstandard.
   zstd = SPANWIRE_ENCODING_ZSTD,
 };
 

@@ -16,22 +16,39 @@ namespace spanwire {
 
 /// The status codes of gRPC.
 enum class code : std::int32_t {
+  /// The call succeeded.
   ok = 0,
+  /// The call was cancelled, usually by the caller.
   cancelled = 1,
+  /// An error of which nothing better is known.
   unknown = 2,
+  /// The request is wrong whatever the state of the system.
   invalid_argument = 3,
+  /// The deadline passed before the call was over.
   deadline_exceeded = 4,
+  /// What was asked for does not exist.
   not_found = 5,
+  /// What was to be made exists already.
   already_exists = 6,
+  /// The caller is known and may not do this.
   permission_denied = 7,
+  /// A quota or a limit is used up.
   resource_exhausted = 8,
+  /// The system is not in the state that the call needs.
   failed_precondition = 9,
+  /// The call lost a race, such as a transaction abort.
   aborted = 10,
+  /// The request goes beyond a valid range.
   out_of_range = 11,
+  /// The server has no such method, or does not support what was asked.
   unimplemented = 12,
+  /// Something is broken that should not be.
   internal = 13,
+  /// The service cannot be reached now; trying again may help.
   unavailable = 14,
+  /// Data are lost for good.
   data_loss = 15,
+  /// The caller is not known.
   unauthenticated = 16,
 };
 
