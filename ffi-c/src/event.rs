@@ -180,9 +180,9 @@ impl spanwire_event {
                 self.fill_outcome(outcome, &mut owner);
                 SPANWIRE_EVENT_DONE
             }
-            EventKind::Request(request) => {
+            EventKind::Request(mut request) => {
                 self.end = request.end;
-                self.fill_message(request.message.clone());
+                self.fill_message(request.message.take());
                 SPANWIRE_EVENT_REQUEST
             }
             EventKind::Cancelled => SPANWIRE_EVENT_CANCELLED,

@@ -206,7 +206,11 @@ impl ServerCall {
 
 impl Drop for ServerCall {
     fn drop(&mut self) {
-        // An error means that it was answered, or is over.
+        // As a rule it was answered, and there is nothing to say.
+        if self.cell.lane.is_foreign() || self.cell.state.lock().check().is_err() {
+            return;
+        }
+        // An error means that it ended meanwhile.
         let _ = self
             .finish(Status::internal("the handler let the call go without answering it"), Answer::default());
     }
