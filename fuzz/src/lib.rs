@@ -15,11 +15,13 @@
 //! | [`scan`] | HTTP/2 in pieces to the frame watcher | the same bytes read in one piece |
 //! | [`server`] | a client's bytes | what a server may answer; every handler ends, and so does the connection |
 //! | [`client`] | a server's bytes | every call ends by its deadline; never OK without a whole message |
+//! | [`ffi`] | calls of the C API, from several threads | the books of all calls; nothing is left at the end |
 
 pub mod body;
 pub mod call;
 pub mod client;
 pub mod compressed;
+pub mod ffi;
 pub mod frames;
 mod input;
 pub mod metadata;
