@@ -29,7 +29,8 @@ one() {
   if ! "$programs/$target" -max_total_time="$seconds" -entropic=0 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
     "${options[@]}" -artifact_prefix="$build/crashes/$target-" "${folders[@]}" >"$work/$target.log" 2>&1; then
     grep -aE -A 20 'panicked at|ERROR: |SUMMARY' "$work/$target.log" | head -40
-    input=$(grep -aoE "$build/crashes/[^ ]+" "$work/$target.log" | tail -1)
+    # There is none for what only shows when all have run.
+    input=$(grep -aoE "$build/crashes/[^ ]+" "$work/$target.log" | tail -1 || true)
     printf 'fuzz: %s FAILED. See it again: %s %s\n' "$target" "$programs/$target" "$input"
     return 1
   fi
