@@ -18,6 +18,8 @@ step "Rust: the engine compiles for phones, Windows and macOS"
 step "C and C++: tests, sanitizers, valgrind"
 ./ffi-c/tests/run.sh
 ./ffi-c/tests/symbols.sh
+step "C and C++: what is generated compiles and runs"
+SPANWIRE_LIB_DIR=$PWD/target/debug SPANWIRE_BIN_DIR=$PWD/target/debug ./ffi-c/tests/codegen.sh
 step "C and C++: installed, as the guide says, and the examples of all languages"
 ./ffi-c/tests/install.sh target/debug
 ./ffi-c/tests/docs.sh
