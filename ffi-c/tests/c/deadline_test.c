@@ -76,6 +76,26 @@ static void deadline_that_has_passed_ends_the_call_at_once(void) {
   pair_close(&pair);
 }
 
+static void call_ends_no_later_than_its_parent(void) {
+  pair pair;
+  pair_open(&pair, (pair_options){0});
+  spanwire_call_options outer = {.size = sizeof outer, .timeout_ms = 300 * slowness()};
+  TRY(spanwire_call_unary(pair.channel, UNARY, TEXT("outer"), &outer, pair.queue, &outer, NULL));
+  spanwire_server_call *handled = ACCEPTED(&pair);
+  spanwire_call_options inner = {.size = sizeof inner, .timeout_ms = 3600000, .parent = handled};
+  TRY(spanwire_call_unary(pair.channel, UNARY, TEXT("inner"), &inner, pair.queue, &inner, NULL));
+  spanwire_server_call *nested = ACCEPTED(&pair);
+  CHECK(spanwire_server_call_time_remaining_ms(nested) <= 300 * slowness());
+  for (int i = 0; i < 2; i++) EXPECT_DONE(pair.queue, SPANWIRE_CODE_DEADLINE_EXCEEDED, "");
+  for (int i = 0; i < 2; i++) PASS(pair.requests, CANCELLED);
+  spanwire_server_call_free(nested);
+  spanwire_server_call_free(handled);
+  /* A parent that was freed is refused, not forgotten. */
+  REFUSED(spanwire_call_unary(pair.channel, UNARY, TEXT(""), &inner, pair.queue, NULL, NULL),
+          SPANWIRE_INVALID_HANDLE, "");
+  pair_close(&pair);
+}
+
 static void deadline_covers_the_wait_for_a_server(void) {
   spanwire_queue *queue = MADE(spanwire_queue_new());
   spanwire_channel *channel = MADE(spanwire_channel_new(NULL, "unix:/nowhere/at/all.sock", NULL));
@@ -91,9 +111,9 @@ static void deadline_covers_the_wait_for_a_server(void) {
 
 int main(int argc, char **argv) {
   static const test tests[] = {
-      TEST(client_gives_up_at_its_deadline),       TEST(stream_ends_at_its_deadline),
-      TEST(server_learns_the_time_that_is_left),   TEST(deadline_that_has_passed_ends_the_call_at_once),
-      TEST(deadline_covers_the_wait_for_a_server),
+      TEST(client_gives_up_at_its_deadline),     TEST(stream_ends_at_its_deadline),
+      TEST(server_learns_the_time_that_is_left), TEST(deadline_that_has_passed_ends_the_call_at_once),
+      TEST(call_ends_no_later_than_its_parent),  TEST(deadline_covers_the_wait_for_a_server),
   };
   return run_tests(tests, COUNT_OF(tests), argc, argv);
 }

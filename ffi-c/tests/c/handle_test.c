@@ -73,6 +73,8 @@ static void each_function(const handles *bad, const handles *good) {
   IS_INVALID(spanwire_server_call_respond(bad->server_call, TEXT(""), NULL));
   IS_INVALID(spanwire_server_call_finish(bad->server_call, SPANWIRE_CODE_OK, "", NULL));
   IS_INVALID(spanwire_server_call_cancel(bad->server_call));
+  IS_INVALID(spanwire_server_call_set_data(bad->server_call, text));
+  CHECK(spanwire_server_call_data(bad->server_call) == NULL);
   CHECK(spanwire_server_call_method(bad->server_call, &len) == NULL);
   CHECK_EQ(spanwire_metadata_count(spanwire_server_call_metadata(bad->server_call)), 0);
   CHECK_EQ(spanwire_server_call_peer(bad->server_call, text, sizeof text), 0);
@@ -150,6 +152,9 @@ static void other_kinds_are_refused_everywhere(void) {
   TRY(spanwire_channel_connectivity(round.live.channel));
   TRY(spanwire_call_grant(round.live.call, 1));
   TRY(spanwire_server_call_grant(round.live.server_call, 1));
+  CHECK(spanwire_server_call_data(round.live.server_call) == NULL);
+  TRY(spanwire_server_call_set_data(round.live.server_call, &round));
+  CHECK(spanwire_server_call_data(round.live.server_call) == &round);
   release(&round);
 }
 

@@ -24,6 +24,7 @@ static spanwire_code on_start(void *user_data, spanwire_draft *draft) {
   TRY(spanwire_draft_append_metadata(draft, &entry));
   entry.key = "grpc-mine";
   REFUSED(spanwire_draft_append_metadata(draft, &entry), SPANWIRE_INVALID_ARGUMENT, "grpc-mine");
+  if (hook->refuse != SPANWIRE_CODE_OK) TRY(spanwire_draft_set_message(draft, "not today"));
   if (hook->timeout_ms != 0) TRY(spanwire_draft_set_timeout_ms(draft, hook->timeout_ms));
   return hook->refuse;
 }
@@ -88,6 +89,7 @@ static void channel_hook_may_refuse(void) {
   spanwire_event done = EVENT(pair.queue, DONE);
   CHECK(done.tag == &hook);
   CHECK_EQ(done.status.code, SPANWIRE_CODE_PERMISSION_DENIED);
+  CHECK_TEXT(done.status.message, "not today");
   CHECK_EQ(done.status.sent, SPANWIRE_SENT_NOT_SENT);
   spanwire_event_free(&done);
   spanwire_call *call = NULL;
@@ -175,6 +177,14 @@ static void server_hook_may_answer_by_itself(void) {
   CHECK_EQ(hook.released, 1);
 }
 
+static void null_is_no_draft(void) {
+  CHECK(spanwire_draft_method(NULL) == NULL || spanwire_draft_method(NULL)[0] == 0);
+  spanwire_metadata_entry entry = {"x-key", "v", 1};
+  CHECK(spanwire_draft_append_metadata(NULL, &entry) < 0);
+  CHECK(spanwire_draft_set_timeout_ms(NULL, 1) < 0);
+  CHECK(spanwire_draft_set_message(NULL, "") < 0);
+}
+
 static void interceptors_without_a_size_are_refused(void) {
   hook hook = {.name = 'x'};
   pair pair;
@@ -193,6 +203,7 @@ int main(int argc, char **argv) {
       TEST(channel_hook_may_refuse),
       TEST(channel_hooks_see_streams),
       TEST(server_hook_may_answer_by_itself),
+      TEST(null_is_no_draft),
       TEST(interceptors_without_a_size_are_refused),
   };
   return run_tests(tests, COUNT_OF(tests), argc, argv);

@@ -31,6 +31,13 @@ static void last_error_is_the_threads_own(void) {
   CHECK_HAS(spanwire_last_error(), "unknown://here");
 }
 
+static void wrappers_fail_in_their_own_words(void) {
+  CHECK_EQ(spanwire_fail(SPANWIRE_INVALID_ARGUMENT, "the order has no lines"), SPANWIRE_INVALID_ARGUMENT);
+  CHECK_TEXT(spanwire_last_error(), "the order has no lines");
+  CHECK(spanwire_fail(SPANWIRE_SYSTEM, NULL) < 0);
+  CHECK(spanwire_last_error() != NULL);
+}
+
 static atomic_int lines, wrong;
 
 static void on_log(void *user_data, int32_t level, const char *target, const char *text) {
@@ -90,6 +97,7 @@ int main(int argc, char **argv) {
   static const test tests[] = {
       TEST(versions_are_those_of_the_header),
       TEST(last_error_is_the_threads_own),
+      TEST(wrappers_fail_in_their_own_words),
       TEST(log_is_silent_until_asked_for),
       TEST(handles_are_counted),
   };
