@@ -60,12 +60,13 @@ impl World {
         };
         let options = options::channel(input);
         let options = if input.byte() & 3 == 0 { options.pointer() } else { ptr::null() };
+        let dead = OrDefault(&engine).dead();
         // SAFETY: the text ends in NUL, and the options are as large as they say or as the library knows them.
         let made = self.make("channel_new", || unsafe {
             spanwire_channel_new(engine.pointer(), target.as_ptr(), options)
         });
         if let Some(number) = made {
-            assert!(!OrDefault(&engine).dead(), "a channel on an engine that is no more");
+            assert!(!dead, "a channel on an engine that is no more");
             self.channels.put(number, Peer { default_engine: engine.number == 0 });
         }
     }

@@ -13,6 +13,7 @@ use crate::Input;
 /// Memory that was handed over.
 pub(super) struct Lent {
     memory: Mutex<Option<Box<[u8]>>>,
+    begun: AtomicU32,
     released: AtomicU32,
     /// A call that has nothing to do with it, which is cancelled when it is released.
     other_call: usize,
@@ -27,12 +28,14 @@ impl Lent {
 unsafe extern "C" fn release(context: *mut c_void) {
     // SAFETY: the world keeps it until it is released.
     let lent = unsafe { &*context.cast::<Lent>() };
-    assert_eq!(lent.released.fetch_add(1, Ordering::SeqCst), 0, "memory is released twice");
+    assert_eq!(lent.begun.fetch_add(1, Ordering::SeqCst), 0, "memory is released twice");
     // Whoever reads it from here on reads what is freed.
     drop(lock(&lent.memory).take());
     if lent.other_call != 0 {
         spanwire_call_cancel(ptr::without_provenance_mut(lent.other_call));
     }
+    // The last thing: the world may end with it.
+    lent.released.store(1, Ordering::SeqCst);
 }
 
 /// A message, to be given to the library once.
@@ -93,8 +96,8 @@ impl World {
     }
 
     fn hand_over(&self, buffer: &mut Buffer, memory: Box<[u8]>, other_call: usize) {
-        let lent =
-            Arc::new(Lent { memory: Mutex::new(Some(memory)), released: AtomicU32::new(0), other_call });
+        let (begun, released) = Default::default();
+        let lent = Arc::new(Lent { memory: Mutex::new(Some(memory)), begun, released, other_call });
         buffer.raw.release = Some(release);
         buffer.raw.context = Arc::as_ptr(&lent).cast_mut().cast();
         lock(&self.lent).push(lent);

@@ -21,10 +21,11 @@ impl World {
         let engine = self.choose(input, &self.engines);
         let options = options::server(input);
         let options = if input.byte() & 3 == 0 { options.pointer() } else { ptr::null() };
+        let dead = OrDefault(&engine).dead();
         // SAFETY: the options are as large as they say or as the library knows them.
         let made = self.make("server_new", || unsafe { spanwire_server_new(engine.pointer(), options) });
         if let Some(number) = made {
-            assert!(!OrDefault(&engine).dead(), "a server on an engine that is no more");
+            assert!(!dead, "a server on an engine that is no more");
             self.servers.put(number, Peer { default_engine: engine.number == 0 });
         }
     }
