@@ -1,5 +1,5 @@
 /* fork and exec with live calls: the new program inherits no descriptor, and the old one goes on. */
-// not under tsan: it has no threads in a child of several
+// not under tsan (it has no threads in a child of several) and valgrind (/proc/self/exe is not the program)
 #include <dirent.h>
 #include <fcntl.h>
 #include <spawn.h>
