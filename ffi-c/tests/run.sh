@@ -111,6 +111,7 @@ run_one() {
       ;;
   esac
   export SPANWIRE_TEST_SLOWNESS=$slowness SPANWIRE_TEST_CERTS=$out/certs SPANWIRE_LIBRARY=$out/lib/libspanwire.so
+  [ "$mode" = tsan ] && SPANWIRE_LIBRARY=$out/tsan-lib/libspanwire.so
   export ASAN_OPTIONS=exitcode=99:detect_leaks=$leaks:quarantine_size_mb=8 UBSAN_OPTIONS=print_stacktrace=1
   export TSAN_OPTIONS=exitcode=97:suppressions=$PWD/ffi-c/tests/tsan.supp:second_deadlock_stack=1
   if ! compile "$mode" "$compiler" "$source" "$program" >"$log" 2>&1; then code=compiler; fi

@@ -28,7 +28,6 @@ typedef struct peer {
   pthread_t thread;
   char target[256];
   peer_call *calls;
-  volatile sig_atomic_t cancelled; /* calls that ended before they were answered */
 } peer;
 
 static inline peer_call *peer_find(peer *peer, spanwire_server_call *call) {
@@ -129,10 +128,7 @@ static inline void *peer_run(void *argument) {
       if (event->type == SPANWIRE_EVENT_REQUEST) peer_request(peer, event);
       if (event->type == SPANWIRE_EVENT_MESSAGES && call != NULL) peer_messages(peer, call, event);
       if (event->type == SPANWIRE_EVENT_WRITABLE && call != NULL) peer_writable(peer, call);
-      if (event->type == SPANWIRE_EVENT_CANCELLED && call != NULL) {
-        peer->cancelled++;
-        peer_drop(peer, call);
-      }
+      if (event->type == SPANWIRE_EVENT_CANCELLED && call != NULL) peer_drop(peer, call);
       spanwire_event_free(event);
     }
   }

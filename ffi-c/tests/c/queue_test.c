@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <sys/epoll.h>
 
 #include "peer.h"
@@ -59,11 +60,11 @@ static void freeing_the_queue_ends_a_wait(void) {
   CHECK(result == SPANWIRE_SHUT_DOWN || result == SPANWIRE_INVALID_HANDLE);
 }
 
-static volatile sig_atomic_t signals;
+static atomic_int signals;
 
 static void on_signal(int number) {
   (void)number;
-  signals++;
+  atomic_fetch_add(&signals, 1);
 }
 
 static void signals_do_not_end_a_wait(void) {
@@ -74,7 +75,7 @@ static void signals_do_not_end_a_wait(void) {
   CHECK_EQ(pthread_create(&thread, NULL, wait_for_ever, queue), 0);
   for (int sent = 1; sent <= 20; sent++) {
     pthread_kill(thread, SIGUSR1);
-    while (signals < sent) usleep(100);
+    while (atomic_load(&signals) < sent) usleep(100);
     usleep(500);
   }
   CHECK_EQ(pthread_tryjoin_np(thread, NULL), EBUSY);
