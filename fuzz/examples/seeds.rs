@@ -193,17 +193,17 @@ fn ffi() {
     let script = |name: &str, how: [u8; 2], lines: &[&[u8]]| {
         write("ffi", &format!("script-{name}"), &[&how[..], &lines.concat()].concat());
     };
-    let options = [0; 5];
+    let (options, credit) = ([0; 5], [0xc0, 0, 0, 0, 0]);
     let message = [&[0x80][..], &with_length(b"hello"), &[0]].concat();
     let lent = [&[0][..], &with_length(b"lent"), &[0]].concat();
     let unary = [&[8, 0, 0, 0, 1][..], &options, &message].concat();
     let unary_without_handle = [&[8, 0, 0, 0, 0][..], &options, &lent].concat();
-    let start = |kind: u8| [&[9, 0, 0, kind, kind << 2][..], &options, &[0, 0], &message].concat();
+    let start = |kind: u8| [&[9, 0, 0, kind, kind << 2][..], &credit, &[0, 0], &message].concat();
     let send = [&[10, 0, 0][..], &lent].concat();
     let send_much = [10, 0, 0, 0x85, 0];
     let (half_close, grant, cancel, free_call) = ([11, 0], [12, 0, 9], [13, 0, 0], [14, 0]);
-    // Waits a little, and answers what there is; the zeros are for events that may come.
-    let pump = [16, 0, 0x87, 0, 0, 0, 0, 0, 0, 0, 0];
+    // Waits for what has to come, and answers it.
+    let pump = [16, 0, 0x87, 0, 0];
     let echo = [&pump[..], &pump, &pump].concat();
     script("unary", [0x30, 0], &[&unary, &unary_without_handle, &echo]);
     script("unary-tcp", [0x34, 0], &[&unary, &echo, &unary, &echo]);
@@ -221,16 +221,16 @@ fn ffi() {
         [0x30, 0],
         &[
             &unary,
-            &[15, 0, 5, 3, 2],
+            &[15, 0, 0, 3, 2, 0],
             &[24, 0, 0, 0],
             &[23, 0, 7],
-            &[17, 0, 0],
+            &[17, 0, 0, 0],
             &[20, 0],
             &message,
-            &[0],
+            &[0, 0],
             &[20, 0],
             &message,
-            &[0],
+            &[0, 0],
             &[25, 0],
             &[25, 0],
             &echo,
@@ -239,16 +239,24 @@ fn ffi() {
     script(
         "finish",
         [0x30, 0],
-        &[&start(3), &[15, 0, 0, 3, 2], &[18, 0, 0], &message, &[21, 0, 5, 1, 0, 0], &echo],
+        &[&start(3), &[15, 0, 0, 3, 2, 0], &[18, 0, 0], &message, &[21, 0, 5, 1, 0, 0, 0], &echo],
     );
     for (name, end) in [("calls", 0), ("engines", 8), ("queues", 16), ("servers", 24)] {
         script(&format!("ends-{name}"), [0x30, end | 0x80], &[&unary, &start(3), &start(2), &send]);
     }
     script("engine-freed", [0x30, 0], &[&unary, &start(3), &[27, 0], &unary, &send, &start(1), &[27, 0]]);
-    script("queue-freed", [0x30, 0], &[&unary, &start(3), &[26, 0], &send, &send, &unary, &[15, 0, 0, 0]]);
+    script(
+        "queue-freed",
+        [0x30, 0],
+        &[&unary, &start(3), &[26, 0], &send, &send, &unary, &[15, 0, 0, 0, 0, 0]],
+    );
     script("shutdown", [0x30, 0], &[&unary, &[30, 0, 0, 1], &echo, &[31, 0, 1], &unary, &[29, 0], &[29, 0]]);
-    script("blocking", [0x30, 0], &[&[38, 0, 4], &options, &message]);
-    script("batch", [0x30, 0], &[&[35, 0], &unary, &unary, &start(3), &send, &[35, 1], &echo, &[44, 0]]);
+    script("blocking", [0x30, 0], &[&[38, 0, 4], &options[..4], &message]);
+    script(
+        "batch",
+        [0x30, 0],
+        &[&[35, 0], &unary, &unary, &start(3), &send, &[35, 1], &echo, &[44, 0, 0, 0]],
+    );
     script(
         "misuse",
         [0x30, 0x80],
@@ -258,12 +266,10 @@ fn ffi() {
             &message,
             &[9, 0, 0xe8, 1, 3, 12],
             &options,
-            &[0, 0],
+            &[0, 10, 0xe9, 2, 0],
             &lent,
-            &[10, 0xe9, 0],
-            &lent,
-            &[12, 0xea, 3],
-            &[26, 0xeb, 4, 3],
+            &[12, 0xea, 3, 0, 9],
+            &[26, 0xeb, 4],
             &[13, 0xf5, 0],
             &[14, 0xf6],
             &[27, 0xf8],
@@ -271,12 +277,12 @@ fn ffi() {
             &[25, 0xfa],
             &[2, 0xff, 0],
             &[32, 0xec, 5, 0],
-            &[33, 0xed, 6, 1],
+            &[33, 0xed, 6, 1, 1],
             &[34, 0xee, 7, 2],
         ],
     );
     let again = [&unary[..], &[13, 0, 0, 34, 0, 0]].concat();
-    let pushing = [&[2, 0][..], &with_length(&[&[0, 0, 0, 0, 0, 0][..], &again].concat())].concat();
+    let pushing = [&[2, 0][..], &with_length(&[&[0, 0][..], &again].concat())].concat();
     let server = [4, 0, 0, 0, 0, 0, 1];
     let method = |kind: u8| [5, 0, 0, kind, kind, 4];
     let (listen, channel) = ([7, 0, 0, 0], [3, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
@@ -303,13 +309,7 @@ fn ffi() {
     script(
         "bytes",
         [0x30, 0],
-        &[
-            &unary,
-            &[16, 0, 0x87, 0, 0, 0x10, 0, 0x10, 0],
-            &[39, 1, 39, 2, 39, 12, 40, 0x85],
-            &[10, 0, 0, 6, 0],
-            &echo,
-        ],
+        &[&unary, &[16, 0, 0x87, 0xff, 0xf0], &[39, 1, 39, 2, 39, 12, 40, 0x85], &[10, 0, 0, 6, 0], &echo],
     );
 }
 

@@ -47,7 +47,7 @@ impl World {
 
     /// One operation. New ones are added at the end.
     fn step(&self, input: &mut Input<'_>) {
-        match input.below(50) {
+        match input.below(64) {
             0 => self.new_engine(input),
             1 => self.new_queue(input),
             2 => self.new_push_queue(input),
@@ -95,8 +95,11 @@ impl World {
             44 => self.wake_and_wait(input),
             45 => self.grant_many(input),
             // The ways through a whole call, more often than the rest.
-            46 => self.unary(input),
-            47 => self.start(input),
+            46 | 54..=56 => self.unary(input),
+            47 | 57..=59 => self.start(input),
+            60 | 61 => self.send(input),
+            62 => self.half_close(input),
+            63 => self.grant(input),
             _ => self.pump(input),
         }
     }

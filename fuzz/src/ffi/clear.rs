@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use spanwire_c::*;
 
+use super::events::Manner;
 use super::shelf::{Chosen, Shelf};
 use super::things::end_batches;
 use super::world::{World, lock};
-use crate::Input;
 
 /// How long something may still take that is on its way.
 const SOON: Duration = Duration::from_secs(5);
@@ -89,7 +89,7 @@ impl World {
     fn empty_queues(&self) {
         for queue in self.queues.all() {
             if !queue.more.push && !queue.ending() {
-                while self.take(&Chosen::of(&queue), 16, Some(0), &mut Input::new(&[])) > 0 {}
+                while self.take(&Chosen::of(&queue), 16, Some(0), Manner::default()) > 0 {}
             }
         }
     }

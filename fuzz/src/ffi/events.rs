@@ -55,30 +55,51 @@ impl Array {
     }
 }
 
+/// What is done with events. It takes as much of a script whatever comes, so that the rest means the same each time.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Manner {
+    policy: u8,
+    free: u8,
+}
+
+impl Manner {
+    fn new(input: &mut Input<'_>) -> Self {
+        Manner { policy: input.byte(), free: input.byte() }
+    }
+}
+
 impl World {
     /// Empties a queue once, and does something with what was there.
     pub(super) fn next(&self, input: &mut Input<'_>) {
         let queue = self.choose(input, &self.queues);
         let capacity = input.pick(&[8, 1, 2, 3, 64, 200, 0, 8]);
         let timeout = self.patience(input.pick(&[0, 0, 1, 5]));
-        self.take(&queue, capacity, Some(timeout), input);
+        self.take(&queue, capacity, Some(timeout), Manner::new(input));
     }
 
-    /// Empties a queue for a while, and answers.
+    /// Empties the queues for a while, and answers. Waits only for what has to come.
     pub(super) fn pump(&self, input: &mut Input<'_>) {
         let queue = self.choose(input, &self.queues);
         let how = input.byte();
+        let manner = Manner::new(input);
         for _ in 0..1 + how % 8 {
-            let timeout = self.patience(i64::from(how >> 7) * 2);
-            self.take(&queue, 1 + usize::from(how >> 3 & 15), Some(timeout), input);
+            let waits = how & 0x80 != 0 && !lock(&self.books).missing().is_empty();
+            let timeout = if waits { self.patience(5) } else { 0 };
+            self.take(&queue, 1 + usize::from(how >> 3 & 15), Some(timeout), manner);
+            for other in self.queues.all() {
+                if !other.more.push && !other.ending() {
+                    self.take(&Chosen::of(&other), 8, Some(0), manner);
+                }
+            }
         }
     }
 
     /// Waits without a limit, but not for ever: the queue is woken before.
     pub(super) fn wake_and_wait(&self, input: &mut Input<'_>) {
         let queue = self.choose(input, &self.queues);
+        let manner = Manner::new(input);
         if queue.item.as_ref().is_some_and(|item| item.more.ordered && !item.more.push) {
-            self.take(&queue, 4, None, input);
+            self.take(&queue, 4, None, manner);
         }
     }
 
@@ -88,7 +109,7 @@ impl World {
         queue: &Chosen<Queue>,
         capacity: usize,
         timeout: Option<i64>,
-        input: &mut Input<'_>,
+        manner: Manner,
     ) -> i32 {
         let ordered = queue.item.as_ref().filter(|item| item.more.ordered && !item.more.push);
         let emptying = match ordered.map(|item| item.more.emptying.try_lock()) {
@@ -98,7 +119,7 @@ impl World {
             Some(Err(_)) => return 0,
         };
         let mut array = Array::new(capacity);
-        let place = if capacity == 0 && input.byte() & 1 != 0 { ptr::null_mut() } else { array.pointer() };
+        let place = if capacity == 0 && manner.free & 1 != 0 { ptr::null_mut() } else { array.pointer() };
         let timeout = timeout.unwrap_or_else(|| {
             self.ask("queue_wake", &[queue], &[], || spanwire_queue_wake(queue.pointer()));
             -1
@@ -115,10 +136,9 @@ impl World {
             self.enter(event, queue.item.as_ref(), emptying.is_some(), asked_at);
         }
         drop(emptying);
-        self.work(array.written(), input);
-        let how = input.byte();
-        if how < 0xf0 {
-            array.free(how);
+        self.work(array.written(), manner.policy);
+        if manner.free < 0xf0 {
+            array.free(manner.free);
         } else {
             lock(&self.arrays).push(array);
         }
@@ -154,11 +174,11 @@ impl World {
         Some(item)
     }
 
-    /// Reads events and answers them, if the script wants that.
-    pub(super) fn work(&self, events: &mut [spanwire_event], input: &mut Input<'_>) {
-        for event in events {
+    /// Reads events and does what the policy says with each of them; 0 is what a program would do.
+    pub(super) fn work(&self, events: &mut [spanwire_event], policy: u8) {
+        for (event, index) in events.iter_mut().zip(0..) {
             self.read(event);
-            let policy = input.byte();
+            let policy = policy.rotate_left(index);
             match event.r#type {
                 SPANWIRE_EVENT_REQUEST | SPANWIRE_EVENT_MESSAGES if !event.server_call.is_null() => {
                     self.serve(event, policy);

@@ -84,7 +84,7 @@ unsafe extern "C" fn pushed(user_data: *mut c_void, events: *mut spanwire_event,
         world.enter(event, queue.as_ref(), true, 0);
     }
     let mut input = Input::new(this.script.part());
-    world.work(events, &mut input);
+    world.work(events, input.byte());
     if input.byte() & 1 != 0 {
         // SAFETY: they are events of the library.
         unsafe { spanwire_events_free(events.as_mut_ptr(), count) };
