@@ -187,8 +187,11 @@ struct stream_state {
     if (!name) return no_call();
     spanwire_buffer raw = message.take();
     spanwire_result result = spanwire_call_send(handle.get(), &raw);
-    full = result == SPANWIRE_FULL;
-    return status::of_result(result);
+    // The engine knows of the end before its DONE is here. Like all that is under way then, the message is lost;
+    // the next one waits for DONE and has its status.
+    bool ends = result == SPANWIRE_OVER && !half_closed;
+    full = result == SPANWIRE_FULL || ends;
+    return ends ? status() : status::of_result(result);
   }
 
   status half_close() {
@@ -196,7 +199,9 @@ struct stream_state {
     if (!name) return no_call();
     if (half_closed) return {};
     half_closed = true;
-    return status::of_result(spanwire_call_half_close(handle.get()));
+    // Of a call whose DONE is on its way there is nothing left to close.
+    spanwire_result result = spanwire_call_half_close(handle.get());
+    return result == SPANWIRE_OVER ? status() : status::of_result(result);
   }
 
   /// Before waiting for the end only: sends no more and keeps no messages, or the first one.
