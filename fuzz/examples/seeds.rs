@@ -244,13 +244,21 @@ fn ffi() {
     for (name, end) in [("calls", 0), ("engines", 8), ("queues", 16), ("servers", 24)] {
         script(&format!("ends-{name}"), [0x30, end | 0x80], &[&unary, &start(3), &start(2), &send]);
     }
-    script("engine-freed", [0x30, 0], &[&unary, &start(3), &[27, 0], &unary, &send, &start(1), &[27, 0]]);
+    script(
+        "engine-freed",
+        [0x30, 0],
+        &[&unary, &start(3), &[27, 0, 0], &unary, &send, &start(1), &[27, 0, 0]],
+    );
     script(
         "queue-freed",
         [0x30, 0],
-        &[&unary, &start(3), &[26, 0], &send, &send, &unary, &[15, 0, 0, 0, 0, 0]],
+        &[&unary, &start(3), &[26, 0, 0], &send, &send, &unary, &[15, 0, 0, 0, 0, 0]],
     );
-    script("shutdown", [0x30, 0], &[&unary, &[30, 0, 0, 1], &echo, &[31, 0, 1], &unary, &[29, 0], &[29, 0]]);
+    script(
+        "shutdown",
+        [0x30, 0],
+        &[&unary, &[30, 0, 0, 1], &echo, &[31, 0, 1], &unary, &[29, 0, 0], &[29, 0, 0]],
+    );
     script("blocking", [0x30, 0], &[&[38, 0, 4], &options[..4], &message]);
     script(
         "batch",
@@ -269,11 +277,11 @@ fn ffi() {
             &[0, 10, 0xe9, 2, 0],
             &lent,
             &[12, 0xea, 3, 0, 9],
-            &[26, 0xeb, 4],
+            &[26, 0, 0xeb, 4],
             &[13, 0xf5, 0],
             &[14, 0xf6],
-            &[27, 0xf8],
-            &[29, 0xf7],
+            &[27, 0, 0xf8],
+            &[29, 0, 0xf7],
             &[25, 0xfa],
             &[2, 0xff, 0],
             &[32, 0xec, 5, 0],
@@ -290,7 +298,7 @@ fn ffi() {
     script(
         "push",
         [0x30, 0],
-        &[&pushed, &unary, &start(3), &send, &half_close, &[43, 1, 43], &unary, &[26, 0]],
+        &[&pushed, &unary, &start(3), &send, &half_close, &[43, 1, 43], &unary, &[26, 0, 0]],
     );
     let hook = |script: &[u8]| [&[36, 0, 0][..], &with_length(script), &[0]].concat();
     script(

@@ -77,6 +77,17 @@ impl World {
         self.take(&queue, capacity, Some(timeout), Manner::new(input));
     }
 
+    /// Empties the queues for requests that nobody answers yet.
+    pub(super) fn look_for_requests(&self) {
+        for queue in self.queues.all() {
+            if !queue.more.push && !queue.ending() {
+                let waits = !lock(&self.books).missing().is_empty();
+                let timeout = if waits { self.patience(5) } else { 0 };
+                self.take(&Chosen::of(&queue), 4, Some(timeout), Manner { policy: 0x22, free: 0 });
+            }
+        }
+    }
+
     /// Empties the queues for a while, and answers. Waits only for what has to come.
     pub(super) fn pump(&self, input: &mut Input<'_>) {
         let queue = self.choose(input, &self.queues);

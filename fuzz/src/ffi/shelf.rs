@@ -85,7 +85,14 @@ impl<T> Shelf<T> {
         item
     }
 
-    /// One of the newest.
+    /// One of the newest that nobody has freed yet.
+    pub(super) fn recent_live(&self, back: usize) -> Option<Arc<Item<T>>> {
+        let items = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = || items.iter().rev().filter(|item| !item.ending());
+        live().nth(back.checked_rem(live().count())?).cloned()
+    }
+
+    /// One of the newest, which may be stale.
     pub(super) fn recent(&self, back: usize) -> Option<Arc<Item<T>>> {
         let items = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let back = back.checked_rem(items.len())?;
@@ -145,7 +152,8 @@ impl World {
     pub(super) fn choose<T>(&self, input: &mut Input<'_>, shelf: &Shelf<T>) -> Chosen<T> {
         let which = input.byte();
         let number = match which {
-            0..0xe8 => shelf.recent(which.into()).map_or(0, |item| item.number),
+            0..0xd0 => shelf.recent_live(which.into()).or(shelf.recent(0)).map_or(0, |item| item.number),
+            0xd0..0xe8 => shelf.recent(which.into()).map_or(0, |item| item.number),
             0xe8..0xf0 => made_up(input, shelf.recent(0).map_or(1 << 63, |item| item.number)),
             0xf0..0xf4 => 0,
             _ => self.any_number(which.into()),
