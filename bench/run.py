@@ -79,7 +79,7 @@ def _parse() -> argparse.Namespace:
     flags.only = _list_of(known, "program", flags.only)
     flags.parts = _list_of(PARTS, "part", flags.parts)
     if flags.quick:
-        flags.rounds, flags.seconds = 1, 0.1
+        flags.rounds, flags.seconds = 1, 0.5
     flags.whole = (
         flags.rounds >= WHOLE_ROUNDS
         and set(flags.only) == set(known)
