@@ -3,7 +3,7 @@
 use std::ffi::{CString, c_void};
 use std::ptr;
 use std::slice;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use spanwire_c::*;
@@ -39,6 +39,8 @@ pub(super) struct Pusher {
     world: Weak<World>,
     number: AtomicUsize,
     script: Script,
+    /// The queue was freed: nobody is called back.
+    freed: AtomicBool,
 }
 
 /// An interceptor.
@@ -76,7 +78,7 @@ unsafe extern "C" fn pushed(user_data: *mut c_void, events: *mut spanwire_event,
     let number = this.number.load(Ordering::SeqCst);
     let queue = world.queues.find(number);
     PUSHES_FOR.set(number);
-    assert!(count > 0);
+    assert!(count > 0 && !this.freed.load(Ordering::SeqCst), "a callback of a queue that was freed");
     // SAFETY: so many events are there, and are the callback's for now.
     let events = unsafe { slice::from_raw_parts_mut(events, count) };
     for event in &*events {
@@ -203,7 +205,8 @@ impl World {
         }
         let how = input.byte();
         let script = Script::new(input.bytes());
-        let pusher = Arc::new(Pusher { world: self.weak(), number: AtomicUsize::new(0), script });
+        let (number, freed) = Default::default();
+        let pusher = Arc::new(Pusher { world: self.weak(), number, script, freed });
         let callback: spanwire_event_callback = if how == 0xff { None } else { Some(pushed) };
         // SAFETY: the world keeps what the callback is given.
         let made = self.make("queue_new_push", || unsafe {
@@ -282,11 +285,17 @@ impl World {
     }
 
     pub(super) fn end_queue(&self, queue: &Chosen<Queue>) {
+        let mut first = false;
         if let Some(item) = &queue.item {
-            item.ends();
+            first = item.ends();
             self.ends.fetch_add(1, Ordering::SeqCst);
         }
         spanwire_queue_free(queue.pointer());
+        for pusher in lock(&self.pushers).iter().filter(|_| first) {
+            if pusher.number.load(Ordering::SeqCst) == queue.number {
+                pusher.freed.store(true, Ordering::SeqCst);
+            }
+        }
         if let Some(item) = &queue.item {
             item.is_gone(self.now());
         }

@@ -53,7 +53,7 @@ impl<T> Held<T> {
     }
 
     fn sized(whole: &T, size: usize, keep: Keep) -> Self {
-        let room = size.clamp(size_of::<usize>(), size_of::<T>()) / 8;
+        let room = size.clamp(size_of::<usize>(), size_of::<T>()).div_ceil(8);
         let mut words = vec![0u64; room];
         // SAFETY: it has room for so much, which is no more than there is.
         unsafe {

@@ -32,9 +32,9 @@ impl<T> Item<T> {
         ended != 0 && ended < moment
     }
 
-    /// To be called before it is freed.
-    pub(super) fn ends(&self) {
-        self.ending.store(true, Ordering::SeqCst);
+    /// To be called before it is freed: whether nobody else has begun to.
+    pub(super) fn ends(&self) -> bool {
+        !self.ending.swap(true, Ordering::SeqCst)
     }
 
     /// To be called when it was freed.
