@@ -153,8 +153,8 @@ unsafe fn unary(
     Ok(SPANWIRE_DONE)
 }
 
-/// Makes a unary call and waits for its end on this thread; `done` is filled as its DONE event and is to be freed. Needs no
-/// queue. A timeout in `options` bounds the wait.
+/// Makes a unary call and waits for its end on this thread; `done` is filled as its DONE event and is to be freed. It is
+/// `SPANWIRE_EVENT_NONE` if this fails, or if a hook keeps the event. Needs no queue. A timeout in `options` bounds the wait.
 ///
 /// # Safety
 /// As `spanwire_call_unary`; `done` can be written.
