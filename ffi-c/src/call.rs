@@ -167,13 +167,15 @@ pub unsafe extern "C" fn spanwire_call_unary_blocking(
     done: *mut spanwire_event,
 ) -> spanwire_result {
     guard(|| {
+        if !done.is_null() {
+            // SAFETY: it is not null, and the caller promises the rest.
+            unsafe { done.write(spanwire_event::empty()) };
+        }
         // SAFETY: the caller's promise.
         let request = unsafe { outgoing(request) }?;
         if done.is_null() {
             return Err(Refused::argument("done is null"));
         }
-        // SAFETY: it is not null, and the caller promises the rest.
-        unsafe { done.write(spanwire_event::empty()) };
         // SAFETY: the caller's promise.
         let method = unsafe { text(method, "method") }?;
         // Taken for the time of the call: a hook may make another one on this thread.

@@ -71,6 +71,22 @@ fn blocking_call_ends_although_a_hook_keeps_its_event() {
 }
 
 #[test]
+fn blocking_call_that_fails_leaves_no_event() {
+    let mut done = MaybeUninit::<spanwire_event>::uninit();
+    let place = done.as_mut_ptr();
+    // SAFETY: the place is large enough.
+    unsafe { place.cast::<u8>().write_bytes(0xff, size_of::<spanwire_event>()) };
+    // SAFETY: one event can be written.
+    let result = unsafe { spanwire_call_unary_blocking(null_mut(), null(), null(), null(), place) };
+    assert_eq!(result, SPANWIRE_INVALID_ARGUMENT);
+    // SAFETY: its type can be read, and an event that is NONE can be freed.
+    unsafe {
+        assert_eq!((*place).r#type, SPANWIRE_EVENT_NONE);
+        spanwire_event_free(place);
+    }
+}
+
+#[test]
 fn hook_may_free_the_event() {
     unsafe extern "C" fn free(_: *mut c_void, event: *mut spanwire_event) {
         // SAFETY: it is the hook's for now.
