@@ -213,6 +213,8 @@ impl World {
             let options = self.call_options(input);
             let request = self.buffer(input, 0);
             let mut done = MaybeUninit::<spanwire_event>::uninit();
+            // SAFETY: the place is large enough.
+            unsafe { done.as_mut_ptr().cast::<u8>().write_bytes(0xff, size_of::<spanwire_event>()) };
             let mut handles: Vec<&dyn Known> = vec![&channel];
             handles.extend(options.known());
             let more = [SPANWIRE_INVALID_ARGUMENT, SPANWIRE_SHUT_DOWN];
@@ -226,18 +228,16 @@ impl World {
                     done.as_mut_ptr(),
                 )
             });
-            if result >= 0 {
-                // SAFETY: it is filled when the call is done.
-                let done = unsafe { done.assume_init_mut() };
-                // A hook may keep it for itself.
-                if done.r#type != SPANWIRE_EVENT_NONE {
-                    assert_eq!(done.r#type, SPANWIRE_EVENT_DONE);
-                    check_status(done);
-                    self.read(done);
-                }
-                // SAFETY: it came from the library.
-                unsafe { spanwire_event_free(done) };
+            // SAFETY: it is filled, whatever comes.
+            let done = unsafe { done.assume_init_mut() };
+            // A hook may keep it for itself.
+            if done.r#type != SPANWIRE_EVENT_NONE {
+                assert!(result >= 0 && done.r#type == SPANWIRE_EVENT_DONE, "event {}", done.r#type);
+                check_status(done);
+                self.read(done);
             }
+            // SAFETY: it came from the library.
+            unsafe { spanwire_event_free(done) };
         });
     }
 
