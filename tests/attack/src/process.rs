@@ -1,13 +1,13 @@
 //! The server under attack, in a process of its own, and what the system says of it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What is freed goes back to the system at once, as far as it can, instead of being kept for the next allocation: what
-/// is resident is then what the server holds.
+/// is resident at most is then near to what the server held.
 const TUNABLES: &str = "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0:glibc.malloc.mmap_threshold=16384:\
                         glibc.malloc.trim_threshold=65536";
 
@@ -15,15 +15,18 @@ const TUNABLES: &str = "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0:glibc.
 #[derive(Debug)]
 pub struct TargetProcess {
     child: Child,
+    output: BufReader<ChildStdout>,
     address: SocketAddr,
 }
 
 /// Memory of a process, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memory {
-    /// What is resident now.
-    pub now: u64,
-    /// The most that was, since the start or [`TargetProcess::forget_peak`].
+    /// What is allocated now.
+    pub held: u64,
+    /// What is resident now: with what the allocator keeps, and the program itself.
+    pub resident: u64,
+    /// The most that was resident, since the start or [`TargetProcess::forget_peak`].
     pub peak: u64,
 }
 
@@ -46,12 +49,12 @@ impl TargetProcess {
         command.args(flags).stdin(Stdio::piped()).stdout(Stdio::piped());
         command.env("GLIBC_TUNABLES", TUNABLES);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        let mut output =
+            BufReader::new(child.stdout.take().unwrap_or_else(|| panic!("its output is a pipe")));
         let mut line = String::new();
-        if let Some(output) = child.stdout.take() {
-            BufReader::new(output).read_line(&mut line).ok();
-        }
+        output.read_line(&mut line).ok();
         let port = line.trim().parse().unwrap_or_else(|_| panic!("the server says {line:?} for its port"));
-        Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)) }
+        Self { child, output, address: SocketAddr::from(([127, 0, 0, 1], port)) }
     }
 
     /// Where it listens.
@@ -65,30 +68,39 @@ impl TargetProcess {
     }
 
     /// Its memory; zero where the system does not tell.
-    pub fn memory(&self) -> Memory {
+    pub fn memory(&mut self) -> Memory {
         let status = std::fs::read_to_string(self.file("status")).unwrap_or_default();
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
             line.trim_end_matches("kB").trim().parse::<u64>().unwrap_or_default() * 1024
         };
-        Memory { now: field("VmRSS:"), peak: field("VmHWM:") }
+        Memory { held: self.held(), resident: field("VmRSS:"), peak: field("VmHWM:") }
     }
 
-    /// Its memory as soon as it is no more than `bytes`, or when `patience` ends.
-    pub async fn memory_below(&self, bytes: u64, patience: Duration) -> Memory {
-        let limit = Instant::now() + patience;
-        loop {
-            let memory = self.memory();
-            if memory.now <= bytes || Instant::now() >= limit {
-                return memory;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+    fn held(&mut self) -> u64 {
+        let mut line = String::new();
+        if let Some(input) = &mut self.child.stdin {
+            input.write_all(b"\n").ok();
         }
+        self.output.read_line(&mut line).ok();
+        line.trim().parse().unwrap_or_default()
     }
 
     /// From here on [`Memory::peak`] begins anew.
     pub fn forget_peak(&self) {
         std::fs::write(self.file("clear_refs"), "5").ok();
+    }
+
+    /// Its memory as soon as it holds no more than `bytes`, or when `patience` ends.
+    pub async fn memory_below(&mut self, bytes: u64, patience: Duration) -> Memory {
+        let limit = Instant::now() + patience;
+        loop {
+            let memory = self.memory();
+            if memory.held <= bytes || Instant::now() >= limit {
+                return memory;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// The file that tells how its only busy thread was scheduled, for [`scheduled`].

@@ -165,10 +165,11 @@ fn streams() -> usize {
 async fn streams_of_every_fate_cost_the_same_for_ever() {
     const SLICES: usize = 20;
     let program = Path::new(env!("CARGO_BIN_EXE_spanwire-attack-server"));
-    let server = TargetProcess::start(program, &["--max-recv-message-bytes=10000".to_owned()]);
+    let mut server = TargetProcess::start(program, &["--max-recv-message-bytes=10000".to_owned()]);
     let channel = channel(&server.address().to_string(), |channel| channel);
     let before = connection(&channel).await;
-    let cpu = || scheduled(&server.schedule_file()).ran + scheduled("/proc/thread-self/schedstat").ran;
+    let schedule = server.schedule_file();
+    let cpu = || scheduled(&schedule).ran + scheduled("/proc/thread-self/schedstat").ran;
 
     let slice = async || {
         let began = cpu();
@@ -180,14 +181,14 @@ async fn streams_of_every_fate_cost_the_same_for_ever() {
     let (mut costs, mut memory) = (Vec::new(), Vec::new());
     for _ in 0..SLICES / 5 {
         costs.push(slice().await);
-        memory.push(server.memory().now);
+        memory.push(server.memory().held);
     }
     costs.sort_by(f64::total_cmp);
     let first = costs[costs.len() / 2];
     // A slice that a busy machine makes dear is followed by a cheap one; what leaks stays lost. Hence a few more tries.
     while costs.len() < SLICES || (costs.len() < 2 * SLICES && 0.9 * costs[costs.len() - 1] > first) {
         costs.push(slice().await);
-        memory.push(server.memory().now);
+        memory.push(server.memory().held);
     }
     assert_eq!(connection(&channel).await, before, "no call needed another connection");
     println!("{} streams: CPU of a slice {costs:.3?}, memory {memory:?}", streams());

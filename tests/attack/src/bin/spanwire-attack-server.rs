@@ -1,11 +1,16 @@
-//! The server that is attacked: one thread, one method of each kind. Prints its port; ends with its standard input.
+//! The server that is attacked: one thread, one method of each kind. Prints its port, and for each line that it reads how
+//! many bytes it has allocated; ends with its standard input.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::time::Duration;
 
 use clap::Parser;
 use spanwire::{PeerAddr, Server, ServerTls};
 use spanwire_attack::target::Target;
+
+/// What is resident is also what the allocator keeps, and holes between what lives: by megabytes another in each run.
+#[global_allocator]
+static MEMORY: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, usize::MAX);
 
 #[derive(Parser)]
 struct Flags {
@@ -33,7 +38,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let flags = Flags::parse();
     // Whoever started this server holds the other end: it never outlives its attacker.
     std::thread::spawn(|| {
-        std::io::stdin().read_to_end(&mut Vec::new()).ok();
+        let questions = std::io::stdin().lines();
+        questions.map_while(Result::ok).for_each(|_| println!("{}", MEMORY.allocated()));
         std::process::exit(0);
     });
     // One thread, so that whoever is attacked shares it with everyone else.
