@@ -22,10 +22,12 @@ use super::{OpError, fork};
 #[derive(Clone)]
 pub struct Queue(Arc<Shared>);
 
+type Waker = Box<dyn Fn(&Queue) + Send + Sync>;
+
 struct Shared {
     events: Mailbox<Event>,
     generation: u32,
-    waker: Option<Box<dyn Fn() + Send + Sync>>,
+    waker: Option<Waker>,
     descriptor: OnceLock<Descriptor>,
     /// Threads in `next`, and the lock and sign that they wait by.
     waiting: AtomicU32,
@@ -47,10 +49,17 @@ impl Queue {
     /// held, and it may use every operation of the bridge.
     #[must_use]
     pub fn with_waker(waker: impl Fn() + Send + Sync + 'static) -> Self {
-        Queue::make(Some(Box::new(waker)))
+        Queue::make(Some(Box::new(move |_| waker())))
     }
 
-    fn make(waker: Option<Box<dyn Fn() + Send + Sync>>) -> Self {
+    /// Like [`with_waker`](Queue::with_waker), for a host that takes its events where they come from, to hand each to the
+    /// thread that waits for it: `route` gets the queue, and drains it. It may run on several lanes at once.
+    #[must_use]
+    pub fn with_router(route: impl Fn(&Queue) + Send + Sync + 'static) -> Self {
+        Queue::make(Some(Box::new(route)))
+    }
+
+    fn make(waker: Option<Waker>) -> Self {
         Queue(Arc::new(Shared {
             events: Mailbox::new(),
             generation: fork::generation(),
@@ -248,7 +257,7 @@ impl Queue {
         }
         // A host's fault must not end the lane that it is told on.
         if let Some(waker) = &self.0.waker
-            && catch_unwind(AssertUnwindSafe(waker)).is_err()
+            && catch_unwind(AssertUnwindSafe(|| waker(self))).is_err()
         {
             tracing::error!("the waker of an event queue panicked");
         }

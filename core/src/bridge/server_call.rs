@@ -117,6 +117,12 @@ impl ServerCall {
         self.cell.shared.peer.tls_identity()
     }
 
+    /// Whether an answer would be refused: the client is gone, the deadline has passed, or it was answered already.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.cell.lane.check().is_err() || self.cell.state.lock().check().is_err()
+    }
+
     /// Sends the leading metadata now instead of with the first message, and sets the compression.
     ///
     /// # Errors

@@ -23,11 +23,13 @@ fn server_learns_that_a_call_was_cancelled() {
     let host = Host::new();
     let call = host.stream(1, BIDI, Kind::Bidi, 1);
     let (server_call, _) = host.request();
+    assert!(!server_call.is_over());
     std::thread::scope(|scope| {
         scope.spawn(|| call.cancel().unwrap());
     });
     assert_eq!(host.done(1).status.code(), Code::Cancelled);
     assert!(matches!(host.next(SERVER).kind, EventKind::Cancelled));
+    assert!(server_call.is_over());
     assert_eq!(server_call.send(b"".as_slice().into()), Err(OpError::Over("the call is over")));
 }
 

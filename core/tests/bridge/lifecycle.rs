@@ -62,6 +62,34 @@ fn waker_is_called_once_until_the_queue_is_emptied() {
     assert_eq!(rings.load(Ordering::SeqCst), 2);
 }
 
+#[test]
+fn router_takes_events_where_they_come_from() {
+    let host = Host::new();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let queue = Queue::with_router(move |queue| {
+        let mut events = Vec::new();
+        queue.drain(usize::MAX, &mut events).unwrap();
+        for event in events {
+            sender.send((event.tag(), std::thread::current().id())).unwrap();
+        }
+    });
+    for tag in 1..=3 {
+        let report = ReportTo { queue: queue.clone(), tag, attachment: None };
+        host.channel
+            .unary("/none/none", b"".as_slice().into(), CallOptions::default(), report, None, None)
+            .unwrap();
+    }
+    for tag in 1..=3 {
+        let (told, thread) = receiver.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert_eq!(told, tag);
+        assert_ne!(thread, std::thread::current().id(), "the lane calls it");
+    }
+    drop(queue);
+    host.settle();
+    let end = receiver.recv_timeout(Duration::from_secs(20));
+    assert_eq!(end, Err(std::sync::mpsc::RecvTimeoutError::Disconnected), "the queue does not keep itself alive");
+}
+
 #[cfg(unix)]
 #[test]
 fn descriptor_is_readable_while_there_are_events() {
