@@ -87,7 +87,11 @@ fn router_takes_events_where_they_come_from() {
     drop(queue);
     host.settle();
     let end = receiver.recv_timeout(Duration::from_secs(20));
-    assert_eq!(end, Err(std::sync::mpsc::RecvTimeoutError::Disconnected), "the queue does not keep itself alive");
+    assert_eq!(
+        end,
+        Err(std::sync::mpsc::RecvTimeoutError::Disconnected),
+        "the queue does not keep itself alive"
+    );
 }
 
 #[cfg(unix)]
