@@ -15,6 +15,11 @@ INTEROP_OUT = TARGET / "interop"
 CERTS = INTEROP_OUT / "certs"
 PYTHON_OUT = INTEROP_OUT / "python"
 
+PYTHON_BINDING = ROOT / "bindings-python"
+SPANWIRE_PYTHON_OUT = TARGET / "python"
+SPANWIRE_PYTHON = SPANWIRE_PYTHON_OUT / "venv" / "bin" / "python"
+"""Of the environment in which our wheel is installed."""
+
 DEMO = ROOT / "tests" / "demo"
 DEMO_OUT = TARGET / "demo"
 

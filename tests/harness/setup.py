@@ -16,7 +16,20 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from harness.paths import CERTS, INTEROP, INTEROP_OUT, PYTHON_OUT, ROOT, VENV, VENV_PYTHON, shown
+from harness.paths import (
+    CERTS,
+    INTEROP,
+    INTEROP_OUT,
+    PYTHON_BINDING,
+    PYTHON_OUT,
+    ROOT,
+    SPANWIRE_PYTHON,
+    SPANWIRE_PYTHON_OUT,
+    TARGET,
+    VENV,
+    VENV_PYTHON,
+    shown,
+)
 
 GO_PROGRAMS = ("client", "server", "http2")
 
@@ -299,6 +312,79 @@ def programs_on_ffi(folder: Path) -> None:
     cargo_build("spanwire-library")
     say(f"setting up: make -C {shown(folder)} …")
     command(["make", "-C", folder])
+
+
+WHEEL_PROFILE = "bench-release"
+"""That of everything that is measured, so that cargo compiles the engine once for all of it."""
+
+
+def spanwire_python() -> None:
+    """An environment with our wheel, in target/python/venv.
+
+    SPANWIRE_WHEEL is a wheel that is built already, for those who work on the binding.
+    """
+    requirements = PYTHON_BINDING / "tests" / "requirements.txt"
+    venv = SPANWIRE_PYTHON_OUT / "venv"
+
+    def make_environment() -> None:
+        shutil.rmtree(venv, ignore_errors=True)
+        command([sys.executable, "-m", "venv", venv])
+        command([SPANWIRE_PYTHON, "-m", "pip", "install", "--quiet", "-r", requirements])
+
+    stamp = venv / ".requirements-stamp"
+    title = "Python packages (for tests of our wheel)"
+    step(title, stamp, [requirements], [SPANWIRE_PYTHON], make_environment)
+
+    given = os.environ.get("SPANWIRE_WHEEL")
+
+    def install() -> None:
+        wheel = Path(given) if given else python_wheel()
+        options = ["--quiet", "--force-reinstall", "--no-deps", "--no-index"]
+        command([SPANWIRE_PYTHON, "-m", "pip", "install", *options, wheel])
+
+    inputs = [Path(given)] if given else _wheel_sources()
+    step("our wheel (minutes when cold)", WHEEL_STAMP, inputs, [SPANWIRE_PYTHON], install)
+
+
+WHEEL_STAMP = SPANWIRE_PYTHON_OUT / "venv" / ".wheel-stamp"
+
+
+def _wheel_sources() -> list[Path]:
+    """Everything that the wheel is made from."""
+    folders = [ROOT / name for name in ("core", "codegen", "cli")]
+    kinds = {".rs", ".toml", ".py", ".pyi", ".typed", ".md"}
+    found = [path for folder in (*folders, PYTHON_BINDING) for path in folder.rglob("*")]
+    tests = [folder / "tests" for folder in (*folders, PYTHON_BINDING)]
+    found = [
+        path
+        for path in found
+        if path.suffix in kinds and not any(folder in path.parents for folder in tests)
+    ]
+    return [*found, ROOT / "Cargo.toml", ROOT / "Cargo.lock"]
+
+
+def python_wheel() -> Path:
+    """Builds our wheel into target/python/dist."""
+    dist = SPANWIRE_PYTHON_OUT / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    maturin = SPANWIRE_PYTHON.parent / "maturin"
+    options = ["--locked", "--strip", "--profile", WHEEL_PROFILE]
+    places: list[str | Path] = ["--target-dir", TARGET, "--out", dist, "-i", SPANWIRE_PYTHON]
+    command(["nice", maturin, "build", *options, *places], cwd=PYTHON_BINDING)
+    (wheel,) = dist.glob("*.whl")
+    return wheel
+
+
+def spanwire_python_code(out: Path, protos: Sequence[Path], includes: Sequence[Path]) -> None:
+    """Messages and services for Python, by our own generator, which is in our wheel."""
+
+    def make() -> None:
+        shutil.rmtree(out, ignore_errors=True)
+        gen = [SPANWIRE_PYTHON, "-m", "spanwire", "gen", "--lang", "python", "--out", out]
+        command([*gen, *(f"-I{folder}" for folder in includes), *protos])
+
+    stamp = out.parent / f".{out.name}-stamp"
+    step(f"{shown(out)}", stamp, [*protos, WHEEL_STAMP], [out], make)
 
 
 def node_packages(folder: Path) -> None:
