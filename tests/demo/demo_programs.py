@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from harness import setup
-from harness.paths import DEMO, DEMO_OUT, INTEROP, ROOT, VENV_PYTHON, shown
+from harness.paths import DEMO, DEMO_OUT, INTEROP, ROOT, SPANWIRE_PYTHON, VENV_PYTHON, shown
 
 PROTO = ROOT / "proto" / "spanwire" / "demo" / "v1" / "zones.proto"
 PYTHON_OUT = DEMO_OUT / "python"
+SPANWIRE_PYTHON_CODE = DEMO_OUT / "python-spanwire"
 BIN = DEMO_OUT / "bin"
 GO = DEMO / "go"
 
@@ -91,6 +92,11 @@ def _install_cpp() -> None:
     setup.programs_on_ffi(DEMO / "cpp")
 
 
+def _install_spanwire_python() -> None:
+    setup.spanwire_python()
+    setup.spanwire_python_code(SPANWIRE_PYTHON_CODE, [PROTO], [PROTO.parent])
+
+
 OURS = (
     Program(
         name="Spanwire (Rust)",
@@ -109,6 +115,13 @@ OURS = (
         server=(shown(DEMO_OUT / "cpp" / "server"),),
         client=(shown(DEMO_OUT / "cpp" / "client"),),
         install=_install_cpp,
+    ),
+    Program(
+        name="Spanwire (Python)",
+        server=(shown(SPANWIRE_PYTHON), "tests/demo/python-spanwire/zones_server.py"),
+        client=(shown(SPANWIRE_PYTHON), "tests/demo/python-spanwire/zones_client.py"),
+        install=_install_spanwire_python,
+        env={"PYTHONPATH": str(SPANWIRE_PYTHON_CODE)},
     ),
 )
 

@@ -380,8 +380,8 @@ def spanwire_python_code(out: Path, protos: Sequence[Path], includes: Sequence[P
 
     def make() -> None:
         shutil.rmtree(out, ignore_errors=True)
-        gen = [SPANWIRE_PYTHON, "-m", "spanwire", "gen", "--lang", "python", "--out", out]
-        command([*gen, *(f"-I{folder}" for folder in includes), *protos])
+        gen: list[str | Path] = [SPANWIRE_PYTHON, "-m", "spanwire", "gen", "--lang", "python"]
+        command([*gen, "--out", out, *(f"-I{folder}" for folder in includes), *protos])
 
     stamp = out.parent / f".{out.name}-stamp"
     step(f"{shown(out)}", stamp, [*protos, WHEEL_STAMP], [out], make)
