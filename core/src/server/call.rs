@@ -31,7 +31,7 @@ use crate::middleware::{BoxFuture, Item, Source};
 use crate::streaming::{Sending, Streaming};
 use crate::timer::{Deadline, Timer, after};
 use crate::transport::linger::{Taken, Untaken};
-use crate::transport::server::{Dispatch, Incoming, LiveCall};
+use crate::transport::server::{Dispatch, Incoming, LiveCall, Place};
 use crate::transport::{Peer, SEND_NOW_BYTES};
 use crate::{Encoding, Status, deadline};
 
@@ -91,12 +91,18 @@ impl Dispatch for Dispatcher {
         let request = Request { route: route.clone(), receive };
         let mut task = ServerTask::start(shared, live, request, limits.stall_timeout);
         task.beginning = self.threads.then(|| route.clone());
-        task.waits = route.waits;
+        task.waits = route.waits && !route.intercepted;
         Some(task)
     }
 
-    fn begins_here(&self, call: &ServerTask) -> bool {
-        !call.waits && call.beginning.as_ref().is_none_or(|route| route.pace.is_quick())
+    fn place(&self, call: &ServerTask) -> Place {
+        if call.waits {
+            Place::Connection
+        } else if call.beginning.as_ref().is_none_or(|route| route.pace.is_quick()) {
+            Place::Either
+        } else {
+            Place::Task
+        }
     }
 }
 

@@ -179,7 +179,7 @@ impl Handler {
         &self.run
     }
 
-    /// Whether there is nothing to gain from beginning a call where it arrived: it would only be moved.
+    /// Whether it only passes on what others do: such calls need no task of their own.
     pub(crate) fn waits(&self) -> bool {
         self.waits
     }

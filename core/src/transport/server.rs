@@ -9,6 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_core::Stream as _;
+use futures_util::stream::FuturesUnordered;
 use h2::Reason;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -120,8 +122,19 @@ pub(crate) trait Dispatch: Send + Unpin + 'static {
     /// `None`: it is answered already.
     fn dispatch(&self, incoming: Incoming) -> Option<Self::Call>;
 
-    /// Whether the first poll of this call is made in the connection's task.
-    fn begins_here(&self, call: &Self::Call) -> bool;
+    /// Where the call runs.
+    fn place(&self, call: &Self::Call) -> Place;
+}
+
+/// Where a call runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the connection's task, to its end: it never does more than to pass on what others did.
+    Connection,
+    /// First in the connection's task, and if it is not over then, in a task of its own.
+    Either,
+    /// In a task of its own.
+    Task,
 }
 
 /// How a server's connections live and end, as plain data.
@@ -248,7 +261,7 @@ struct Limits {
 type H2 = h2::server::Connection<Watched<Io>, Frame>;
 
 /// A connection: a future that ends with it.
-pub(crate) struct Driver<D> {
+pub(crate) struct Driver<D: Dispatch> {
     h2: H2,
     heart: Heart,
     facts: Arc<WireFacts>,
@@ -258,6 +271,8 @@ pub(crate) struct Driver<D> {
     batch: VecDeque<(http::Request<h2::RecvStream>, Respond)>,
     /// A call was started beside the batch.
     started: bool,
+    /// Calls that run in this task.
+    housed: FuturesUnordered<D::Call>,
     /// Calls that may run at once.
     max_calls: usize,
     /// Resets read when we last looked for calls that were given up before they were started.
@@ -294,7 +309,7 @@ impl<D: Dispatch> Future for Driver<D> {
                 return Poll::Ready(end);
             }
             // What ran may have answered: another round writes it, and takes in what came meanwhile.
-            if std::mem::take(&mut this.started) | this.run_batch(cx) {
+            if std::mem::take(&mut this.started) | this.run_batch(cx) | this.run_housed(cx) {
                 continue;
             }
             // What only waits to be taken is no reason to wait for the client.
@@ -325,7 +340,7 @@ impl<D: Dispatch> Future for Driver<D> {
     }
 }
 
-impl<D> Drop for Driver<D> {
+impl<D: Dispatch> Drop for Driver<D> {
     fn drop(&mut self) {
         self.outbox.close();
         self.facts.lingering.close();
@@ -364,6 +379,7 @@ impl<D: Dispatch> Driver<D> {
             dispatch,
             batch: VecDeque::new(),
             started: false,
+            housed: FuturesUnordered::new(),
             max_calls: http2.max_concurrent_streams as usize,
             resets_seen: 0,
             calls: calls.clone(),
@@ -451,10 +467,20 @@ impl<D: Dispatch> Driver<D> {
         let live = LiveCall::begin(&self.calls);
         let incoming = Incoming { head, body: RecvPart::request(body), respond, live };
         let Some(mut call) = self.dispatch.dispatch(incoming) else { return };
-        if self.dispatch.begins_here(&call) && Pin::new(&mut call).poll(cx).is_ready() {
-            return;
+        match self.dispatch.place(&call) {
+            Place::Connection => self.housed.push(call),
+            Place::Either if Pin::new(&mut call).poll(cx).is_ready() => {}
+            Place::Either | Place::Task => drop(self.tracker.spawn(call)),
         }
-        self.tracker.spawn(call);
+    }
+
+    /// Runs the calls that live in this task and have something to do. Whether one of them ended.
+    fn run_housed(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut any = false;
+        while let Poll::Ready(Some(())) = Pin::new(&mut self.housed).poll_next(cx) {
+            any = true;
+        }
+        any
     }
 
     /// Tells the client to open no more streams, in the two steps of gRFC A9; running calls go on.
