@@ -14,10 +14,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
-from atlas import Atlas, Place, ZoneRecord
 from spanwire import Code, Context, RpcError, Server
 from zones_pb2 import GetZone, JourneySummary, NearZones, Position, Zone
 from zones_spanwire import ZonesBase
+
+from atlas import Atlas, Place, ZoneRecord
 
 
 def _place(position: Position) -> Place:
