@@ -1,0 +1,8 @@
+//! Data across the boundary: what Python hands over becomes the bridge's, and back.
+
+pub(crate) mod details;
+mod lent;
+pub(crate) mod message;
+pub(crate) mod metadata;
+pub(crate) mod options;
+pub(crate) mod status;

@@ -1,0 +1,269 @@
+//! Options: keywords of Python, by the names of the bridge's fields. Times are seconds, `None` is the default, and `inf` turns
+//! off what can be off.
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString};
+use spanwire::Encoding;
+use spanwire::bridge::{CallOptions, ChannelOptions, Limits, ServerOptions, TlsOptions};
+
+use super::metadata::metadata_from;
+use crate::guard::guard;
+
+/// TLS, on either side. Certificates and keys are PEM: `bytes` or `str`, or files.
+#[pyclass(frozen, module = "spanwire")]
+#[derive(Debug)]
+pub(crate) struct Tls(TlsOptions);
+
+#[pymethods]
+impl Tls {
+    #[new]
+    #[pyo3(signature = (
+        *, ca_pem = None, ca_file = None, certificate_pem = None, certificate_file = None, key_pem = None, key_file = None,
+        system_roots = false, server_name = None, danger_accept_any_certificate = false, client_certificate_optional = false
+    ))]
+    #[allow(clippy::too_many_arguments, reason = "keywords of Python")]
+    fn new(
+        ca_pem: Option<&Bound<'_, PyAny>>,
+        ca_file: Option<std::path::PathBuf>,
+        certificate_pem: Option<&Bound<'_, PyAny>>,
+        certificate_file: Option<std::path::PathBuf>,
+        key_pem: Option<&Bound<'_, PyAny>>,
+        key_file: Option<std::path::PathBuf>,
+        system_roots: bool,
+        server_name: Option<String>,
+        danger_accept_any_certificate: bool,
+        client_certificate_optional: bool,
+    ) -> PyResult<Self> {
+        let path = |path: Option<std::path::PathBuf>| path.map(|path| path.to_string_lossy().into_owned());
+        guard(|| {
+            Ok(Tls(TlsOptions {
+                ca_pem: pem("ca_pem", ca_pem)?,
+                ca_file: path(ca_file),
+                certificate_pem: pem("certificate_pem", certificate_pem)?,
+                certificate_file: path(certificate_file),
+                key_pem: pem("key_pem", key_pem)?,
+                key_file: path(key_file),
+                system_roots,
+                server_name,
+                danger_accept_any_certificate,
+                client_certificate_optional,
+            }))
+        })
+    }
+
+    /// Shows where things come from, and no key.
+    fn __repr__(&self) -> String {
+        let file = |file: &Option<String>, pem: bool| match file {
+            _ if pem => "(given)".to_owned(),
+            Some(file) => file.clone(),
+            None => "None".to_owned(),
+        };
+        let tls = &self.0;
+        let ca = file(&tls.ca_file, tls.ca_pem.is_some());
+        format!("Tls(ca={ca}, certificate={})", file(&tls.certificate_file, tls.certificate_pem.is_some()))
+    }
+}
+
+fn pem(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Vec<u8>>> {
+    value
+        .map(|value| match value.cast::<PyString>() {
+            Ok(text) => Ok(text.to_cow()?.as_bytes().to_vec()),
+            Err(_) if value.is_instance_of::<PyBytes>() => value.extract(),
+            Err(_) => Err(wrong_type(name, "bytes or str", value)),
+        })
+        .transpose()
+}
+
+/// Puts keywords into fields: `seconds` for those that end in `_ms`, `number` and `flag` and `text` by their own name.
+macro_rules! fields {
+    ($name:expr, $value:expr, { $($kind:ident: $($key:literal => $field:expr),+;)+ } else $other:expr) => {
+        match $name {
+            $($($key => $field = $kind($key, $value)?,)+)+
+            _ => $other,
+        }
+    };
+}
+
+/// The options of a channel.
+///
+/// # Errors
+/// `TypeError`, `ValueError`: they name the option.
+pub(crate) fn channel_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<ChannelOptions> {
+    let mut to = ChannelOptions::default();
+    each(options, "Channel", |name, value| {
+        fields!(name, value, {
+            tls: "tls" => to.tls;
+            text: "authority" => to.authority, "user_agent" => to.user_agent;
+            encoding: "compression" => to.compression;
+            seconds:
+                "connect_timeout" => to.connect_timeout_ms,
+                "backoff_first" => to.backoff_first_ms,
+                "backoff_longest" => to.backoff_longest_ms,
+                "keepalive_interval" => to.keepalive_interval_ms,
+                "keepalive_timeout" => to.keepalive_timeout_ms;
+            flag: "keepalive_without_calls" => to.keepalive_without_calls;
+        } else return limit(&mut to.limits, name, value));
+        Ok(true)
+    })?;
+    Ok(to)
+}
+
+/// The options of a server.
+///
+/// # Errors
+/// `TypeError`, `ValueError`: they name the option.
+pub(crate) fn server_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<ServerOptions> {
+    let mut to = ServerOptions::default();
+    each(options, "Server", |name, value| {
+        fields!(name, value, {
+            tls: "tls" => to.tls;
+            seconds:
+                "keepalive_interval" => to.keepalive_interval_ms,
+                "keepalive_timeout" => to.keepalive_timeout_ms,
+                "keepalive_min_interval" => to.keepalive_min_interval_ms,
+                "max_connection_age" => to.max_connection_age_ms,
+                "max_connection_age_grace" => to.max_connection_age_grace_ms,
+                "max_connection_idle" => to.max_connection_idle_ms,
+                "handshake_timeout" => to.handshake_timeout_ms,
+                "stall_timeout" => to.stall_timeout_ms;
+            flag: "keepalive_permit_without_calls" => to.keepalive_permit_without_calls;
+            number:
+                "max_connections" => to.max_connections,
+                "max_concurrent_streams" => to.max_concurrent_streams,
+                "max_unfinished_request_bytes" => to.max_unfinished_request_bytes;
+        } else return limit(&mut to.limits, name, value));
+        Ok(true)
+    })?;
+    Ok(to)
+}
+
+fn limit(to: &mut Limits, name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    macro_rules! limits {
+        ($($field:ident)+) => {
+            match name {
+                $(stringify!($field) => to.$field = number(name, value)?,)+
+                _ => return Ok(false),
+            }
+        };
+    }
+    limits! {
+        max_recv_message_bytes max_send_message_bytes max_metadata_bytes max_metadata_fields
+        stream_window_bytes max_stream_window_bytes connection_window_bytes send_buffer_bytes
+        flood_resets_burst flood_resets_per_second flood_max_early_refusals
+        flood_settings_burst flood_settings_per_second flood_max_settings_entries
+        flood_control_frames_burst flood_control_frames_per_second
+        flood_max_continuations flood_max_pending_acks flood_small_data_budget
+    }
+    Ok(true)
+}
+
+/// The options of a call; most calls have none.
+///
+/// # Errors
+/// `TypeError`, `ValueError`: they name the option.
+pub(crate) fn call_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<CallOptions> {
+    let mut to = CallOptions::default();
+    each(options, "a call", |name, value| {
+        match name {
+            // No time left is no default.
+            "timeout" => {
+                to.timeout_ms = match milliseconds(name, value)? {
+                    0 => -1,
+                    -1 => 0,
+                    ms => ms,
+                }
+            }
+            "metadata" => to.metadata = metadata_from(value)?,
+            "compression" => to.compression = encoding(name, value)?,
+            "wait_for_ready" => to.wait_for_ready = flag(name, value)?,
+            "max_recv_message_bytes" => to.max_recv_message_bytes = number(name, value)?,
+            "max_send_message_bytes" => to.max_send_message_bytes = number(name, value)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    })?;
+    Ok(to)
+}
+
+/// Hands out every option that is not `None`.
+fn each(
+    options: Option<&Bound<'_, PyDict>>,
+    whose: &str,
+    mut set: impl FnMut(&str, &Bound<'_, PyAny>) -> PyResult<bool>,
+) -> PyResult<()> {
+    for (name, value) in options.into_iter().flatten() {
+        let name = name.cast::<PyString>()?.to_cow()?;
+        if !value.is_none() && !set(&name, &value)? {
+            return Err(PyTypeError::new_err(format!("{whose} has no option {:?}", &*name)));
+        }
+    }
+    Ok(())
+}
+
+fn wrong_type(name: &str, due: &str, value: &Bound<'_, PyAny>) -> PyErr {
+    let given = value.get_type().name().map(|name| name.to_string()).unwrap_or_default();
+    PyTypeError::new_err(format!("{name}: {due} is due, not {given}"))
+}
+
+fn tls(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<TlsOptions>> {
+    let tls = value.cast::<Tls>().map_err(|_| wrong_type(name, "spanwire.Tls", value))?;
+    Ok(Some(tls.get().0.clone()))
+}
+
+fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    value.extract().map(Some).map_err(|_| wrong_type(name, "str", value))
+}
+
+fn flag(name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    value.extract().map_err(|_| wrong_type(name, "bool", value))
+}
+
+/// The encoding of a name.
+pub(crate) fn encoding(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Encoding>> {
+    let given: String = value.extract().map_err(|_| wrong_type(name, "str", value))?;
+    Encoding::from_name(&given).map(Some).ok_or_else(|| {
+        let known = Encoding::ALL.map(Encoding::name).join(", ");
+        PyValueError::new_err(format!("{name}: {given:?} is none of {known}"))
+    })
+}
+
+/// A count or a size; `inf` is no limit.
+fn number(name: &str, value: &Bound<'_, PyAny>) -> PyResult<i64> {
+    if value.is_instance_of::<PyFloat>() && value.extract::<f64>()? == f64::INFINITY {
+        return Ok(-1);
+    }
+    if !value.is_instance_of::<PyInt>() || value.is_instance_of::<PyBool>() {
+        return Err(wrong_type(name, "int", value));
+    }
+    match value.extract::<i64>() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(PyValueError::new_err(format!("{name}: {value} cannot be used: 1 or more is due"))),
+    }
+}
+
+/// A time of more than nothing; `inf` is no limit.
+fn seconds(name: &str, value: &Bound<'_, PyAny>) -> PyResult<i64> {
+    match milliseconds(name, value)? {
+        0 => {
+            Err(PyValueError::new_err(format!("{name}: {value} cannot be used: more than 0 seconds are due")))
+        }
+        ms => Ok(ms),
+    }
+}
+
+/// Seconds, rounded up to whole milliseconds; -1 for `inf`.
+fn milliseconds(name: &str, value: &Bound<'_, PyAny>) -> PyResult<i64> {
+    let seconds: f64 = match value.is_instance_of::<PyBool>() {
+        true => return Err(wrong_type(name, "a number of seconds", value)),
+        false => value.extract().map_err(|_| wrong_type(name, "a number of seconds", value))?,
+    };
+    if seconds == f64::INFINITY {
+        return Ok(-1);
+    }
+    if seconds.is_nan() || (seconds < 0.0 && name != "timeout") {
+        return Err(PyValueError::new_err(format!("{name}: {value} cannot be used: it is no time")));
+    }
+    // A deadline that has passed has passed, however long ago. What is too long for the number is as good as for ever.
+    Ok((seconds.max(0.0) * 1000.0).ceil().min(9e15) as i64)
+}

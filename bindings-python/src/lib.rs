@@ -1,0 +1,36 @@
+//! The native module of the Python package `spanwire`: the bridge of the engine, in the types and idioms of Python.
+//!
+//! ```text
+//! convert/   data: options, metadata, statuses, messages          types in, types out; no state
+//! guard      panics become errors, and nothing else
+//! engine     the one engine of the process; fork and exit
+//! log        the engine's log, to `logging.getLogger("spanwire")`
+//! aio/       event loops: queue, channel, calls, server, handlers
+//! sync_*     the blocking twins
+//! cli        `python -m spanwire`
+//! ```
+//!
+//! Two rules hold everywhere. No lane ever waits for the interpreter: what is Python's is made, called and dropped on
+//! threads of Python only, and events wait in a queue until one of those takes them. And nothing here decides: defaults,
+//! limits and tables are the engine's.
+
+mod convert;
+mod engine;
+mod guard;
+
+use pyo3::prelude::*;
+
+/// Private: use the package `spanwire`.
+#[pymodule]
+mod _native {
+    #[pymodule_export]
+    use crate::convert::details::{decode_details, encode_details};
+    #[pymodule_export]
+    use crate::convert::message::Method;
+    #[pymodule_export]
+    use crate::convert::metadata::Metadata;
+    #[pymodule_export]
+    use crate::convert::options::Tls;
+    #[pymodule_export]
+    use crate::engine::{after_fork_in_child, shutdown};
+}
