@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import shutil
 import signal
@@ -55,6 +56,21 @@ def bytes_per_connection(program: Program, connections: int) -> tuple[float, flo
             connection.call(BODY_BYTES)
         used = server.resident_bytes() - before
     return fresh / connections, used / connections
+
+
+def host_costs(program: Program) -> dict[str, float]:
+    """What it costs a host to have a library: its import, and its first channel."""
+    with bench_process.serving(program) as server:
+        server.connect().close()
+        argv = [word.format(port=server.port) for word in program.probe]
+        found = json.loads(bench_process.run(argv, 20).output)
+    bare = found["bare_bytes"]
+    return {
+        "import ms": found["import_ms"],
+        "import bytes": found["import_bytes"] - bare,
+        "channel bytes": found["channel_bytes"] - bare,
+        "process bytes": found["channel_bytes"],
+    }
 
 
 def allocations_per_call(program: Program, calls: int) -> tuple[float, float]:

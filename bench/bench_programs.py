@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import setup
-from harness.paths import ROOT, TARGET, shown
+from harness.paths import ROOT, SPANWIRE_PYTHON, TARGET, shown
 
 BENCH = ROOT / "bench"
 OUT = TARGET / "bench"
@@ -46,6 +46,8 @@ class Program:
     client: tuple[str, ...]
     counts_allocations: bool = True
     """Whether it takes its memory from the C library, where it can be counted."""
+    probe: tuple[str, ...] = ()
+    """Of a library for hosts: what prints the cost of having it there; {port} is a server's."""
 
     def server_argv(self, port: int) -> list[str]:
         """The command that serves."""
@@ -70,6 +72,9 @@ def ours(language: str, profile_folder: str) -> list[Program]:
         tuple(word.replace(PROFILE, profile_folder) for word in entry[role])
         for role in ("server", "client")
     )
+    if language == "python":
+        name = f"{OURS}-python"
+        return [python_program(name, server, client, ending) for ending in PYTHON_ENDINGS]
     if language != "rust":
         return [Program(f"{OURS}-{language}", server, client)]
     in_threads = ("--runtime", "multi-thread")
@@ -83,6 +88,35 @@ def ours(language: str, profile_folder: str) -> list[Program]:
 def languages() -> list[str]:
     """The languages of programs.json."""
     return list(json.loads((BENCH / "programs.json").read_text()))
+
+
+PYTHON_ENDINGS = ("", "-uvloop", "-sync", "-raw", "-sync-raw")
+"""How the names of a library's programs in Python end: on asyncio, on uvloop, on threads, and two
+of them without protobuf."""
+
+
+def python_program(
+    name: str, server: tuple[str, ...], client: tuple[str, ...], ending: str
+) -> Program:
+    """One of a library's programs in Python, from the commands of the first one."""
+    api, raw = ending.removesuffix("-raw"), ("--raw",) * ending.endswith("-raw")
+
+    def variant(argv: tuple[str, ...]) -> tuple[str, ...]:
+        python, script, library, *rest = argv
+        return (python, script, library + api, *rest, *raw)
+
+    python, _, library, *_ = server
+    probe = () if ending else (python, "bench/python/probe.py", library, "{port}")
+    return Program(
+        name + ending, variant(server), variant(client), counts_allocations=False, probe=probe
+    )
+
+
+def _grpcio(ending: str) -> Program:
+    python = shown(SPANWIRE_PYTHON)
+    server = (python, "bench/python/server.py", "grpcio", "{port}")
+    client = (python, "bench/python/client.py", "grpcio", *CLIENT_WORDS)
+    return python_program("grpcio", server, client, ending)
 
 
 def _rust_peer(name: str, program: str, runtime: str) -> Program:
@@ -110,6 +144,7 @@ PEERS = {
         (f"{shown(OUT)}/cpp/server", "{port}"),
         (f"{shown(OUT)}/cpp/client", *CLIENT_WORDS),
     ),
+    **{f"grpcio{ending}": _grpcio(ending) for ending in PYTHON_ENDINGS},
 }
 
 
@@ -119,17 +154,28 @@ CRATES = {"rust": "spanwire-bench", "c": "spanwire-library"}
 
 def build_ours(names: Sequence[str], profile: str, profile_folder: str) -> None:
     """Our programs of the named languages; cargo and make know whether there is anything to do."""
+    if "python" in names:
+        build_python()
+    crates = [word for name in names if name in CRATES for word in ("-p", CRATES[name])]
+    if not crates:
+        return
     setup.say(f"building: ours, profile {profile} …")
     cargo = ["cargo", "build", "--quiet", "--locked", "--profile", profile]
-    crates = [word for name in names for word in ("-p", CRATES[name])]
     setup.command(["nice", *cargo, *crates], quiet=False)
     if "c" in names:
         setup.command(["nice", "make", "-C", BENCH / "c", f"PROFILE={profile_folder}"])
 
 
+def build_python() -> None:
+    """What the programs in Python need, also those on grpcio."""
+    setup.spanwire_python()
+    echo = ROOT / "proto" / "bench" / "v1" / "echo.proto"
+    setup.spanwire_python_code(OUT / "python", [echo], [ROOT / "proto"])
+
+
 def build_peers(names: Sequence[str]) -> None:
     """What the named peers need."""
-    if any(not name.startswith("grpc-") for name in names):
+    if any(not name.startswith("grpc") for name in names):
         setup.say("building: tonic and h2 (minutes when cold) …")
         cargo = ["cargo", "build", "--quiet", "--locked", "--release"]
         place: list[str | Path] = [
@@ -143,6 +189,8 @@ def build_peers(names: Sequence[str]) -> None:
         _build_go()
     if "grpc-cpp" in names:
         _build_cpp()
+    if any(name.startswith("grpcio") for name in names):
+        build_python()
 
 
 def _build_go() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bench_load import SHAPES
-from bench_programs import BENCH, PEERS, VARIANTS
+from bench_programs import BENCH, OURS, PEERS, PYTHON_ENDINGS, VARIANTS
 from bench_results import BOUNDS, GOALS, PAIR_JOBS, About, Results, size_text
 from harness.paths import ROOT, shown
 
@@ -87,6 +87,18 @@ def _clients(results: Results) -> str | None:
     return _by_program(results, ["1 in flight", "100 in flight"], cells)
 
 
+def _client_streams(results: Results) -> str | None:
+    def cells(name: str) -> list[str]:
+        out = []
+        for mode in ("down", "up"):
+            rate = results.middle(f"client {mode} messages/s", name)
+            cpu = results.middle(f"client {mode} CPU-us per message", name)
+            out.append(NOTHING if rate is None or cpu is None else f"{_count(rate)} ({cpu:.3f})")
+        return out
+
+    return _by_program(results, ["down 32 B", "up 32 B"], cells)
+
+
 def _stream_rate(results: Results, mode: str, size: int, name: str) -> str:
     rate = results.middle(f"{mode} {size} messages/s", name)
     if rate is None:
@@ -136,6 +148,22 @@ def _at_rest(results: Results) -> str | None:
     )
 
 
+IN_A_HOST = (
+    ("import ms", "import, ms", 1),
+    ("import bytes", "memory of that, MB", 1e6),
+    ("channel bytes", "after a first call, MB", 1e6),
+    ("process bytes", "the whole process then, MB", 1e6),
+)
+
+
+def _in_a_host(results: Results) -> str | None:
+    def cells(name: str) -> list[str]:
+        found = [(results.middle(metric, name), unit) for metric, _, unit in IN_A_HOST]
+        return [NOTHING if value is None else f"{value / unit:.1f}" for value, unit in found]
+
+    return _by_program(results, [title for _, title, _ in IN_A_HOST], cells)
+
+
 def _ratio(ratio: tuple[float, float, float] | None) -> str:
     if ratio is None:
         return NOTHING
@@ -143,21 +171,44 @@ def _ratio(ratio: tuple[float, float, float] | None) -> str:
     return f"{middle:.2f} ({low:.2f}–{high:.2f})"
 
 
-def _ratios(results: Results, ours: str, peers: Sequence[str]) -> str | None:
+def _ratios(results: Results, head: str, pairs: Mapping[str, tuple[str, str]]) -> str | None:
+    """One column for each pair, under its name."""
     metrics = [
         *(f"server {shape} calls/s" for shape in SHAPES),
         *(f"server {shape} CPU-s per 100k" for shape in SHAPES),
         *(f"client {in_flight} calls/s" for in_flight in (1, 100)),
         *(f"client {in_flight} CPU-s per 100k" for in_flight in (1, 100)),
+        *(f"client {mode} messages/s" for mode in ("down", "up")),
         *(f"{mode} {size} messages/s" for mode, size in PAIR_JOBS),
         *(f"{mode} {size} CPU-us per message" for mode, size in PAIR_JOBS),
     ]
     rows = []
     for metric in metrics:
-        found = [results.ratio(metric, ours, peer) for peer in peers]
+        found = [results.ratio(metric, ours, peer) for ours, peer in pairs.values()]
         if any(found):
             rows.append([metric, *map(_ratio, found)])
-    return _table([f"{ours} ÷", *peers], rows) if rows and peers else None
+    return _table([head, *pairs], rows) if rows and pairs else None
+
+
+def _all_ratios(results: Results) -> list[tuple[str, str | None]]:
+    """Ours beside the peers; in Python, each of our APIs beside the same one of grpcio."""
+    names = results.programs()
+    in_python = f"{OURS}-python"
+    peers = [name for name in names if name in PEERS and not name.startswith("grpcio")]
+    # Variants are in the tables, and where they matter in the goals.
+    ours = [name for name in names if name not in PEERS and not name.endswith(VARIANTS)]
+    apis = {
+        f"{in_python}{ending} ÷ grpcio{ending}": (in_python + ending, f"grpcio{ending}")
+        for ending in PYTHON_ENDINGS
+        if {in_python + ending, f"grpcio{ending}"} <= set(names)
+    }
+    tables = [
+        (name, _ratios(results, f"{name} ÷", {peer: (name, peer) for peer in peers}))
+        for name in ours
+        if not name.startswith(in_python)
+    ]
+    tables.append((in_python, _ratios(results, "", apis)))
+    return [(f"Ratios of {name}: median of the rounds (spread)", table) for name, table in tables]
 
 
 def _goals(results: Results, shared: bool) -> str | None:
@@ -202,10 +253,6 @@ def summary(results: Results, about: About) -> str:
 
 def report(results: Results, about: About) -> str:
     """What was measured, and all tables that there are numbers for, as Markdown."""
-    names = results.programs()
-    peers = [name for name in names if name in PEERS]
-    # Variants are in the tables, and where they matter in the goals.
-    ours = [name for name in names if name not in PEERS and not name.endswith(VARIANTS)]
     shapes = [str(shape) for shape in SHAPES]
     parts = [
         ("Servers under h2load: calls/s (CPU-seconds per 100 k calls)", _servers(results)),
@@ -214,16 +261,18 @@ def report(results: Results, about: About) -> str:
             "Clients against one fast server: calls/s (CPU-s per 100 k calls; p50 / p99 in µs)",
             _clients(results),
         ),
+        (
+            "One stream to the same server: messages/s (CPU-µs of the client per message)",
+            _client_streams(results),
+        ),
         ("One stream, the same library on both sides: messages/s, or MB/s", _streams(results)),
         (
             "The same streams: CPU time of both sides per message, peak memory of both sides",
             _stream_costs(results),
         ),
         ("Per call and at rest", _at_rest(results)),
-        *(
-            (f"Ratios of {name}: median of the rounds (spread)", _ratios(results, name, peers))
-            for name in ours
-        ),
+        ("In a host, beside bare asyncio", _in_a_host(results)),
+        *_all_ratios(results),
         ("Goals", _goals(results, about.shared())),
         ("Bounds", _bounds(results)),
     ]

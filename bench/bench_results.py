@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import statistics
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -45,9 +46,20 @@ def _unary(what: str, ours: str, peer: str, at_least: float) -> Goal:
     return Goal(f"{what} calls/s", f"{what} CPU-s per 100k", ours, peer, at_least)
 
 
-def _stream(what: str, at_least: float) -> Goal:
+def _stream(what: str, at_least: float, ours: str = "spanwire", peer: str = "tonic") -> Goal:
     cost = f"{what} CPU-us per message"
-    return Goal(f"{what} messages/s", cost, "spanwire", "tonic", at_least)
+    return Goal(f"{what} messages/s", cost, ours, peer, at_least)
+
+
+def _python(
+    api: str, calls: Mapping[str, float], messages: Mapping[str, float] | None = None
+) -> list[Goal]:
+    """Of our program in Python on one API, beside that of grpcio on the same."""
+    pair = f"spanwire-python{api}", f"grpcio{api}"
+    return [
+        *(_unary(what, *pair, at_least) for what, at_least in calls.items()),
+        *(_stream(what, at_least, *pair) for what, at_least in (messages or {}).items()),
+    ]
 
 
 GOALS = (
@@ -67,6 +79,19 @@ GOALS = (
     _stream("up 65536", 1.3),
     _stream("down 1048576", 1.3),
     _stream("up 1048576", 1.3),
+    *_python(
+        "",
+        {"server 4x50": 15, "server 50x1": 10, "client 100": 5, "client 1": 1.6},
+        {
+            "down 32": 5,
+            "up 32": 5,
+            "client down": 5,
+            "client up": 5,
+            "down 1048576": 1.5,
+            "up 1048576": 1.5,
+        },
+    ),
+    *_python("-sync", {"server 4x50": 4, "server 50x1": 4, "client 100": 3, "client 1": 1.3}),
 )
 
 
@@ -102,6 +127,14 @@ BOUNDS = (
         "client 100 wake-ups per event",
         0.2,
         "spanwire-c",
+    ),
+    Bound("import into Python, ms", "import ms", 15, "spanwire-python"),
+    Bound(
+        "memory of the import and one channel, spanwire-python ÷ grpcio",
+        "channel bytes",
+        0.5,
+        "spanwire-python",
+        "grpcio",
     ),
 )
 

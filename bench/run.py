@@ -115,7 +115,7 @@ def _servers(plan: Plan, program: Program, results: Results) -> None:
 
 
 def _clients(plan: Plan, program: Program, results: Results) -> None:
-    """A client's unary calls to the common server, at 1 and at 100 in flight."""
+    """A client of the common server: calls, 1 and 100 in flight; streams of small messages."""
     if not program.client:
         return
     with bench_process.serving(plan.common_server) as server:
@@ -131,6 +131,11 @@ def _clients(plan: Plan, program: Program, results: Results) -> None:
             results.add(f"{key} p99 us", program.name, load.p99_us)
             if load.wakes_per_event is not None:
                 results.add(f"{key} wake-ups per event", program.name, load.wakes_per_event)
+        for mode in ("down", "up"):
+            load = bench_load.run_client(program, server, Job(plan.seconds, 1, BODY_BYTES, mode))
+            results.add(f"client {mode} messages/s", program.name, load.per_second)
+            cpu = load.client_cpu_seconds / load.calls * 1e6
+            results.add(f"client {mode} CPU-us per message", program.name, cpu)
 
 
 def _streams(plan: Plan, program: Program, results: Results) -> None:
@@ -157,6 +162,9 @@ def _streams(plan: Plan, program: Program, results: Results) -> None:
 def _at_rest(plan: Plan, program: Program, results: Results) -> None:
     """Start, memory of connections, system calls and allocations of a server."""
     results.add("start ms", program.name, bench_probe.start_milliseconds(program))
+    if program.probe:
+        for metric, value in bench_probe.host_costs(program).items():
+            results.add(metric, program.name, value)
     fresh, used = bench_probe.bytes_per_connection(program, plan.connections)
     results.add("bytes per fresh connection", program.name, fresh)
     results.add("bytes per idle connection", program.name, used)
