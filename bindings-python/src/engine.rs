@@ -7,6 +7,7 @@ use spanwire::bridge::{Engine, EngineOptions, fork};
 
 use crate::convert::status::op_error;
 use crate::guard::guard;
+use crate::sync::wait;
 
 /// The engine, and the process that it was made in.
 struct Made {
@@ -48,6 +49,8 @@ fn block_signals() {
 #[pyfunction]
 pub(crate) fn shutdown(py: Python<'_>) -> PyResult<()> {
     guard(|| {
+        // First, because what waits for calls wakes up when they end.
+        wait::stay_detached(py);
         let made = ENGINE.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(made) = made.filter(|made| made.generation == fork::generation()) {
             py.detach(|| made.engine.shutdown());
@@ -60,4 +63,5 @@ pub(crate) fn shutdown(py: Python<'_>) -> PyResult<()> {
 #[pyfunction]
 pub(crate) fn after_fork_in_child() {
     fork::in_child();
+    wait::in_child();
 }

@@ -6,7 +6,7 @@
 //! engine     the one engine of the process; fork and exit
 //! log        the engine's log, to `logging.getLogger("spanwire")`
 //! aio/       event loops: queue, channel, calls, server, handlers
-//! sync_*     the blocking twins
+//! sync/      threads and greenlets: the blocking twins
 //! cli        `python -m spanwire`
 //! ```
 //!
@@ -17,6 +17,7 @@
 mod convert;
 mod engine;
 mod guard;
+mod sync;
 
 use pyo3::prelude::*;
 
@@ -33,4 +34,14 @@ mod _native {
     use crate::convert::options::Tls;
     #[pymodule_export]
     use crate::engine::{after_fork_in_child, shutdown};
+    #[pymodule_export]
+    use crate::sync::bell::Bell;
+    #[pymodule_export]
+    use crate::sync::call::SyncCall;
+    #[pymodule_export]
+    use crate::sync::channel::SyncChannel;
+    #[pymodule_export]
+    use crate::sync::context::SyncContext;
+    #[pymodule_export]
+    use crate::sync::server::SyncServer;
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use spanwire::bridge::{Call, OpError, Outcome, Received, Room};
 use spanwire::Status;
+use spanwire::bridge::{Call, OpError, Outcome, Received, Room};
 
 use super::channel::CREDIT;
 use super::inbox::{Inbox, State};
@@ -71,7 +71,7 @@ impl SyncCall {
                     return None;
                 }
                 // Under the inbox's lock, so that the word of room to come cannot overtake the one of none.
-                match self.call.send(message.take()?) {
+                match self.call.send(message.take()?.into()) {
                     Ok(room) => {
                         state.full = room == Room::Full;
                         Some(Sent::Taken)

@@ -97,7 +97,7 @@ impl SyncChannel {
             // Only a signal ends a wait early, and only the main thread gets signals.
             let call = is_main_thread(py)?.then(|| live.channel.unary_call());
             live.channel
-                .unary(&method.path, request, options, live.report(&inbox), call.as_ref(), None)
+                .unary(&method.path, request.into(), options, live.report(&inbox), call.as_ref(), None)
                 .map_err(|error| op_error(&error))?;
             let (outcome, message) =
                 wait_for(py, &inbox, |state| Some((state.outcome.take()?, state.messages.pop_front())))?;
@@ -127,7 +127,7 @@ impl SyncChannel {
                 (Kind::Unary, Some(request)) => {
                     let call = live.channel.unary_call();
                     live.channel
-                        .unary(&described.path, request, options, report, Some(&call), None)
+                        .unary(&described.path, request.into(), options, report, Some(&call), None)
                         .map_err(|error| op_error(&error))?;
                     call
                 }
@@ -138,7 +138,7 @@ impl SyncChannel {
                         .stream(&described.path, kind, options, report, None)
                         .map_err(|error| op_error(&error))?;
                     if let Some(request) = request {
-                        call.send(request).map_err(|error| op_error(&error))?;
+                        call.send(request.into()).map_err(|error| op_error(&error))?;
                     }
                     prepared.begin();
                     call
@@ -168,7 +168,8 @@ impl SyncChannel {
     }
 }
 
-fn next_number() -> u64 {
+/// For a bell.
+pub(crate) fn next_number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }

@@ -37,6 +37,8 @@ pub(crate) struct State {
     pub(crate) compressed: bool,
     /// Server: the client sends no more. Client: we don't.
     pub(crate) half_closed: bool,
+    /// Server: what goes in front of the first message was handed over.
+    pub(crate) headed: bool,
     /// A send was told to wait.
     pub(crate) full: bool,
     /// Client: how the call ended, which stays here.
@@ -54,12 +56,7 @@ pub(crate) struct State {
 impl Inbox {
     /// An inbox for threads, or for the hub at the other end of the rope.
     pub(crate) fn new(rope: Option<Rope>) -> Self {
-        Inbox {
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            rope,
-            generation: fork::generation(),
-        }
+        Inbox { state: Mutex::default(), changed: Condvar::new(), rope, generation: fork::generation() }
     }
 
     /// Whether it rings instead of letting anybody wait.

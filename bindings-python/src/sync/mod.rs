@@ -8,8 +8,8 @@
 pub(crate) mod bell;
 pub(crate) mod call;
 pub(crate) mod channel;
+pub(crate) mod context;
 pub(crate) mod inbox;
 pub(crate) mod pool;
 pub(crate) mod server;
-pub(crate) mod server_call;
 pub(crate) mod wait;

@@ -16,7 +16,7 @@ use spanwire::bridge::handle::Table;
 use spanwire::bridge::{
     Answer, Event, EventKind, OpError, Outgoing, Queue, Received, ServerCall, begin_batch, end_batch, fork,
 };
-use spanwire::{Kind, Metadata};
+use spanwire::{Code, Kind, Metadata, Status};
 
 use super::bell::Rope;
 use super::inbox::Inbox;
@@ -262,8 +262,14 @@ fn send(answers: Vec<Finished>) {
     }
     begin_batch();
     for finished in answers {
-        // Refused only if the client is gone.
-        let _ = finished.served.call.respond(finished.message, finished.answer, finished.trailers);
+        let call = &finished.served.call;
+        if let Err(OpError::Argument(text)) =
+            call.respond(finished.message, finished.answer, finished.trailers)
+        {
+            let too_large = Status::new(Code::ResourceExhausted, text);
+            // Refused only if the client is gone; so is the answer.
+            let _ = call.finish(too_large, Answer::default());
+        }
     }
     end_batch();
 }

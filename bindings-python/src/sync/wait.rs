@@ -102,8 +102,7 @@ fn announce_return() {
     }
 }
 
-/// For `atexit`, before the engine is shut down: threads that wait here do not come back any more.
-#[pyfunction]
+/// For the end of the interpreter, before the engine is shut down: threads that wait here do not come back any more.
 pub(crate) fn stay_detached(py: Python<'_>) {
     EXITING.store(true, Ordering::SeqCst);
     py.detach(|| {
