@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the examples in C and C++ as a user does, against an installed library, and runs those of every language against
-# those of the others. SPANWIRE_LIB_DIR is a folder with built libraries (by default they are built).
+# those of the others. SPANWIRE_LIB_DIR is a folder with built libraries, SPANWIRE_WHEEL a wheel (by default they are
+# built).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
@@ -26,4 +27,15 @@ for language in c cpp; do
   built cmake -S examples/$language -B "$out/cmake-$language" -DCMAKE_PREFIX_PATH="$out/usr"
   built cmake --build "$out/cmake-$language" --target greeter
 done
-python3 examples/test_examples.py rust="$target/debug" c="$out/c" cpp="$out/cpp"
+PYTHONPATH=tests python3 -c 'from harness import setup; setup.spanwire_python()'
+python=$PWD/target/python/venv/bin/python
+rm -rf "$out/python" && mkdir -p "$out/python/sync"
+"$python" -m spanwire gen --lang python -I proto/examples --out "$out/python/generated" proto/examples
+program() {
+  printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" "%s" "$@"\n' "$out/python" "$python" "$PWD/examples/python/$1.py" >"$out/python/$2"
+  chmod +x "$out/python/$2"
+}
+for name in greeter chat files; do program $name $name; done
+program greeter_sync sync/greeter
+python3 examples/test_examples.py rust="$target/debug" c="$out/c" cpp="$out/cpp" python="$out/python" \
+  python-sync="$out/python/sync"
