@@ -1,0 +1,130 @@
+"""The keywords of calls, channels and servers. Times are seconds; what is not given is the engine's default.
+
+``float("inf")`` turns off what can be turned off; elsewhere it is an error, and so are 0 and less.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, TypedDict
+
+from ._native import Tls
+from .errors import MetadataLike
+
+Compression: TypeAlias = Literal["gzip", "deflate", "zstd", "identity"]
+"""How messages may be compressed; ``identity`` leaves them as they are."""
+
+
+class CallOptions(TypedDict, total=False):
+    """The keywords of every call."""
+
+    timeout: float | None
+    """Seconds after which the call fails with DEADLINE_EXCEEDED."""
+    metadata: MetadataLike | None
+    """The request's metadata."""
+    compression: Compression | None
+    """Compresses the request messages."""
+    wait_for_ready: bool | None
+    """Wait while no connection can be made, instead of failing with UNAVAILABLE."""
+    max_recv_message_bytes: int | None
+    """Largest message to accept, after decompression."""
+    max_send_message_bytes: int | None
+    """Largest message to send, before compression."""
+
+
+class Limits(TypedDict, total=False):
+    """What both channels and servers limit."""
+
+    max_recv_message_bytes: int | float | None
+    """Largest message to accept, after decompression."""
+    max_send_message_bytes: int | float | None
+    """Largest message to send, before compression."""
+    max_metadata_bytes: int | float | None
+    """Largest metadata to accept, as HTTP/2 counts them."""
+    max_metadata_fields: int | float | None
+    """Most metadata entries to accept."""
+    stream_window_bytes: int | None
+    """What a stream may have under way to us, at first."""
+    max_stream_window_bytes: int | None
+    """How far that may grow."""
+    connection_window_bytes: int | None
+    """What all streams of a connection may have under way to us."""
+    send_buffer_bytes: int | None
+    """What one stream may have queued for sending."""
+    flood_resets_burst: int | float | None
+    """Resets of unanswered calls: at once."""
+    flood_resets_per_second: int | float | None
+    """And a second."""
+    flood_max_early_refusals: int | None
+    """Calls that may be refused at the beginning, before the peer knows the limit."""
+    flood_settings_burst: int | None
+    """SETTINGS frames at once."""
+    flood_settings_per_second: int | None
+    """And a second."""
+    flood_max_settings_entries: int | None
+    """Entries in one SETTINGS frame."""
+    flood_control_frames_burst: int | None
+    """Frames that do nothing, at once."""
+    flood_control_frames_per_second: int | None
+    """And a second."""
+    flood_max_continuations: int | None
+    """CONTINUATION frames in one header block."""
+    flood_max_pending_acks: int | None
+    """Acknowledgements that may wait before nothing more is read."""
+    flood_small_data_budget: int | None
+    """What unread small DATA frames may add up to."""
+
+
+class ChannelOptions(Limits, total=False):
+    """The keywords of a channel."""
+
+    tls: Tls | None
+    """TLS; plaintext without."""
+    authority: str | None
+    """What the server sees as ``:authority``; by default the target's host and port."""
+    user_agent: str | None
+    """Put in front of the engine's own ``user-agent``."""
+    compression: Compression | None
+    """Compresses the requests of calls that do not say otherwise."""
+    connect_timeout: float | None
+    """Longest that one connection attempt may take."""
+    backoff_first: float | None
+    """The pause after the first failed attempt."""
+    backoff_longest: float | None
+    """The longest pause."""
+    keepalive_interval: float | None
+    """Silence after which the server is pinged; off by default."""
+    keepalive_timeout: float | None
+    """How long it may take to answer a ping."""
+    keepalive_without_calls: bool | None
+    """Ping also while there are no calls."""
+
+
+class ServerOptions(Limits, total=False):
+    """The keywords of a server."""
+
+    tls: Tls | None
+    """TLS; plaintext without."""
+    keepalive_interval: float | None
+    """Silence after which a client is pinged."""
+    keepalive_timeout: float | None
+    """How long it may take to answer a ping."""
+    keepalive_min_interval: float | None
+    """How often clients may ping."""
+    keepalive_permit_without_calls: bool | None
+    """Clients may ping also while they have no calls."""
+    max_connection_age: float | None
+    """Age at which connections are told to go."""
+    max_connection_age_grace: float | None
+    """What calls get to finish then; for ever by default."""
+    max_connection_idle: float | None
+    """Ends connections that had no call for this long."""
+    handshake_timeout: float | None
+    """Longest for TLS and HTTP/2 of a new connection."""
+    stall_timeout: float | None
+    """How long a client may take nothing of an answer."""
+    max_connections: int | float | None
+    """Connections at once."""
+    max_concurrent_streams: int | float | None
+    """Calls that one connection may have open at once."""
+    max_unfinished_request_bytes: int | None
+    """What one connection may hold of request messages that are not whole yet."""
