@@ -318,11 +318,8 @@ WHEEL_PROFILE = "bench-release"
 """That of everything that is measured, so that cargo compiles the engine once for all of it."""
 
 
-def spanwire_python() -> None:
-    """An environment with our wheel, in target/python/venv.
-
-    SPANWIRE_WHEEL is a wheel that is built already, for those who work on the binding.
-    """
+def spanwire_python_packages() -> None:
+    """The environment for our wheel, in target/python/venv, with all that tests need beside it."""
     requirements = PYTHON_BINDING / "tests" / "requirements.txt"
     venv = SPANWIRE_PYTHON_OUT / "venv"
 
@@ -335,6 +332,13 @@ def spanwire_python() -> None:
     title = "Python packages (for tests of our wheel)"
     step(title, stamp, [requirements], [SPANWIRE_PYTHON], make_environment)
 
+
+def spanwire_python() -> None:
+    """Our wheel, installed in that environment.
+
+    SPANWIRE_WHEEL is a wheel that is built already, for those who work on the binding.
+    """
+    spanwire_python_packages()
     given = os.environ.get("SPANWIRE_WHEEL")
 
     def install() -> None:
