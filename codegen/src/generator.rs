@@ -2,6 +2,7 @@
 
 use crate::c::C;
 use crate::cpp::Cpp;
+use crate::python::Python;
 use crate::rust::Rust;
 use crate::{Descriptors, Error};
 
@@ -44,7 +45,7 @@ pub struct Generator {
 
 impl Generator {
     /// The names of all languages.
-    pub const LANGUAGES: &'static [&'static str] = &["c", "cpp", "rust"];
+    pub const LANGUAGES: &'static [&'static str] = &["c", "cpp", "python", "rust"];
 
     /// A generator with the options of the language at their defaults.
     ///
@@ -54,6 +55,7 @@ impl Generator {
         let language: Box<dyn Language> = match language {
             "c" => Box::new(C::default()),
             "cpp" => Box::new(Cpp),
+            "python" => Box::new(Python::default()),
             "rust" => Box::new(Rust::default()),
             _ => {
                 return Err(Error::new(format!(
@@ -108,7 +110,7 @@ mod tests {
     #[test]
     fn an_unknown_language_or_option_is_named_in_the_error() {
         let error = Generator::new("cobol").err().unwrap().to_string();
-        assert_eq!(error, "no language \"cobol\"; there are: c, cpp, rust");
+        assert_eq!(error, "no language \"cobol\"; there are: c, cpp, python, rust");
         let error = Generator::new("rust").unwrap().set("colour=red").unwrap_err().to_string();
         assert!(error.starts_with("rust has no option \"colour\""), "{error}");
     }

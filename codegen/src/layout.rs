@@ -6,10 +6,12 @@ const WIDTH: usize = 116;
 /// `lines` as a documentation comment; nothing for no lines.
 pub(crate) fn comment(lines: &[String], indent: usize) -> String {
     let space = " ".repeat(indent);
-    match lines {
+    // Neither the end of the comment nor what looks like the start of another one.
+    let safe = |line: &String| line.replace("*/", "* /").replace("/*", "/ *");
+    match &lines.iter().map(safe).collect::<Vec<_>>()[..] {
         [] => String::new(),
         [line] if indent + line.chars().count() + 7 <= WIDTH => format!("{space}/** {line} */\n"),
-        _ => {
+        lines => {
             let body: String =
                 lines.iter().map(|line| format!("{space} * {line}").trim_end().to_owned() + "\n").collect();
             format!("{space}/**\n{body}{space} */\n")
@@ -106,6 +108,12 @@ mod tests {
         assert_eq!(comment(&owned(&["One.", "", "Two."]), 0), "/**\n * One.\n *\n * Two.\n */\n");
         let long = "x".repeat(WIDTH);
         assert_eq!(comment(std::slice::from_ref(&long), 0), format!("/**\n * {long}\n */\n"));
+    }
+
+    #[test]
+    fn a_comment_cannot_end_the_comment_that_it_becomes() {
+        assert_eq!(comment(&owned(&["a */ b"]), 0), "/** a * / b */\n");
+        assert_eq!(comment(&owned(&["/* c", "*/*"]), 0), "/**\n * / * c\n * * / *\n */\n");
     }
 
     #[test]

@@ -15,7 +15,7 @@
 //! # The parts
 //!
 //! `.proto` files → [`compile`] → [`Descriptors`] → [`Generator`] (one module per [`Language`]) →
-//! [`GeneratedFile`]s. Rust gets its messages here; C and C++ get theirs from the compilers of their libraries. The
+//! [`GeneratedFile`]s. Rust and Python get their messages here; C and C++ get theirs from the compilers of their libraries. The
 //! build helper ([`build()`]), the compiler plugin ([`plugin`]) and the `spanwire gen`
 //! command differ only in where the descriptors come from and where the files go.
 
@@ -33,6 +33,7 @@ mod keyword;
 mod layout;
 pub mod plugin;
 mod protoc;
+mod python;
 mod rust;
 mod service;
 

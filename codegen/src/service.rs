@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use prost_types::source_code_info::Location;
 use prost_types::{DescriptorProto, FileDescriptorProto, MethodDescriptorProto};
 
 use crate::descriptors::File;
@@ -36,7 +37,7 @@ pub(crate) struct Method<'a> {
 /// What the source says beside the descriptor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// The lines of the comment, safe inside of a block comment of C and C++; empty if there is none.
+    /// The lines of the comment; empty if there is none.
     pub(crate) comment: Vec<String>,
     /// Line and column, counted from 1.
     pub(crate) position: Option<(usize, usize)>,
@@ -165,26 +166,29 @@ fn place(file: &FileDescriptorProto, path: &[i32]) -> Place {
     let Some(location) = locations.into_iter().find(|location| location.path == path) else {
         return Place::default();
     };
+    let position = match location.span[..] {
+        [line, column, ..] => usize::try_from(line).ok().zip(usize::try_from(column).ok()),
+        _ => None,
+    };
+    Place { comment: comment(location), position: position.map(|(line, column)| (line + 1, column + 1)) }
+}
+
+/// The lines of the comments before and behind an element.
+pub(crate) fn comment(location: &Location) -> Vec<String> {
     let mut comment = lines(location.leading_comments());
     let trailing = lines(location.trailing_comments());
     if !comment.is_empty() && !trailing.is_empty() {
         comment.push(String::new());
     }
     comment.extend(trailing);
-    let position = match location.span[..] {
-        [line, column, ..] => usize::try_from(line).ok().zip(usize::try_from(column).ok()),
-        _ => None,
-    };
-    Place { comment, position: position.map(|(line, column)| (line + 1, column + 1)) }
+    comment
 }
 
 /// The lines of a comment without empty ones at either end.
 fn lines(comment: &str) -> Vec<String> {
     let clean = |line: &str| {
         let line: String = line.chars().filter(|&c| is_allowed(c)).collect();
-        let line = line.strip_prefix(' ').unwrap_or(&line).trim_end();
-        // Neither the end of the comment nor what looks like the start of another one.
-        line.replace("*/", "* /").replace("/*", "/ *")
+        line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned()
     };
     let mut lines: Vec<String> = comment.lines().map(clean).skip_while(String::is_empty).collect();
     lines.truncate(lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1));
@@ -199,11 +203,6 @@ fn is_allowed(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::lines;
-
-    #[test]
-    fn a_comment_cannot_end_the_comment_that_it_becomes() {
-        assert_eq!(lines(" a */ b\n /* c\n */*\n"), ["a * / b", "/ * c", "* / *"]);
-    }
 
     #[test]
     fn empty_lines_stay_only_between_others() {

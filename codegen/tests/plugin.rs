@@ -52,7 +52,7 @@ fn the_answer_is_what_the_library_generates() {
 }
 
 #[test]
-fn plugins_for_c_and_cpp_answer_what_the_library_generates() {
+fn plugins_of_other_languages_answer_what_the_library_generates() {
     for (program, parameter, golden, names) in [
         (
             env!("CARGO_BIN_EXE_protoc-gen-spanwire-c"),
@@ -67,6 +67,12 @@ fn plugins_for_c_and_cpp_answer_what_the_library_generates() {
             &["orders.spanwire.c", "orders.spanwire.h"],
         ),
         (env!("CARGO_BIN_EXE_protoc-gen-spanwire-cpp"), "", "cpp", &["orders.spanwire.hpp"]),
+        (
+            env!("CARGO_BIN_EXE_protoc-gen-spanwire-python"),
+            "",
+            "python",
+            &["orders_pb2.py", "orders_pb2.pyi", "orders_spanwire.py"],
+        ),
     ] {
         let output = run_plugin(program, &request(&["orders.proto"], parameter).encode_to_vec());
         let response = CodeGeneratorResponse::decode(output.stdout.as_slice()).unwrap();
