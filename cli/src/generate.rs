@@ -1,5 +1,6 @@
 //! `spanwire gen`: what to generate comes from flags and from `spanwire.toml`; flags win.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -43,7 +44,7 @@ pub(crate) struct Arguments {
     #[arg(short = 'I', long = "include", value_name = "DIR")]
     includes: Vec<PathBuf>,
 
-    /// Option of the language, such as bytes=.shop.v1 (rust) or runtime=nanopb (c); may be repeated
+    /// Option of the language, such as bytes=.shop.v1 (rust), runtime=nanopb (c) or sync=false (python); may be repeated
     #[arg(long = "opt", value_name = "KEY=VALUE")]
     options: Vec<String>,
 
@@ -56,8 +57,8 @@ pub(crate) struct Arguments {
     check: bool,
 }
 
-/// Runs `spanwire gen`.
-pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+/// Runs `spanwire gen`, and says on `stdout` what it did.
+pub(crate) fn run(arguments: Arguments, stdout: &mut dyn Write) -> Result<(), Failure> {
     let config = match &arguments.config {
         Some(path) => Config::read(path)?,
         None if Path::new(Config::NAME).is_file() => Config::read(Path::new(Config::NAME))?,
@@ -83,9 +84,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         let files = generator.generate(&descriptors)?;
         if arguments.check {
-            differences += output::compare(&output.out, &files)?;
+            differences += output::compare(&output.out, &files, stdout)?;
         } else {
-            output::write(&output.out, &files)?;
+            output::write(&output.out, &files, stdout)?;
         }
     }
     match differences {

@@ -1,12 +1,15 @@
 //! Generated files against the disk.
 
 use std::fs;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use spanwire_codegen::{Error, GeneratedFile};
 
+use crate::Failure;
+
 /// Writes the files below `folder`, and says which. Files that have their content already are not touched.
-pub(crate) fn write(folder: &Path, files: &[GeneratedFile]) -> Result<(), Error> {
+pub(crate) fn write(folder: &Path, files: &[GeneratedFile], stdout: &mut dyn Write) -> Result<(), Failure> {
     let mut written = 0;
     for file in files {
         let path = folder.join(&file.path);
@@ -17,32 +20,37 @@ pub(crate) fn write(folder: &Path, files: &[GeneratedFile]) -> Result<(), Error>
         fs::create_dir_all(parent)
             .and_then(|()| fs::write(&path, &file.content))
             .map_err(|error| Error::in_file(&path, format!("cannot write: {error}")))?;
-        println!("wrote {}", path.display());
+        writeln!(stdout, "wrote {}", path.display())?;
         written += 1;
     }
     if files.is_empty() {
-        println!(
+        writeln!(
+            stdout,
             "{}: nothing to write: the sources have nothing that code is generated for",
             folder.display()
-        );
+        )?;
     } else if written == 0 {
-        println!("{}: all {} files are up to date", folder.display(), files.len());
+        writeln!(stdout, "{}: all {} files are up to date", folder.display(), files.len())?;
     }
     Ok(())
 }
 
 /// Prints how the files below `folder` differ from the generated ones; returns how many do.
-pub(crate) fn compare(folder: &Path, files: &[GeneratedFile]) -> Result<usize, Error> {
+pub(crate) fn compare(
+    folder: &Path,
+    files: &[GeneratedFile],
+    stdout: &mut dyn Write,
+) -> Result<usize, Failure> {
     let mut differences = 0;
     for file in files {
         let path = folder.join(&file.path);
         let difference = match fs::read(&path) {
             Ok(old) => first_difference(&String::from_utf8_lossy(&old), &file.content),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(": missing".to_owned()),
-            Err(error) => return Err(Error::in_file(&path, format!("cannot read: {error}"))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Some(": missing".to_owned()),
+            Err(error) => return Err(Error::in_file(&path, format!("cannot read: {error}")).into()),
         };
         if let Some(difference) = difference {
-            println!("{}{difference}", path.display());
+            writeln!(stdout, "{}{difference}", path.display())?;
             differences += 1;
         }
     }

@@ -151,7 +151,7 @@ fn a_mistake_in_the_configuration_file_has_a_position() {
         ("[gen]\nsorces = []\n", "spanwire.toml:2:1: unknown field `sorces`"),
         (
             "[gen]\n[[gen.output]]\nlang = \"cobol\"\nout = \"x\"\n",
-            "spanwire.toml:3:8: no language \"cobol\"; there are: c, cpp, rust",
+            "spanwire.toml:3:8: no language \"cobol\"; there are: c, cpp, python, rust",
         ),
         ("[gen\n", "spanwire.toml:1:5: "),
     ] {
@@ -194,7 +194,9 @@ fn wrong_calls_are_explained_with_exit_code_2() {
 #[test]
 fn help_shows_the_configuration_file_and_all_languages() {
     let text = stdout(&spanwire(&folder(&[]), &["gen", "--help"]));
-    for part in ["Generate client and server code", "[[gen.output]]", "[possible values: c, cpp, rust]"] {
+    for part in
+        ["Generate client and server code", "[[gen.output]]", "[possible values: c, cpp, python, rust]"]
+    {
         assert!(text.contains(part), "{part}: {text}");
     }
     let text = stdout(&spanwire(&folder(&[]), &["--help"]));
