@@ -11,7 +11,10 @@ from typing import Any
 import spanwire
 from generated.grpc.testing import messages_pb2 as pb
 from generated.grpc.testing.empty_pb2 import Empty
-from generated.grpc.testing.test_spanwire import TestServiceClient
+from generated.grpc.testing.test_spanwire import (
+    UNIMPLEMENTED_SERVICE_UNIMPLEMENTED_CALL,
+    TestServiceClient,
+)
 from generated.load_report_pb2 import LoadReport, LoadReportRequest, Span
 from spanwire import Code
 
@@ -223,7 +226,7 @@ async def unimplemented_method(session: Session, service: TestServiceClient) -> 
 async def unimplemented_service(session: Session, service: TestServiceClient) -> None:
     """A service that the server has not."""
     async with session.channel() as channel:
-        method = testing.UNIMPLEMENTED_SERVICE
+        method = UNIMPLEMENTED_SERVICE_UNIMPLEMENTED_CALL
         error = await error_of(channel.call(method, Empty(), timeout=CALL_LIMIT_SECONDS))
     testing.check_status(error, Code.UNIMPLEMENTED)
 

@@ -13,7 +13,11 @@ import spanwire
 import spanwire.sync
 from generated.grpc.testing import messages_pb2 as pb
 from generated.grpc.testing.empty_pb2 import Empty
-from generated.grpc.testing.test_spanwire import TestServiceSyncClient
+from generated.grpc.testing.test_spanwire import (
+    TEST_SERVICE_UNARY_CALL,
+    UNIMPLEMENTED_SERVICE_UNIMPLEMENTED_CALL,
+    TestServiceSyncClient,
+)
 from generated.load_report_pb2 import LoadReport, LoadReportRequest, Span
 from spanwire import Code
 
@@ -109,7 +113,7 @@ def server_compressed_unary(session: Session, service: TestServiceSyncClient) ->
     with session.channel() as channel:
         for wanted in (True, False):
             request = testing.large_request(compressed=wanted)
-            call = channel.call(testing.UNARY_CALL, request, timeout=CALL_LIMIT_SECONDS)
+            call = channel.call(TEST_SERVICE_UNARY_CALL, request, timeout=CALL_LIMIT_SECONDS)
             testing.check_large(call.result())
             check_equal(call.compressed, wanted, "response compressed")
 
@@ -176,7 +180,7 @@ def custom_metadata(session: Session, service: TestServiceSyncClient) -> None:
     with session.channel() as channel:
         request = testing.large_request()
         unary = channel.call(
-            testing.UNARY_CALL, request, timeout=CALL_LIMIT_SECONDS, metadata=metadata
+            TEST_SERVICE_UNARY_CALL, request, timeout=CALL_LIMIT_SECONDS, metadata=metadata
         )
         testing.check_large(unary.result())
         check_echoes(unary)
@@ -223,7 +227,7 @@ def unimplemented_method(session: Session, service: TestServiceSyncClient) -> No
 
 def unimplemented_service(session: Session, service: TestServiceSyncClient) -> None:
     """A service that the server has not."""
-    method = testing.UNIMPLEMENTED_SERVICE
+    method = UNIMPLEMENTED_SERVICE_UNIMPLEMENTED_CALL
     with session.channel() as channel:
         error = error_of(channel.call(method, Empty(), timeout=CALL_LIMIT_SECONDS).result)
     testing.check_status(error, Code.UNIMPLEMENTED)
@@ -270,7 +274,7 @@ def orca_per_rpc(session: Session, service: TestServiceSyncClient) -> None:
     """A load report in the trailers."""
     request = pb.SimpleRequest(orca_per_query_report=testing.PER_QUERY_REPORT)
     with session.channel() as channel:
-        call = channel.call(testing.UNARY_CALL, request, timeout=CALL_LIMIT_SECONDS)
+        call = channel.call(TEST_SERVICE_UNARY_CALL, request, timeout=CALL_LIMIT_SECONDS)
         call.result()
         testing.check_report(call.trailers)
 

@@ -34,12 +34,6 @@ SPECIAL_MESSAGE = "\t\ntest with whitespace\r\nand Unicode BMP â˜º and non-BMP ð
 REPORT_TRAILER = "endpoint-load-metrics-bin"
 """The trailer that carries the load report of one call."""
 
-UNARY_CALL = spanwire.Method.unary(
-    "/grpc.testing.TestService/UnaryCall", pb.SimpleRequest, pb.SimpleResponse
-)
-UNIMPLEMENTED_SERVICE = spanwire.Method.unary(
-    "/grpc.testing.UnimplementedService/UnimplementedCall", pb.SimpleRequest, pb.SimpleResponse
-)
 STREAM_CORE_METRICS = spanwire.Method.server_streaming(
     "/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics", LoadReportRequest, LoadReport
 )
