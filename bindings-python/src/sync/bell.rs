@@ -1,5 +1,6 @@
 //! How a hub that runs many greenlets on one thread (gevent) learns that calls have something for them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
@@ -29,6 +30,11 @@ pub(crate) struct Rope {
 impl Rope {
     pub(crate) fn new(bell: &Bell, number: u64) -> Self {
         Rope { bell: bell.0.clone(), number }
+    }
+
+    /// One for another number of the same bell.
+    pub(crate) fn numbered(&self, number: u64) -> Self {
+        Rope { bell: self.bell.clone(), number }
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -66,4 +72,10 @@ impl Bell {
             Ok(std::mem::take(&mut *self.0.rung.lock().unwrap_or_else(PoisonError::into_inner)))
         })
     }
+}
+
+/// A number for a rope.
+pub(crate) fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }

@@ -1,6 +1,5 @@
 //! Channels for calls that block.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::exceptions::PyRuntimeError;
@@ -9,7 +8,7 @@ use pyo3::types::PyDict;
 use spanwire::Kind;
 use spanwire::bridge::{Channel, ChannelOptions, Event, Queue, ReportTo};
 
-use super::bell::{Bell, Rope};
+use super::bell::{Bell, Rope, next_number};
 use super::call::{SyncCall, answer};
 use super::inbox::Inbox;
 use super::wait::{is_main_thread, wait_for};
@@ -166,10 +165,4 @@ impl SyncChannel {
         }
         Ok(made.clone())
     }
-}
-
-/// For a bell.
-pub(crate) fn next_number() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }

@@ -19,7 +19,7 @@ use crate::convert::status::{op_error, rpc_error, status_of};
 use crate::guard::guard;
 
 /// What a handler knows of its call and sets for its answer. It may be used from any thread while the handler runs.
-#[pyclass(module = "spanwire.sync", name = "Context", frozen)]
+#[pyclass(module = "spanwire.sync", frozen)]
 pub(crate) struct SyncContext {
     served: Arc<Served>,
     pool: Arc<Pool>,
@@ -50,18 +50,6 @@ impl SyncContext {
             headers: PyOnceLock::new(),
             trailers: PyOnceLock::new(),
         }
-    }
-
-    /// The answer of a unary call, to be handed in.
-    pub(crate) fn finished(&self, response: &Bound<'_, PyAny>) -> PyResult<Finished> {
-        let py = response.py();
-        let method = self.method.get();
-        Ok(Finished {
-            message: method.response.encode(&method.path, response)?.into(),
-            answer: self.answer(py)?,
-            trailers: set_metadata(py, &self.trailers)?,
-            served: self.served.clone(),
-        })
     }
 
     /// What goes in front of the first message.
@@ -230,6 +218,28 @@ impl SyncContext {
                 OpError::Argument(text) => rpc_error(&Status::new(Code::ResourceExhausted, text), None),
                 other => op_error(&other),
             })
+        })
+    }
+
+    /// The number that the bell rings for the call.
+    #[getter]
+    fn _number(&self) -> u64 {
+        self.served.inbox.number()
+    }
+
+    /// Answers the call with its only response.
+    fn _respond(&self, response: &Bound<'_, PyAny>) -> PyResult<()> {
+        guard(|| {
+            let py = response.py();
+            self.pool.check().map_err(|error| op_error(&error))?;
+            let method = self.method.get();
+            self.pool.hand_in(Finished {
+                message: method.response.encode(&method.path, response)?.into(),
+                answer: self.answer(py)?,
+                trailers: set_metadata(py, &self.trailers)?,
+                served: self.served.clone(),
+            });
+            Ok(())
         })
     }
 

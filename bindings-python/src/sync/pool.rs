@@ -18,7 +18,7 @@ use spanwire::bridge::{
 };
 use spanwire::{Code, Kind, Metadata, Status};
 
-use super::bell::Rope;
+use super::bell::{Rope, next_number};
 use super::inbox::Inbox;
 
 /// Answers that go out together.
@@ -151,7 +151,8 @@ impl Pool {
     }
 
     fn served(&self, call: ServerCall) -> Served {
-        Served { call, inbox: Inbox::new(self.rope.clone()) }
+        let rope = self.rope.as_ref().map(|rope| rope.numbered(next_number()));
+        Served { call, inbox: Inbox::new(rope) }
     }
 
     /// The thread of a stream is done with it: nothing that still comes is for anybody.
@@ -180,13 +181,20 @@ impl Pool {
         }
     }
 
-    /// Hands in an answer and takes a request, with the GIL. `None`: there is nothing to do now.
-    pub(crate) fn exchange(&self, answer: Option<Finished>, arriving: bool) -> Option<Work> {
+    /// Takes an answer, which goes out with the next request that is taken or waited for.
+    pub(crate) fn hand_in(&self, answer: Finished) {
+        if self.rings() {
+            // A greenlet does not come back for more.
+            send(vec![answer]);
+        } else {
+            self.lock().answers.push(answer);
+        }
+    }
+
+    /// Takes a request, with the GIL. `None`: there is nothing to do now.
+    pub(crate) fn take_work(&self, arriving: bool) -> Option<Work> {
         let mut state = self.lock();
         state.coming &= !arriving;
-        if let Some(answer) = answer {
-            state.answers.push(answer);
-        }
         let work = state.work.pop_front();
         let call = work.is_some() && state.call_thread();
         let answers = state.take_answers(work.is_some());

@@ -8,8 +8,8 @@ use pyo3::types::{PyDict, PyList};
 use spanwire::Kind;
 use spanwire::bridge::{Destination, Queue, Server};
 
-use super::bell::{Bell, Rope};
-use super::channel::{CREDIT, next_number};
+use super::bell::{Bell, Rope, next_number};
+use super::channel::CREDIT;
 use super::context::SyncContext;
 use super::pool::{Pool, Work};
 use super::wait::{detached, slice, wait_for, would_block};
@@ -107,31 +107,19 @@ impl SyncServer {
         }
     }
 
-    /// Hands in the response of a unary call, and waits for the next task. `None`: the thread is to end.
-    ///
-    /// Raises what is wrong with the response, which leaves the call as it is, and without a new task.
-    #[pyo3(signature = (context = None, response = None))]
-    fn next_task<'py>(
-        &self,
-        py: Python<'py>,
-        context: Option<&Bound<'py, SyncContext>>,
-        response: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Option<Task<'py>>> {
+    /// Waits for the next task. `None`: the thread is to end.
+    fn next_task<'py>(&self, py: Python<'py>) -> PyResult<Option<Task<'py>>> {
         guard(|| {
             self.pool.check().map_err(|error| op_error(&error))?;
-            let mut answer = match (context, response) {
-                (Some(context), Some(response)) => Some(context.get().finished(response)?),
-                _ => None,
-            };
             let mut arriving = false;
             loop {
-                if let Some(work) = self.pool.exchange(answer.take(), arriving) {
+                while let Some(work) = self.pool.take_work(std::mem::take(&mut arriving)) {
+                    // Nobody waits for what nobody began.
                     if work.served.call.is_over() {
                         continue;
                     }
-                    match self.task(py, work)? {
-                        Some(task) => return Ok(Some(task)),
-                        None => continue,
+                    if let Some(task) = self.task(py, work)? {
+                        return Ok(Some(task));
                     }
                 }
                 if self.pool.is_closed() {
