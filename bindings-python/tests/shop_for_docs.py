@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 from shop.v1.orders_pb2 import STATE_PAID, STATE_SENT, GetOrder, Line, Order, Price, Update
 from shop.v1.orders_spanwire import OrdersBase
+
 from spanwire import Code, Context, RpcError, Server
 
 
