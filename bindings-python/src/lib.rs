@@ -14,6 +14,7 @@
 //! threads of Python only, and events wait in a queue until one of those takes them. And nothing here decides: defaults,
 //! limits and tables are the engine's.
 
+mod cli;
 mod convert;
 mod engine;
 mod guard;
@@ -24,6 +25,8 @@ use pyo3::prelude::*;
 /// Private: use the package `spanwire`.
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use crate::cli::cli;
     #[pymodule_export]
     use crate::convert::details::{decode_details, encode_details};
     #[pymodule_export]
