@@ -23,7 +23,7 @@ if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
   apt-get update -qq && apt-get install -y -qq python3-venv
 fi
 
-PYTHONPATH=tests python3 -c 'from harness import setup; setup.python_packages(); setup.grpc_cpp(); setup.protobuf_c(); setup.cjson(); setup.c_tests()'
+PYTHONPATH=tests python3 -c 'from harness import setup; setup.python_packages(); setup.grpc_cpp(); setup.protobuf_c(); setup.cjson(); setup.c_tests(); setup.spanwire_python_packages()'
 stamp=.venv/.lint-stamp
 if ! cmp -s tests/requirements-lint.txt "$stamp"; then
   echo "setting up: linters"
