@@ -14,8 +14,10 @@
 //! threads of Python only, and events wait in a queue until one of those takes them. And nothing here decides: defaults,
 //! limits and tables are the engine's.
 
+mod aio;
 mod cli;
 mod convert;
+mod credit;
 mod engine;
 mod guard;
 mod sync;
@@ -25,6 +27,18 @@ use pyo3::prelude::*;
 /// Private: use the package `spanwire`.
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use crate::aio::channel::Channel;
+    #[pymodule_export]
+    use crate::aio::context::Context;
+    #[pymodule_export]
+    use crate::aio::event_loop::Queue;
+    #[pymodule_export]
+    use crate::aio::server::Server;
+    #[pymodule_export]
+    use crate::aio::stream_call::{BidiCall, ClientStreamingCall, Feed, ServerStreamingCall, StreamCall};
+    #[pymodule_export]
+    use crate::aio::unary::UnaryCall;
     #[pymodule_export]
     use crate::cli::cli;
     #[pymodule_export]

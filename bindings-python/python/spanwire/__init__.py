@@ -4,12 +4,40 @@ import atexit
 import os
 
 from . import _native
-from ._native import Tls
+from ._native import Context, Tls
+from .call import BidiCall, Call, ClientStreamingCall, ServerStreamingCall, UnaryCall
+from .channel import Channel, Client
 from .errors import Code, RpcError
+from .interceptor import CallInfo, Interceptor, Next
 from .metadata import Metadata
 from .method import Kind, Method
+from .options import CallOptions, ChannelOptions, ServerOptions
+from .server import Server, Service
 
-__all__ = ["Code", "Kind", "Metadata", "Method", "RpcError", "Tls"]
+__all__ = [
+    "BidiCall",
+    "Call",
+    "CallInfo",
+    "CallOptions",
+    "Channel",
+    "ChannelOptions",
+    "Client",
+    "ClientStreamingCall",
+    "Code",
+    "Context",
+    "Interceptor",
+    "Kind",
+    "Metadata",
+    "Method",
+    "Next",
+    "RpcError",
+    "Server",
+    "ServerOptions",
+    "ServerStreamingCall",
+    "Service",
+    "Tls",
+    "UnaryCall",
+]
 
 # The engine's threads end before the interpreter does, and do not come along into the child of a fork.
 atexit.register(_native.shutdown)

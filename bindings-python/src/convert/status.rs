@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyType};
 use spanwire::bridge::{OpError, Outcome};
-use spanwire::{Code, Sent, Status};
+use spanwire::{Code, PeerAddr, Sent, Status};
 
 use super::metadata::{Metadata, metadata_from};
 
@@ -18,9 +18,12 @@ pub(crate) fn rpc_error_class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
 
 /// The `RpcError` of a call that ended with this status.
 pub(crate) fn outcome_error(outcome: &Outcome) -> PyErr {
-    let status = &outcome.status;
-    let peer = outcome.peer.as_ref().map(ToString::to_string);
-    error(status, peer, outcome.attempts)
+    call_error(&outcome.status, outcome.peer.as_ref(), outcome.attempts)
+}
+
+/// The same, of what was kept of it.
+pub(crate) fn call_error(status: &Status, peer: Option<&PeerAddr>, attempts: u32) -> PyErr {
+    error(status, peer.map(ToString::to_string), attempts)
 }
 
 /// An `RpcError` with a status that no call brought: by `peer`, if one is known.

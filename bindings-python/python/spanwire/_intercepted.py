@@ -1,0 +1,293 @@
+"""Calls of channels with interceptors: what :mod:`spanwire.call` describes, around a task that runs the interceptors."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Generator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import _native
+from .call import BidiCall, ClientStreamingCall, ServerStreamingCall, UnaryCall
+from .errors import Code, RpcError
+from .interceptor import CallInfo, Interceptor, chain
+from .metadata import Metadata, MutableMetadata
+from .method import Kind, Method
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from .call import Call
+    from .options import CallOptions
+
+
+def call(
+    channel: _native.Channel,
+    interceptors: Sequence[Interceptor],
+    method: Method[Any, Any],
+    request: Any,
+    options: CallOptions,
+) -> Call:
+    """Begins a call that interceptors run around."""
+    hand = None
+    if method.kind in (Kind.CLIENT_STREAMING, Kind.BIDI):
+        if request is None:
+            request = hand = _Hand()
+        else:
+            request = _iterate(request)
+    rest = options.copy()
+    metadata = MutableMetadata(rest.pop("metadata", None))
+    info = CallInfo(method, request, metadata, rest.pop("timeout", None), rest)
+    task = _Task(channel, interceptors, info)
+    task.job = task.queue.spawn(task.run())
+    return _KINDS[method.kind](task, hand)
+
+
+async def _iterate(requests: Any) -> AsyncIterator[Any]:
+    if hasattr(requests, "__aiter__"):
+        async for request in requests:
+            yield request
+    else:
+        for request in requests:
+            yield request
+
+
+class _Signal:
+    """Something that happens once, and those who wait for it."""
+
+    def __init__(self, queue: _native.Queue) -> None:
+        self._queue = queue
+        self._waiters: list[Any] = []
+        self.happened = False
+
+    def happen(self) -> None:
+        self.happened = True
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not getattr(waiter, "done", bool)():
+                waiter.set_result(None)
+
+    async def wait(self) -> None:
+        while not self.happened:
+            waiter = self._queue.waiter()
+            self._waiters.append(waiter)
+            await waiter
+
+
+class _Task:
+    """The task of the interceptors, and what it came to. It does not hold the call that its caller holds."""
+
+    def __init__(self, channel: _native.Channel, interceptors: Sequence[Interceptor], info: CallInfo) -> None:
+        self.queue = _native.Queue.current()
+        self.info = info
+        self.job: Any = None
+        self.response: Any = None
+        self.error: BaseException | None = None
+        self.over = _Signal(self.queue)
+        self.begun = _Signal(self.queue)
+        self._channel = channel
+        self._run = chain(interceptors, self._make)
+
+    async def run(self) -> None:
+        try:
+            self.response = await self._run(self.info)
+        except Exception as error:
+            self.error = error
+        except BaseException:
+            self.error = RpcError(Code.CANCELLED, "the call was cancelled by its caller")
+            raise
+        finally:
+            self.begun.happen()
+            self.over.happen()
+
+    async def _make(self, info: CallInfo) -> Any:
+        """The call itself, within the interceptors."""
+        made = self._channel._call(
+            info.method, info.request, metadata=info.metadata.pairs(), timeout=info.timeout, **info.options
+        )
+        info._made = self.info._made = made
+        self.begun.happen()
+        return await made if info.kind in (Kind.UNARY, Kind.CLIENT_STREAMING) else made
+
+    async def result(self) -> Any:
+        await self.over.wait()
+        if self.error is not None:
+            raise self.error
+        return self.response
+
+    def cancel(self) -> None:
+        if self.info._made is not None:
+            self.info._made.cancel()
+        if not self.over.happened:
+            self.job.cancel()
+
+
+class _Call:
+    """What all kinds have in common."""
+
+    __slots__ = ("__weakref__", "_hand", "_task")
+
+    def __init__(self, task: _Task, hand: _Hand | None) -> None:
+        self._task = task
+        self._hand = hand
+
+    def __del__(self) -> None:
+        self._task.cancel()
+
+    def cancel(self) -> None:
+        self._task.cancel()
+
+    async def headers(self) -> Metadata:
+        await self._task.begun.wait()
+        made = self._task.info._made
+        return Metadata() if made is None else await made.headers()
+
+    @property
+    def trailers(self) -> Metadata | None:
+        return self._of_made("trailers", None)
+
+    @property
+    def peer(self) -> str | None:
+        return self._of_made("peer", None)
+
+    @property
+    def attempts(self) -> int:
+        return self._of_made("attempts", 0)
+
+    @property
+    def done(self) -> bool:
+        return self._task.over.happened and self._of_made("done", True)
+
+    def _of_made(self, name: str, default: Any) -> Any:
+        made = self._task.info._made
+        return default if made is None else getattr(made, name)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._task.cancel()
+
+    async def _result(self) -> Any:
+        try:
+            return await self._task.result()
+        except Exception:
+            raise
+        except BaseException:
+            # Whoever waited does not want it any more.
+            self._task.cancel()
+            raise
+
+
+class _Receiving(_Call):
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        responses = await self._result()
+        return await anext(responses)
+
+    async def receive(self) -> Any:
+        responses = await self._result()
+        return await anext(responses, None)
+
+    async def receive_batch(self) -> list[Any]:
+        """One at a time: interceptors see each message."""
+        responses = await self._result()
+        return [response async for response in _first(responses)]
+
+
+async def _first(responses: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for response in responses:
+        yield response
+        return
+
+
+class _Sending(_Call):
+    async def send(self, request: Any, /) -> None:
+        await self._by_hand().put(self._task, request)
+
+    async def done_sending(self) -> None:
+        self._by_hand().end()
+
+    def _by_hand(self) -> _Hand:
+        if self._hand is None:
+            raise RuntimeError("an iterable gives this call's requests: none can be sent by hand")
+        return self._hand
+
+
+class _Unary(_Call):
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._result().__await__()
+
+
+class _ServerStreaming(_Receiving):
+    pass
+
+
+class _ClientStreaming(_Sending):
+    def __await__(self) -> Generator[Any, Any, Any]:
+        if self._hand is not None:
+            self._hand.end()
+        return self._result().__await__()
+
+
+class _Bidi(_Sending, _Receiving):
+    pass
+
+
+_KINDS: dict[Kind, type[Any]] = {
+    Kind.UNARY: _Unary,
+    Kind.SERVER_STREAMING: _ServerStreaming,
+    Kind.CLIENT_STREAMING: _ClientStreaming,
+    Kind.BIDI: _Bidi,
+}
+UnaryCall.register(_Unary)
+ServerStreamingCall.register(_ServerStreaming)
+ClientStreamingCall.register(_ClientStreaming)
+BidiCall.register(_Bidi)
+
+
+class _Hand:
+    """Requests that are sent by hand, as an iterator for the interceptors. It holds one at a time."""
+
+    def __init__(self) -> None:
+        self._requests: deque[Any] = deque()
+        self._ended = False
+        self._queue = _native.Queue.current()
+        self._changed = _Signal(self._queue)
+
+    def _change(self) -> None:
+        changed, self._changed = self._changed, _Signal(self._queue)
+        changed.happen()
+
+    async def put(self, task: _Task, request: Any) -> None:
+        if self._ended:
+            raise RuntimeError("the call is half-closed: no message can follow the last one")
+        self._requests.append(request)
+        self._change()
+        while self._requests and not task.over.happened:
+            await self._changed.wait()
+        if self._requests and task.error is not None:
+            raise task.error
+
+    def end(self) -> None:
+        self._ended = True
+        self._change()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        while not self._requests:
+            if self._ended:
+                raise StopAsyncIteration
+            await self._changed.wait()
+        request = self._requests.popleft()
+        self._change()
+        return request
