@@ -6,7 +6,6 @@ use pyo3::prelude::*;
 use spanwire::Status;
 use spanwire::bridge::{Call, OpError, Outcome, Received, Room};
 
-use super::channel::CREDIT;
 use super::inbox::{Inbox, State};
 use super::wait::wait_for;
 use crate::convert::message::Method;
@@ -31,6 +30,19 @@ impl SyncCall {
     fn peek<T>(&self, look: impl FnOnce(&State) -> T) -> PyResult<T> {
         self.inbox.check().map_err(|error| op_error(&error))?;
         Ok(look(&self.inbox.lock()))
+    }
+
+    /// See [`wait_for`]. What ends the wait from outside ends the call: whoever waited for it does not any more.
+    fn wait_for<T: Send>(
+        &self,
+        py: Python<'_>,
+        take: impl FnMut(&mut State) -> Option<T> + Send,
+    ) -> PyResult<T> {
+        wait_for(py, &self.inbox, take).inspect_err(|_| {
+            if !self.inbox.rings() {
+                self.cancel();
+            }
+        })
     }
 
     fn outcome(&self) -> PyResult<Option<Arc<Outcome>>> {
@@ -60,7 +72,7 @@ impl SyncCall {
         guard(|| {
             let method = self.method.get();
             let mut message = Some(method.request.encode(&method.path, message)?);
-            let sent = wait_for(py, &self.inbox, |state| {
+            let sent = self.wait_for(py, |state| {
                 if state.outcome.is_some() {
                     return Some(Sent::Over);
                 }
@@ -84,6 +96,7 @@ impl SyncCall {
             match sent {
                 Sent::Taken => Ok(true),
                 Sent::Over => Ok(false),
+                Sent::Refused(OpError::Argument(text)) => Err(rpc_error(&Status::resource_exhausted(text), None)),
                 Sent::Refused(error) => Err(op_error(&error)),
             }
         })
@@ -104,7 +117,7 @@ impl SyncCall {
     /// The next message; `None` at the end. Raises `RpcError` if the call failed.
     fn receive<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         guard(|| {
-            let next = wait_for(py, &self.inbox, |state| match state.take_message(CREDIT) {
+            let next = self.wait_for(py, |state| match state.take_message() {
                 Some(message) => Some(Ok(message)),
                 None => Some(Err(state.outcome.clone()?)),
             })?;
@@ -125,7 +138,7 @@ impl SyncCall {
     /// The answer of a kind with one response. Raises `RpcError` if the call failed.
     fn result<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         guard(|| {
-            let (outcome, message) = wait_for(py, &self.inbox, |state| {
+            let (outcome, message) = self.wait_for(py, |state| {
                 let outcome = state.outcome.clone()?;
                 // It stays, to be asked for again.
                 let message = state.messages.front().cloned();
@@ -136,19 +149,14 @@ impl SyncCall {
         })
     }
 
-    /// The leading metadata; waits for them. Raises `RpcError` if the call failed without any.
+    /// The leading metadata; waits for them. There are none if the call failed without any.
     fn headers(&self, py: Python<'_>) -> PyResult<Metadata> {
         guard(|| {
-            let found = wait_for(py, &self.inbox, |state| match (&state.headers, &state.outcome) {
-                (Some(headers), _) => Some(Ok(headers.clone())),
-                (None, Some(outcome)) => Some(Err(outcome.clone())),
+            self.wait_for(py, |state| match (&state.headers, &state.outcome) {
+                (Some(headers), _) => Some(Metadata::of(headers.clone())),
+                (None, Some(_)) => Some(Metadata::of(spanwire::Metadata::new())),
                 (None, None) => None,
-            })?;
-            match found {
-                Ok(headers) => Ok(Metadata::of(headers)),
-                Err(outcome) if outcome.status.is_ok() => Ok(Metadata::of(spanwire::Metadata::new())),
-                Err(outcome) => Err(outcome_error(&outcome)),
-            }
+            })
         })
     }
 

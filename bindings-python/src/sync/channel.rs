@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use spanwire::Kind;
+use spanwire::{Kind, Status};
 use spanwire::bridge::{Channel, ChannelOptions, Event, Queue, ReportTo};
 
 use super::bell::{Bell, Rope, next_number};
@@ -15,11 +15,9 @@ use super::wait::{is_main_thread, wait_for};
 use crate::convert::message::Method;
 use crate::convert::options::{call_options, channel_options};
 use crate::convert::status::op_error;
+use crate::credit::Credit;
 use crate::engine;
 use crate::guard::guard;
-
-/// Messages of a stream that may arrive before they are taken.
-pub(crate) const CREDIT: u32 = 32;
 
 /// A channel whose calls are waited for. Connects with the first call; in the child of a fork it connects anew.
 #[pyclass(module = "spanwire._native", frozen)]
@@ -131,15 +129,19 @@ impl SyncChannel {
                     call
                 }
                 (kind, request) => {
-                    options.credit = CREDIT;
+                    options.credit = Credit::FIRST;
                     let (call, prepared) = live
                         .channel
-                        .stream(&described.path, kind, options, report, None)
+                        .stream(&described.path, kind, options, report.clone(), None)
                         .map_err(|error| op_error(&error))?;
-                    if let Some(request) = request {
-                        call.send(request.into()).map_err(|error| op_error(&error))?;
+                    // A request that is too large ends the call like anything else does.
+                    match request.map_or(Ok(()), |request| call.send(request.into()).map(drop)) {
+                        Ok(()) => prepared.begin(),
+                        Err(error) => live
+                            .channel
+                            .refuse(Status::resource_exhausted(error.to_string()), report, Some(&call))
+                            .map_err(|error| op_error(&error))?,
                     }
-                    prepared.begin();
                     call
                 }
             };

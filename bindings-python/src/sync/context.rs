@@ -8,7 +8,6 @@ use pyo3::types::PyBytes;
 use spanwire::bridge::{Answer, OpError, Received, Room};
 use spanwire::{Code, Encoding, Status};
 
-use super::channel::CREDIT;
 use super::inbox::State;
 use super::pool::{Finished, Pool, Served};
 use super::wait::wait_for;
@@ -81,7 +80,7 @@ impl SyncContext {
     pub(crate) fn fail(&self, py: Python<'_>, error: &PyErr) -> PyResult<bool> {
         let status = status_of(py, error)?;
         let told = status.is_some();
-        let mut status = status.unwrap_or_else(|| Status::new(Code::Unknown, "the handler failed"));
+        let mut status = status.unwrap_or_else(|| Status::unknown("the handler failed"));
         status.metadata_mut().extend(set_metadata(py, &self.trailers).unwrap_or_default());
         self.finish(status, self.answer(py).unwrap_or_default());
         Ok(told)
@@ -172,7 +171,7 @@ impl SyncContext {
     fn _receive<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         guard(|| {
             let next = wait_for(py, &self.served.inbox, |state| {
-                if let Some(message) = state.take_message(CREDIT) {
+                if let Some(message) = state.take_message() {
                     return Some(Ok(Some(message)));
                 }
                 match self.is_cancelled(state) {
@@ -215,7 +214,7 @@ impl SyncContext {
             })?;
             sent.map_err(|error| match error {
                 OpError::Over(_) => self.gone(),
-                OpError::Argument(text) => rpc_error(&Status::new(Code::ResourceExhausted, text), None),
+                OpError::Argument(text) => rpc_error(&Status::resource_exhausted(text), None),
                 other => op_error(&other),
             })
         })

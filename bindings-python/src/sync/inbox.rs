@@ -15,6 +15,7 @@ use spanwire::Metadata;
 use spanwire::bridge::{EventKind, OpError, Outcome, Received, fork};
 
 use super::bell::Rope;
+use crate::credit::Credit;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -26,13 +27,12 @@ pub(crate) struct Inbox {
 }
 
 /// What came and was not taken yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct State {
     /// Client: the leading metadata of the response, which stay here.
     pub(crate) headers: Option<Metadata>,
     pub(crate) messages: VecDeque<Received>,
-    /// Messages that were taken and for which no others were granted yet.
-    pub(crate) ungranted: u32,
+    credit: Credit,
     /// Whether the last message that was taken came compressed.
     pub(crate) compressed: bool,
     /// Server: the client sends no more. Client: we don't.
@@ -56,7 +56,7 @@ pub(crate) struct State {
 impl Inbox {
     /// An inbox for threads, or for the hub at the other end of the rope.
     pub(crate) fn new(rope: Option<Rope>) -> Self {
-        Inbox { state: Mutex::default(), changed: Condvar::new(), rope, generation: fork::generation() }
+        Inbox { state: Mutex::new(State::new()), changed: Condvar::new(), rope, generation: fork::generation() }
     }
 
     /// Whether it rings instead of letting anybody wait.
@@ -129,6 +129,23 @@ impl Inbox {
 }
 
 impl State {
+    fn new() -> Self {
+        State {
+            headers: None,
+            messages: VecDeque::new(),
+            credit: Credit::new(),
+            compressed: false,
+            half_closed: false,
+            headed: false,
+            full: false,
+            outcome: None,
+            cancelled: false,
+            closed: false,
+            waiting: 0,
+            armed: false,
+        }
+    }
+
     fn handle_event(&mut self, kind: EventKind) {
         match kind {
             EventKind::Headers(headers) => self.headers = Some(headers),
@@ -148,12 +165,11 @@ impl State {
         }
     }
 
-    /// The next message, and how many to grant now: half of the credit at once, so that it costs little and never runs out.
-    pub(crate) fn take_message(&mut self, credit: u32) -> Option<(Received, u32)> {
+    /// The next message, and how many to grant now.
+    pub(crate) fn take_message(&mut self) -> Option<(Received, u32)> {
         let message = self.messages.pop_front()?;
         self.compressed = message.compressed;
-        self.ungranted += 1;
-        let granted = if self.ungranted * 2 >= credit { std::mem::take(&mut self.ungranted) } else { 0 };
+        let granted = self.credit.taken(message.bytes.len());
         Some((message, granted))
     }
 }

@@ -16,7 +16,7 @@ use spanwire::bridge::handle::Table;
 use spanwire::bridge::{
     Answer, Event, EventKind, OpError, Outgoing, Queue, Received, ServerCall, begin_batch, end_batch, fork,
 };
-use spanwire::{Code, Kind, Metadata, Status};
+use spanwire::{Kind, Metadata, Status};
 
 use super::bell::{Rope, next_number};
 use super::inbox::Inbox;
@@ -274,7 +274,7 @@ fn send(answers: Vec<Finished>) {
         if let Err(OpError::Argument(text)) =
             call.respond(finished.message, finished.answer, finished.trailers)
         {
-            let too_large = Status::new(Code::ResourceExhausted, text);
+            let too_large = Status::resource_exhausted(text);
             // Refused only if the client is gone; so is the answer.
             let _ = call.finish(too_large, Answer::default());
         }

@@ -9,13 +9,13 @@ use spanwire::Kind;
 use spanwire::bridge::{Destination, Queue, Server};
 
 use super::bell::{Bell, Rope, next_number};
-use super::channel::CREDIT;
 use super::context::SyncContext;
 use super::pool::{Pool, Work};
 use super::wait::{detached, slice, wait_for, would_block};
 use crate::convert::message::Method;
 use crate::convert::options::server_options;
 use crate::convert::status::op_error;
+use crate::credit::Credit;
 use crate::engine;
 use crate::guard::guard;
 
@@ -53,7 +53,7 @@ impl SyncServer {
             let routed = pool.clone();
             let queue = Queue::with_router(move |queue| routed.route(queue));
             for (tag, method) in methods.iter().enumerate() {
-                let to = Destination { queue: queue.clone(), tag, credit: CREDIT, attachment: None };
+                let to = Destination { queue: queue.clone(), tag, credit: Credit::FIRST, attachment: None };
                 let method = method.get();
                 server.method(&method.path, method.kind, &to).map_err(|error| op_error(&error))?;
             }

@@ -68,11 +68,7 @@ class Call:
         self._engine.cancel()
 
     def headers(self) -> Metadata:
-        """The leading metadata of the response; waits for them.
-
-        Raises:
-            RpcError: the call failed before there were any.
-        """
+        """The leading metadata of the response; waits for them. There are none if the call failed without any."""
         return self._wait(self._engine.headers)
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextvars
 import inspect
-import logging
 import os
 import signal
 import threading
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from .. import _native
+from .._log import handler_failed
 from .._native import SyncContext as Context
 from ..method import Kind, Method
 from . import _hub
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from ..options import ServerOptions
-
-_logger = logging.getLogger("spanwire")
 
 Handler: TypeAlias = Callable[[Any, Context], Any]
 """``def f(request, context)``: kinds with a stream of requests get an iterator, kinds with a stream of responses give one."""
@@ -247,7 +245,7 @@ def _serving(
             context._finish()
         except BaseException as error:
             if not context._fail(error):
-                _logger.exception("the handler of %s failed", method.path)
+                handler_failed(method.path, error)
 
     return serve
 
