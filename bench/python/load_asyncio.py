@@ -18,18 +18,23 @@ class Stream(Protocol):
 
     async def send(self, message: Any) -> None:
         """Sends one message."""
+        ...
 
     async def receive(self) -> Any:
         """The next message; None at the end."""
+        ...
 
     async def finish(self) -> Any:
         """Half-closes; the one response of a client stream."""
+        ...
 
     def cancel(self) -> None:
         """Ends the call."""
+        ...
 
     def messages(self) -> AsyncIterator[Any]:
         """All that come."""
+        ...
 
 
 class Client(Protocol):
@@ -37,15 +42,19 @@ class Client(Protocol):
 
     async def unary(self, message: Any) -> Any:
         """One call."""
+        ...
 
     def bidi(self) -> Stream:
         """A stream both ways."""
+        ...
 
     def down(self, message: Any) -> Stream:
         """A stream of responses."""
+        ...
 
     def up(self) -> Stream:
         """A stream of requests."""
+        ...
 
 
 class Worker(ABC):

@@ -19,18 +19,23 @@ class Stream(Protocol):
 
     def send(self, message: Any) -> None:
         """Sends one message."""
+        ...
 
     def receive(self) -> Any:
         """The next message; None at the end."""
+        ...
 
     def finish(self) -> Any:
         """Half-closes; the one response of a client stream."""
+        ...
 
     def cancel(self) -> None:
         """Ends the call."""
+        ...
 
     def messages(self) -> Iterator[Any]:
         """All that come."""
+        ...
 
 
 class Client(Protocol):
@@ -38,15 +43,19 @@ class Client(Protocol):
 
     def unary(self, message: Any) -> Any:
         """One call."""
+        ...
 
     def bidi(self) -> Stream:
         """A stream both ways."""
+        ...
 
     def down(self, message: Any) -> Stream:
         """A stream of responses."""
+        ...
 
     def up(self) -> Stream:
         """A stream of requests."""
+        ...
 
 
 class Worker(ABC):

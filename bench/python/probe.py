@@ -25,9 +25,8 @@ def resident_bytes() -> int:
 
 async def call_grpcio(port: int) -> None:
     """One call on one channel."""
-    import grpc.aio
-
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    grpc_aio = importlib.import_module("grpc.aio")
+    async with grpc_aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         await channel.unary_unary("/bench.v1.Echo/Unary")(b"")
         measured["channel_bytes"] = resident_bytes()
 

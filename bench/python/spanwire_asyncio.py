@@ -9,9 +9,9 @@ from echo import MAX_BODY_BYTES, SERVICE, Messages
 from spanwire import Channel, Context, Method, Server
 
 
-def methods(messages: Messages) -> list[Method]:
+def methods(messages: Messages) -> list[Method[Any, Any]]:
     """Unary, Down, Up and Bidi."""
-    kinds = () if messages.raw else (messages.kind, messages.kind)
+    kinds: tuple[Any, ...] = () if messages.raw else (messages.kind, messages.kind)
     return [
         Method.unary(f"/{SERVICE}/Unary", *kinds),
         Method.server_streaming(f"/{SERVICE}/Down", *kinds),
@@ -42,7 +42,7 @@ class Client:
     """Calls of all kinds."""
 
     def __init__(self, channel: Channel, messages: Messages) -> None:
-        self._call = channel.call
+        self._call: Any = channel.call
         self._unary, self._down, self._up, self._bidi = methods(messages)
 
     def unary(self, message: Any) -> Any:

@@ -29,12 +29,13 @@ class Client:
     """Calls of all kinds."""
 
     def __init__(self, channel: Channel, messages: Messages) -> None:
-        self._call = channel.call
+        self._call: Any = channel.call
+        self._blocking: Any = channel.unary
         self._unary, self._down, self._up, self._bidi = methods(messages)
 
     def unary(self, message: Any) -> Any:
         """One call."""
-        return self._call(self._unary, message).result()
+        return self._blocking(self._unary, message)
 
     def bidi(self) -> Stream:
         """A stream both ways."""
