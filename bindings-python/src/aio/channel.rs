@@ -9,7 +9,6 @@ use pyo3::types::{PyDict, PyTuple};
 use spanwire::bridge::{self, CallOptions, ChannelOptions, Outgoing, fork};
 use spanwire::{Kind, Status};
 
-use super::context;
 use super::event_loop::{Entry, Loop, current, lock};
 use super::stream::Stream;
 use super::stream_call::{Feed, StreamCall, of_kind};
@@ -20,6 +19,7 @@ use crate::convert::status::op_error;
 use crate::credit::Credit;
 use crate::engine;
 use crate::guard::guard;
+use crate::parent::{self, Parent};
 
 /// A channel, whatever event loop uses it. See `spanwire.Channel`.
 #[pyclass(frozen, subclass, weakref, module = "spanwire._native")]
@@ -78,8 +78,8 @@ fn start_unary(
     let py = method.py();
     let about = method.get();
     let bytes = about.request.encode(&about.path, request)?;
-    let parent = context::parent(py)?;
-    let parent = parent.as_ref().map(|context| &context.get().served.call);
+    let parent = parent::current(py)?;
+    let parent = parent.as_ref().map(Parent::call);
     let unary = Arc::new(Unary::new(event_loop.clone(), method.clone().unbind()));
     let call = channel.unary_call();
     let key = event_loop.insert(Entry::Unary(unary.clone()));
@@ -110,8 +110,8 @@ fn start_stream(
     let about = method.get();
     let one = about.kind.one_request();
     let bytes = if one { Some(about.request.encode(&about.path, request)?) } else { None };
-    let parent = context::parent(py)?;
-    let parent = parent.as_ref().map(|context| &context.get().served.call);
+    let parent = parent::current(py)?;
+    let parent = parent.as_ref().map(Parent::call);
     let options = CallOptions { credit: Credit::FIRST, ..options };
     let stream = Arc::new(Stream::new(event_loop.clone(), method.clone().unbind()));
     let key = event_loop.insert(Entry::Stream(stream.clone()));

@@ -1,7 +1,6 @@
 //! A call that a server received: what its events change, and what its handler sees of it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
@@ -375,28 +374,4 @@ impl Requests {
     fn receive_batch(&self) -> Awaiting {
         Awaiting::new(Wanted::Served(self.0.clone(), Want::Batch))
     }
-}
-
-/// Whether this process has served anything: else no call can have a parent.
-static SERVING: AtomicBool = AtomicBool::new(false);
-
-fn variable(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static VARIABLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    VARIABLE.import(py, "spanwire._context", "CURRENT")
-}
-
-/// Makes a context the one of the task that runs.
-pub(crate) fn enter(context: &Bound<'_, Context>) -> PyResult<()> {
-    SERVING.store(true, Ordering::Relaxed);
-    variable(context.py())?.call_method1(intern!(context.py(), "set"), (context,))?;
-    Ok(())
-}
-
-/// The call that the running task handles: its deadline is that of the calls it makes.
-pub(crate) fn parent(py: Python<'_>) -> PyResult<Option<Py<Context>>> {
-    if !SERVING.load(Ordering::Relaxed) {
-        return Ok(None);
-    }
-    let context = variable(py)?.call_method1(intern!(py, "get"), (py.None(),))?;
-    Ok(context.cast_into::<Context>().ok().map(Bound::unbind))
 }

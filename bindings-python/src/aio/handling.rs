@@ -18,10 +18,11 @@ use pyo3::types::iterator::PySendResult;
 use spanwire::Status;
 
 use super::awaiting::{Awaiting, Wanted, thrown};
-use super::context::{self, Context, Requests, Served};
+use super::context::{Context, Requests, Served};
 use super::stream::{Sending, Want};
 use crate::convert::status::status_of;
 use crate::guard::guard;
+use crate::parent;
 
 /// So many messages of a generator that never waits are sent before others have their turn.
 const MESSAGES_PER_TURN: u32 = 256;
@@ -108,7 +109,8 @@ impl Handling {
     /// Calls the handler.
     fn begin(&mut self, py: Python<'_>) -> PyResult<()> {
         let Stage::Begin(request) = std::mem::replace(&mut self.stage, Stage::Over) else { return Ok(()) };
-        context::enter(self.context.bind(py))?;
+        parent::serving();
+        parent::enter(self.context.bind(py))?;
         let route = &self.served.route;
         let method = route.method.get();
         let request = match request {

@@ -18,6 +18,7 @@ use crate::convert::status::op_error;
 use crate::credit::Credit;
 use crate::engine;
 use crate::guard::guard;
+use crate::parent::{self, Parent};
 
 /// A channel whose calls are waited for. Connects with the first call; in the child of a fork it connects anew.
 #[pyclass(module = "spanwire._native", frozen)]
@@ -90,11 +91,13 @@ impl SyncChannel {
             let method = method.get();
             let request = method.request.encode(&method.path, request)?;
             let options = call_options(options)?;
+            let parent = parent::current(py)?;
+            let parent = parent.as_ref().map(Parent::call);
             let inbox = Arc::new(Inbox::new(None));
             // Only a signal ends a wait early, and only the main thread gets signals.
             let call = is_main_thread(py)?.then(|| live.channel.unary_call());
             live.channel
-                .unary(&method.path, request.into(), options, live.report(&inbox), call.as_ref(), None)
+                .unary(&method.path, request.into(), options, live.report(&inbox), call.as_ref(), parent)
                 .map_err(|error| op_error(&error))?;
             let (outcome, message) =
                 wait_for(py, &inbox, |state| Some((state.outcome.take()?, state.messages.pop_front())))?;
@@ -118,13 +121,15 @@ impl SyncChannel {
             let request =
                 request.map(|request| described.request.encode(&described.path, request)).transpose()?;
             let mut options = call_options(options)?;
+            let parent = parent::current(py)?;
+            let parent = parent.as_ref().map(Parent::call);
             let inbox = Arc::new(Inbox::new(bell.map(|bell| Rope::new(bell.get(), next_number()))));
             let report = live.report(&inbox);
             let call = match (described.kind, request) {
                 (Kind::Unary, Some(request)) => {
                     let call = live.channel.unary_call();
                     live.channel
-                        .unary(&described.path, request.into(), options, report, Some(&call), None)
+                        .unary(&described.path, request.into(), options, report, Some(&call), parent)
                         .map_err(|error| op_error(&error))?;
                     call
                 }
@@ -132,7 +137,7 @@ impl SyncChannel {
                     options.credit = Credit::FIRST;
                     let (call, prepared) = live
                         .channel
-                        .stream(&described.path, kind, options, report.clone(), None)
+                        .stream(&described.path, kind, options, report.clone(), parent)
                         .map_err(|error| op_error(&error))?;
                     // A request that is too large ends the call like anything else does.
                     match request.map_or(Ok(()), |request| call.send(request.into()).map(drop)) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
-use spanwire::bridge::{Answer, OpError, Received, Room};
+use spanwire::bridge::{Answer, OpError, Received, Room, ServerCall};
 use spanwire::{Code, Encoding, Status};
 
 use super::inbox::State;
@@ -16,6 +16,7 @@ use crate::convert::metadata::{Metadata, metadata_from};
 use crate::convert::options::encoding;
 use crate::convert::status::{op_error, rpc_error, status_of};
 use crate::guard::guard;
+use crate::parent;
 
 /// What a handler knows of its call and sets for its answer. It may be used from any thread while the handler runs.
 #[pyclass(module = "spanwire.sync", frozen)]
@@ -51,6 +52,10 @@ impl SyncContext {
         }
     }
 
+    pub(crate) fn call(&self) -> &ServerCall {
+        &self.served.call
+    }
+
     /// What goes in front of the first message.
     fn answer(&self, py: Python<'_>) -> PyResult<Answer> {
         Ok(Answer { headers: set_metadata(py, &self.headers)?, compression: *self.compression() })
@@ -77,13 +82,11 @@ impl SyncContext {
         state.cancelled || self.served.call.is_over()
     }
 
-    pub(crate) fn fail(&self, py: Python<'_>, error: &PyErr) -> PyResult<bool> {
-        let status = status_of(py, error)?;
-        let told = status.is_some();
-        let mut status = status.unwrap_or_else(|| Status::unknown("the handler failed"));
+    pub(crate) fn fail(&self, py: Python<'_>, error: &PyErr) -> PyResult<()> {
+        let mut status = status_of(py, error)?.unwrap_or_else(|| Status::unknown("the handler failed"));
         status.metadata_mut().extend(set_metadata(py, &self.trailers).unwrap_or_default());
         self.finish(status, self.answer(py).unwrap_or_default());
-        Ok(told)
+        Ok(())
     }
 
     fn finish(&self, status: Status, answer: Answer) {
@@ -251,9 +254,13 @@ impl SyncContext {
         })
     }
 
-    /// Ends the call with the status of an exception. `False`: it is no `RpcError`, the client sees UNKNOWN and nothing of
-    /// it, and it is for the log.
-    fn _fail(&self, py: Python<'_>, error: Bound<'_, PyAny>) -> PyResult<bool> {
+    /// Makes the call the one that the running code handles: calls that it makes end no later.
+    fn _enter(slf: &Bound<'_, Self>) -> PyResult<()> {
+        guard(|| parent::enter(slf))
+    }
+
+    /// Ends the call with the status of an exception. Of one that is no `RpcError` the client learns nothing.
+    fn _fail(&self, py: Python<'_>, error: Bound<'_, PyAny>) -> PyResult<()> {
         guard(|| self.fail(py, &PyErr::from_value(error)))
     }
 }

@@ -18,6 +18,7 @@ use crate::convert::status::op_error;
 use crate::credit::Credit;
 use crate::engine;
 use crate::guard::guard;
+use crate::parent;
 
 /// A server, and the work that its threads take. With a bell nothing waits: operations raise `BlockingIOError`.
 #[pyclass(module = "spanwire._native", frozen)]
@@ -69,7 +70,10 @@ impl SyncServer {
 
     /// Listens, and serves from then on.
     fn listen(&self, py: Python<'_>, address: &str) -> PyResult<()> {
-        guard(|| detached(py, || self.server.listen(address)).map_err(|error| op_error(&error)))
+        guard(|| {
+            parent::serving();
+            detached(py, || self.server.listen(address)).map_err(|error| op_error(&error))
+        })
     }
 
     /// The port, if it listens on TCP.

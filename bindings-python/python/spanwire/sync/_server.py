@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from .. import _native
 from .._log import handler_failed
 from .._native import SyncContext as Context
+from ..errors import RpcError
 from ..method import Kind, Method
 from . import _hub
 from ._interceptors import CallInfo, ServerInterceptor, chain
@@ -229,6 +230,7 @@ def _serving(
 
     def serve(request: Any, context: Context) -> None:
         try:
+            context._enter()
             if streams_in:
                 request = iter(lambda: receive(context), None)
             response = handler(request, context)
@@ -244,8 +246,9 @@ def _serving(
                     close()
             context._finish()
         except BaseException as error:
-            if not context._fail(error):
+            if not isinstance(error, RpcError):
                 handler_failed(method.path, error)
+            context._fail(error)
 
     return serve
 
