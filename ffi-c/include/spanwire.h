@@ -326,7 +326,7 @@ typedef struct spanwire_status {
   spanwire_sent sent;
   // How many attempts were begun.
   uint32_t attempts;
-  // What went wrong, in words: UTF-8 that ends in NUL, never null, empty for OK.
+  // What the other side says of it, in words: UTF-8 that ends in NUL, never null; with OK as a rule empty.
   const char *message;
   // Its length in bytes.
   size_t message_len;

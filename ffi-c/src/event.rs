@@ -43,7 +43,7 @@ pub struct spanwire_status {
     pub sent: spanwire_sent,
     /// How many attempts were begun.
     pub attempts: u32,
-    /// What went wrong, in words: UTF-8 that ends in NUL, never null, empty for OK.
+    /// What the other side says of it, in words: UTF-8 that ends in NUL, never null; with OK as a rule empty.
     pub message: *const c_char,
     /// Its length in bytes.
     pub message_len: usize,
