@@ -7,6 +7,7 @@ use spanwire::bridge::{Engine, EngineOptions, fork};
 
 use crate::convert::status::op_error;
 use crate::guard::guard;
+use crate::log;
 use crate::sync::wait;
 
 /// The engine, and the process that it was made in.
@@ -15,14 +16,15 @@ struct Made {
     generation: u32,
 }
 
-/// Taken with the interpreter attached, and never while it is let go: a fork finds it free.
+/// Taken with the interpreter attached, and not kept while it is let go: a fork finds it free.
 static ENGINE: Mutex<Option<Made>> = Mutex::new(None);
 
-/// The engine of this process. The first call starts it.
+/// The engine of this process, for a channel or a server. The first call starts it.
 ///
 /// # Errors
 /// `OSError`: the system refused threads.
-pub(crate) fn get(_: Python<'_>) -> PyResult<Engine> {
+pub(crate) fn get(py: Python<'_>) -> PyResult<Engine> {
+    log::start(py)?;
     let mut made = ENGINE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(made) = made.as_ref().filter(|made| made.generation == fork::generation()) {
         return Ok(made.engine.clone());
@@ -63,5 +65,6 @@ pub(crate) fn shutdown(py: Python<'_>) -> PyResult<()> {
 #[pyfunction]
 pub(crate) fn after_fork_in_child() {
     fork::in_child();
+    log::in_child();
     wait::in_child();
 }

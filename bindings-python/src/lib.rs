@@ -20,6 +20,9 @@ mod convert;
 mod credit;
 mod engine;
 mod guard;
+mod log;
+mod parent;
+mod stack;
 mod sync;
 
 use pyo3::prelude::*;
@@ -51,6 +54,8 @@ mod _native {
     use crate::convert::options::Tls;
     #[pymodule_export]
     use crate::engine::{after_fork_in_child, shutdown};
+    #[pymodule_export]
+    use crate::log::{set_log_level, stop_log, take_log_lines};
     #[pymodule_export]
     use crate::sync::bell::Bell;
     #[pymodule_export]

@@ -3,7 +3,7 @@
 import atexit
 import os
 
-from . import _native
+from . import _log, _native
 from ._native import Context, Tls
 from .call import BidiCall, Call, ClientStreamingCall, ServerStreamingCall, UnaryCall
 from .channel import Channel, Client
@@ -41,5 +41,6 @@ __all__ = [
 
 # The engine's threads end before the interpreter does, and do not come along into the child of a fork.
 atexit.register(_native.shutdown)
+atexit.register(_log.stop)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_native.after_fork_in_child)

@@ -1,12 +1,46 @@
-"""What goes to ``logging.getLogger("spanwire")``."""
+"""What goes to ``logging.getLogger("spanwire")``: failures of handlers, and the log of the engine.
+
+The engine's lines come by ``spanwire.engine``. Unless the program configures logging, they go nowhere.
+"""
 
 from __future__ import annotations
 
 import logging
+import threading
+
+from . import _native
 
 logger = logging.getLogger("spanwire")
+engine = logging.getLogger("spanwire.engine")
+engine.addHandler(logging.NullHandler())
+
+_thread: threading.Thread | None = None
 
 
 def handler_failed(method: str, error: BaseException) -> None:
     """A handler raised what is no RpcError: the client learns nothing of it."""
     logger.error("the handler of %s failed", method, exc_info=error)
+
+
+def start(first: bool) -> None:
+    """Has the engine say what the logger lets through; and first, in each process, starts the thread that takes it."""
+    _native.set_log_level(engine.getEffectiveLevel())
+    if first:
+        global _thread
+        _thread = threading.Thread(target=_run, name="spanwire-log", daemon=True)
+        _thread.start()
+
+
+def stop() -> None:
+    """Ends that thread, with the lines that are left."""
+    if _thread is not None and _thread.is_alive():
+        _native.stop_log()
+        _thread.join(1.0)
+
+
+def _run() -> None:
+    while (lines := _native.take_log_lines()) is not None:
+        for level, text in lines:
+            engine.log(level, "%s", text)
+        # It may be another one by now.
+        _native.set_log_level(engine.getEffectiveLevel())
