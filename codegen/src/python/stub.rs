@@ -91,7 +91,10 @@ pub(crate) struct Scope<'a> {
 pub(crate) fn generate(code: &FileCode<'_>) -> Result<GeneratedFile, Error> {
     let file = &code.file.descriptor;
     let scope = Scope::new(code);
-    let mut body = String::from("DESCRIPTOR: _FileDescriptor\n\n");
+    let mut body = String::from("DESCRIPTOR: _FileDescriptor\n");
+    // Behind it, because those modules have one, too.
+    code.imports()?.iter().filter(|line| line.ends_with("import *\n")).for_each(|line| body.push_str(line));
+    body.push('\n');
     for (index, item) in (0..).zip(&file.enum_type) {
         body.push_str(&scope.enum_class(item, "", &[FILE_ENUM, index], 0));
     }
@@ -104,8 +107,8 @@ pub(crate) fn generate(code: &FileCode<'_>) -> Result<GeneratedFile, Error> {
     }
     let tops = file.message_type.iter().map(DescriptorProto::name);
     for top in tops.chain(file.enum_type.iter().map(|item| item.name())) {
-        if scope.inner.contains(top) {
-            let top = escape(top);
+        let top = escape(top);
+        if scope.inner.contains(top.as_str()) {
             let _ = writeln!(body, "_module_{top}: _TypeAlias = {top}");
         }
     }
@@ -151,9 +154,13 @@ impl<'a> Scope<'a> {
         if found.file != self.code.file.descriptor.name() {
             return Ok(format!("_{}.{}", Module::of(found.file)?.unique(), found.path));
         }
-        let top = found.path.split('.').next().unwrap_or_default();
-        let hidden = self.inner.contains(top);
-        Ok(if hidden { format!("_module_{}", found.path) } else { found.path.clone() })
+        Ok(self.local(&found.path))
+    }
+
+    /// The name of a type of this file, by its path.
+    fn local(&self, path: &str) -> String {
+        let top = path.split('.').next().unwrap_or_default();
+        if self.inner.contains(top) { format!("_module_{path}") } else { path.to_owned() }
     }
 
     /// The type of the values of an enum.
@@ -174,8 +181,7 @@ impl<'a> Scope<'a> {
     ) -> String {
         let space = " ".repeat(indent);
         let name = escape(item.name());
-        let hidden = outer.is_empty() && self.inner.contains(name.as_str());
-        let class = if hidden { format!("_module_{name}") } else { format!("{outer}{name}") };
+        let class = self.local(&format!("{outer}{name}"));
         let doc = docstring(
             &self.doc(path, item.options.as_ref().is_some_and(|options| options.deprecated())),
             indent + 4,
@@ -244,9 +250,6 @@ impl<'a> Scope<'a> {
             if !names.is_empty() {
                 let _ = writeln!(text, "from {from} import {}", names.join(", "));
             }
-        }
-        for line in self.code.imports()?.iter().filter(|line| line.ends_with("import *\n")) {
-            text.push_str(line);
         }
         Ok(text + &modules.into_values().collect::<String>())
     }

@@ -112,7 +112,7 @@ fn field(
 
 fn constructor(scope: &Scope<'_>, message: &DescriptorProto, indent: usize) -> Result<String, Error> {
     let own = |name: &str| message.field.iter().any(|field| field.name() == name);
-    let mut parameters = vec![if own("self") { "self_" } else { "self" }.to_owned()];
+    let mut parameters = vec![if own("self") { "_self" } else { "self" }.to_owned()];
     for (index, field) in message.field.iter().filter(|field| !is_keyword(field.name())).enumerate() {
         if index == 0 {
             parameters.push("*".to_owned());

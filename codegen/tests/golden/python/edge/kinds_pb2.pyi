@@ -7,7 +7,6 @@ from google.protobuf.descriptor import EnumDescriptor as _EnumDescriptor, FileDe
 from google.protobuf.internal.containers import MessageMap as _MessageMap, RepeatedCompositeFieldContainer as _RepeatedComposite, RepeatedScalarFieldContainer as _RepeatedScalar, ScalarMap as _ScalarMap
 from google.protobuf.message import Message as _Message
 from typing import Any as _Any, ClassVar as _ClassVar, Final as _Final, Literal as _Literal, Never as _Never, TypeAlias as _TypeAlias, TypeVar as _TypeVar, final as _final, overload as _overload
-from ..money.money_pb2 import *
 from . import legacy_types_pb2 as _edge_legacy_types_pb2
 from google.protobuf import any_pb2 as _google_protobuf_any_pb2
 from google.protobuf import duration_pb2 as _google_protobuf_duration_pb2
@@ -26,6 +25,7 @@ class _EnumType(type):
     def items(cls: type[_E]) -> list[tuple[_str, _E]]: ...
 
 DESCRIPTOR: _FileDescriptor
+from ..money.money_pb2 import *
 
 @_final
 class Level(_int, metaclass=_EnumType):
@@ -221,7 +221,7 @@ class Words(_Message):
     type: _int
     match: _int
     def __init__(
-        self_,
+        _self,
         *,
         self: _str | None = ...,
         int: _int | None = ...,
@@ -281,10 +281,10 @@ class Status(_Message):
     """The same names on two levels."""
     @_final
     class Status(_int, metaclass=_EnumType):
-        ValueType: _TypeAlias = Status.Status
-        UNKNOWN: _ClassVar[Status.Status]
+        ValueType: _TypeAlias = _module_Status.Status
+        UNKNOWN: _ClassVar[_module_Status.Status]
 
-    UNKNOWN: _ClassVar[Status.Status]
+    UNKNOWN: _ClassVar[_module_Status.Status]
 
     STATUS_FIELD_NUMBER: _Final = 1
     status: _module_Status.Status
@@ -304,5 +304,4 @@ class Holder(_Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 _module_Words: _TypeAlias = Words
-_module_None_: _TypeAlias = None_
 _module_Status: _TypeAlias = Status
