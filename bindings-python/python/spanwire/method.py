@@ -21,9 +21,11 @@ class Message(Protocol):
         """The message as bytes."""
         ...
 
-    # As an attribute, because protobuf's stubs differ in how they declare it.
-    FromString: Callable[..., Any]
-    """A message out of bytes; static."""
+    # Not assignable, as a plain attribute would be: protobuf has a class method, others may have a static one.
+    @property
+    def FromString(self) -> Callable[[bytes], Any]:
+        """Makes a message out of bytes; of the class, not of a message."""
+        ...
 
 
 class Kind(IntEnum):
@@ -59,9 +61,7 @@ class Method(_native.Method, Generic[Request, Response]):
     def unary(path: str) -> UnaryMethod[bytes, bytes]: ...
     @overload
     @staticmethod
-    def unary(
-        path: str, request: type[MessageT], response: type[OtherT]
-    ) -> UnaryMethod[MessageT, OtherT]: ...
+    def unary(path: str, request: type[MessageT], response: type[OtherT]) -> UnaryMethod[MessageT, OtherT]: ...
     @staticmethod
     def unary(path: str, request: Any = None, response: Any = None) -> UnaryMethod[Any, Any]:
         """A method with one request and one response.
@@ -86,9 +86,7 @@ class Method(_native.Method, Generic[Request, Response]):
         path: str, request: type[MessageT], response: type[OtherT]
     ) -> ServerStreamingMethod[MessageT, OtherT]: ...
     @staticmethod
-    def server_streaming(
-        path: str, request: Any = None, response: Any = None
-    ) -> ServerStreamingMethod[Any, Any]:
+    def server_streaming(path: str, request: Any = None, response: Any = None) -> ServerStreamingMethod[Any, Any]:
         """A method with one request and any number of responses; else as :meth:`unary`."""
         return ServerStreamingMethod(path, Kind.SERVER_STREAMING, request, response)
 
@@ -101,9 +99,7 @@ class Method(_native.Method, Generic[Request, Response]):
         path: str, request: type[MessageT], response: type[OtherT]
     ) -> ClientStreamingMethod[MessageT, OtherT]: ...
     @staticmethod
-    def client_streaming(
-        path: str, request: Any = None, response: Any = None
-    ) -> ClientStreamingMethod[Any, Any]:
+    def client_streaming(path: str, request: Any = None, response: Any = None) -> ClientStreamingMethod[Any, Any]:
         """A method with any number of requests and one response; else as :meth:`unary`."""
         return ClientStreamingMethod(path, Kind.CLIENT_STREAMING, request, response)
 
@@ -112,9 +108,7 @@ class Method(_native.Method, Generic[Request, Response]):
     def bidi(path: str) -> BidiMethod[bytes, bytes]: ...
     @overload
     @staticmethod
-    def bidi(
-        path: str, request: type[MessageT], response: type[OtherT]
-    ) -> BidiMethod[MessageT, OtherT]: ...
+    def bidi(path: str, request: type[MessageT], response: type[OtherT]) -> BidiMethod[MessageT, OtherT]: ...
     @staticmethod
     def bidi(path: str, request: Any = None, response: Any = None) -> BidiMethod[Any, Any]:
         """A method with any number of messages each way; else as :meth:`unary`."""
