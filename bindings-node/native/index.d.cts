@@ -1,0 +1,69 @@
+// What the addon exports. The numbers stand in src/protocol.rs, and nowhere else.
+
+/** What JavaScript asks of the engine. */
+export const Operation: Readonly<
+  Record<
+    | "Unary"
+    | "Begin"
+    | "Send"
+    | "HalfClose"
+    | "Cancel"
+    | "Grant"
+    | "Respond"
+    | "Reply"
+    | "GrantRequests"
+    | "SendHeaders"
+    | "Finish"
+    | "Reset",
+    number
+  >
+>;
+
+/** What the engine tells JavaScript. */
+export const Happening: Readonly<
+  Record<
+    | "Peer"
+    | "Headers"
+    | "Message"
+    | "Writable"
+    | "Done"
+    | "Request"
+    | "RequestMessage"
+    | "RequestsEnd"
+    | "RepliesWritable"
+    | "Cancelled"
+    | "ServerClosed",
+    number
+  >
+>;
+
+/** What a record has beside its kind. */
+export const Flag: Readonly<
+  Record<"Blob" | "BodyBlob" | "HasMessage" | "Last" | "Compressed" | "Plain" | "WaitForReady", number>
+>;
+
+/** The native half of the package in one environment. */
+export class Environment {
+  constructor(wake: () => void);
+  submit(records: Uint8Array, length: number, blobs: readonly Uint8Array[]): number;
+  drain(chunk: Uint8Array, at: number): number;
+  blob(): Uint8Array;
+  method(path: string, kind: number): number;
+  channel(target: string, options: object): number;
+  closeChannel(channel: number): void;
+  connectivity(channel: number): string;
+  connect(channel: number): void;
+  server(options: object): number;
+  serveMethod(server: number, path: string | undefined, kind: number, handler: number, credit: number): void;
+  listen(server: number, address: string): Promise<{ port?: number; target: string }>;
+  serving(): void;
+  shutdown(server: number, graceMs: number): void;
+  dropServer(server: number): void;
+  requestPath(call: number): string;
+  certificates(call: number): Uint8Array[];
+}
+
+/** The names of the encodings; their places, counted from 1, stand for them in records. */
+export function encodings(): string[];
+/** Throws if an entry cannot be sent. */
+export function checkMetadata(packed: Uint8Array): void;

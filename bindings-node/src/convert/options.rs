@@ -1,0 +1,182 @@
+//! Options: objects of JavaScript, by the names of the bridge's fields in its spelling. What is `undefined` is the default, and
+//! `Infinity` turns off what can be off.
+
+use napi::bindgen_prelude::{JsObjectValue, JsValue, Object, Result, Uint8Array, Unknown};
+use napi::{Error, Status, ValueType};
+use napi_derive::napi;
+use spanwire::Encoding;
+use spanwire::bridge::{ChannelOptions, Limits, ServerOptions, TlsOptions};
+
+use super::error::{argument, snake};
+
+/// Puts values into fields, each by a function for its kind.
+macro_rules! fields {
+    ($snake:expr, $name:expr, $value:expr, $to:expr, { $($kind:ident: $($field:ident),+;)+ } else $other:expr) => {
+        match $snake {
+            $($(stringify!($field) => $to.$field = $kind($name, $value)?.into(),)+)+
+            _ => $other,
+        }
+    };
+}
+
+/// The options of a channel.
+///
+/// # Errors
+/// Which option cannot be used, and why.
+pub(crate) fn channel_options(options: &Object<'_>) -> Result<ChannelOptions> {
+    let mut to = ChannelOptions::default();
+    each(options, "Channel", |snake, name, value| {
+        fields!(snake, name, value, to, {
+            tls: tls;
+            text: authority, user_agent;
+            encoding: compression;
+            number: connect_timeout_ms, backoff_first_ms, backoff_longest_ms, keepalive_interval_ms, keepalive_timeout_ms;
+            flag: keepalive_without_calls;
+        } else return limit(&mut to.limits, snake, name, value));
+        Ok(true)
+    })?;
+    Ok(to)
+}
+
+/// The options of a server.
+///
+/// # Errors
+/// Which option cannot be used, and why.
+pub(crate) fn server_options(options: &Object<'_>) -> Result<ServerOptions> {
+    let mut to = ServerOptions::default();
+    each(options, "Server", |snake, name, value| {
+        fields!(snake, name, value, to, {
+            tls: tls;
+            number:
+                keepalive_interval_ms, keepalive_timeout_ms, keepalive_min_interval_ms, max_connection_age_ms,
+                max_connection_age_grace_ms, max_connection_idle_ms, handshake_timeout_ms, stall_timeout_ms,
+                max_connections, max_concurrent_streams, max_unfinished_request_bytes;
+            flag: keepalive_permit_without_calls;
+        } else return limit(&mut to.limits, snake, name, value));
+        Ok(true)
+    })?;
+    Ok(to)
+}
+
+fn limit(to: &mut Limits, snake: &str, name: &str, value: Unknown<'_>) -> Result<bool> {
+    fields!(snake, name, value, to, {
+        number:
+            max_recv_message_bytes, max_send_message_bytes, max_metadata_bytes, max_metadata_fields,
+            stream_window_bytes, max_stream_window_bytes, connection_window_bytes, send_buffer_bytes,
+            flood_resets_burst, flood_resets_per_second, flood_max_early_refusals,
+            flood_settings_burst, flood_settings_per_second, flood_max_settings_entries,
+            flood_control_frames_burst, flood_control_frames_per_second,
+            flood_max_continuations, flood_max_pending_acks, flood_small_data_budget;
+    } else return Ok(false));
+    Ok(true)
+}
+
+fn tls(name: &str, value: Unknown<'_>) -> Result<Option<TlsOptions>> {
+    match value.get_type()? {
+        // The defaults of TLS.
+        ValueType::Boolean => return Ok(flag(name, value)?.then(TlsOptions::default)),
+        ValueType::Object => {}
+        _ => return Err(wrong_type(name, "an object or a boolean", value)),
+    }
+    let mut to = TlsOptions::default();
+    // SAFETY: it is an object.
+    let options: Object<'_> = unsafe { value.cast()? };
+    each(&options, name, |snake, name, value| {
+        fields!(snake, name, value, to, {
+            pem: ca_pem, certificate_pem, key_pem;
+            text: ca_file, certificate_file, key_file, server_name;
+            flag: system_roots, danger_accept_any_certificate, client_certificate_optional;
+        } else return Ok(false));
+        Ok(true)
+    })?;
+    Ok(Some(to))
+}
+
+/// Hands out every option that is there, by both spellings of its name.
+fn each(
+    options: &Object<'_>,
+    whose: &str,
+    mut set: impl FnMut(&str, &str, Unknown<'_>) -> Result<bool>,
+) -> Result<()> {
+    for name in Object::keys(options)? {
+        let value: Unknown<'_> = options.get_named_property(&name)?;
+        if value.get_type()? != ValueType::Undefined && !set(&snake(&name), &name, value)? {
+            return Err(argument(format!("{whose} has no option {name:?}")));
+        }
+    }
+    Ok(())
+}
+
+fn wrong_type(name: &str, due: &str, value: Unknown<'_>) -> Error {
+    let given = value.get_type().unwrap_or(ValueType::Unknown).to_string().to_lowercase();
+    argument(format!("{name}: {due} is due, not {given}"))
+}
+
+fn text(name: &str, value: Unknown<'_>) -> Result<String> {
+    if value.get_type()? != ValueType::String {
+        return Err(wrong_type(name, "a string", value));
+    }
+    // SAFETY: it is a string.
+    unsafe { value.cast() }
+}
+
+fn flag(name: &str, value: Unknown<'_>) -> Result<bool> {
+    if value.get_type()? != ValueType::Boolean {
+        return Err(wrong_type(name, "a boolean", value));
+    }
+    // SAFETY: it is a boolean.
+    unsafe { value.cast() }
+}
+
+fn pem(name: &str, value: Unknown<'_>) -> Result<Vec<u8>> {
+    if value.is_typedarray()? {
+        // SAFETY: it is a typed array; another one than of bytes is refused.
+        return unsafe { value.cast::<Uint8Array>() }
+            .map(|bytes| bytes.to_vec())
+            .map_err(|_| argument(format!("{name}: a string or a Uint8Array is due")));
+    }
+    if value.get_type()? == ValueType::String {
+        return text(name, value).map(String::into_bytes);
+    }
+    Err(wrong_type(name, "a string or a Uint8Array", value))
+}
+
+/// A count, a size or a time of 1 or more; `Infinity` is no limit.
+fn number(name: &str, value: Unknown<'_>) -> Result<i64> {
+    if value.get_type()? != ValueType::Number {
+        return Err(wrong_type(name, "a number", value));
+    }
+    // SAFETY: it is a number.
+    let number: f64 = unsafe { value.cast()? };
+    if number == f64::INFINITY {
+        return Ok(-1);
+    }
+    // What is not even: half a millisecond is one.
+    match number.ceil() {
+        whole if whole >= 1.0 => Ok(whole as i64),
+        _ => Err(argument(format!("{name}: {number} cannot be used: 1 or more is due"))),
+    }
+}
+
+fn encoding(name: &str, value: Unknown<'_>) -> Result<Option<Encoding>> {
+    let given = text(name, value)?;
+    let known = || Encoding::ALL.map(Encoding::name).join(", ");
+    let encoding = Encoding::from_name(&given);
+    encoding.map(Some).ok_or_else(|| argument(format!("{name}: {given:?} is none of {}", known())))
+}
+
+/// The names of the encodings; their places, counted from 1, stand for them in records.
+#[napi(catch_unwind)]
+pub(crate) fn encodings() -> Vec<&'static str> {
+    Encoding::ALL.map(Encoding::name).to_vec()
+}
+
+/// The encoding of a place among [`encodings`]; 0 is none.
+pub(crate) fn encoding_of(place: u32) -> Option<Encoding> {
+    Encoding::ALL.get((place as usize).checked_sub(1)?).copied()
+}
+
+/// What the environment has no place for any more.
+pub(crate) fn closed() -> Error {
+    Error::new(Status::GenericFailure, "this JavaScript environment is ending")
+}

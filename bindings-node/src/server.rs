@@ -1,0 +1,157 @@
+//! Servers, and what their handlers ask of a call beside its records.
+
+use std::sync::Arc;
+
+use napi::bindgen_prelude::{AsyncTask, Buffer, Object, Result};
+use napi::{Env, Task};
+use napi_derive::napi;
+use spanwire::bridge::{Destination, OpError, Server};
+
+use crate::convert::error::{argument, op_error};
+use crate::convert::options::server_options;
+use crate::environment::{Environment, keep, kind_of};
+use crate::submit::milliseconds;
+
+/// Where a server listens.
+#[napi(object)]
+pub struct Listening {
+    /// The port, if it listens on TCP.
+    pub port: Option<u32>,
+    /// A target for channels on this machine.
+    pub target: String,
+}
+
+/// Waits for an address on a thread of Node's pool.
+pub struct Listen {
+    server: Arc<Server>,
+    address: String,
+}
+
+impl Task for Listen {
+    type Output = Listening;
+    type JsValue = Listening;
+
+    fn compute(&mut self) -> Result<Listening> {
+        self.server.listen(&self.address).map_err(|error| op_error(&error))?;
+        Ok(Listening {
+            port: self.server.port().map(u32::from),
+            target: self.server.target().to_owned(),
+        })
+    }
+
+    fn resolve(&mut self, _: Env, listening: Listening) -> Result<Listening> {
+        Ok(listening)
+    }
+}
+
+#[napi]
+impl Environment {
+    /// Makes a server that does not listen yet.
+    ///
+    /// # Errors
+    /// Which option cannot be used, and why.
+    #[napi(catch_unwind)]
+    pub fn server(&self, options: Object<'_>) -> Result<u32> {
+        let mut state = self.state()?;
+        let options = server_options(&options)?;
+        let server = Server::new(state.lease.engine(), &options).map_err(|error| op_error(&error))?;
+        Ok(keep(&mut state.servers, Arc::new(server)))
+    }
+
+    /// Has calls of a method told with the number of its handler; without a path, those of all others.
+    ///
+    /// # Errors
+    /// The path is none or was told before, or the server listens already.
+    #[napi(catch_unwind)]
+    pub fn serve_method(&self, server: u32, path: Option<String>, kind: u32, handler: u32, credit: u32) -> Result<()> {
+        let queue = self.state()?.queue.clone();
+        let to = Destination { queue, tag: handler as usize, credit, attachment: None };
+        self.with_server(server, |server| match path {
+            Some(path) => server.method(&path, kind_of(kind), &to),
+            None => server.fallback(&to),
+        })
+    }
+
+    /// Listens, and serves from then on.
+    ///
+    /// # Errors
+    /// The promise's: the address cannot be had, or is malformed; options or certificates cannot be used.
+    #[napi(catch_unwind)]
+    pub fn listen(&self, server: u32, address: String) -> Result<AsyncTask<Listen>> {
+        let state = self.state()?;
+        let server = state.servers.get(server as usize).and_then(Option::clone).ok_or_else(gone)?;
+        Ok(AsyncTask::new(Listen { server, address }))
+    }
+
+    /// From here on the server keeps the process alive, until it is closed. To be said once, when it listens.
+    ///
+    /// # Errors
+    /// The environment is ending.
+    #[napi(catch_unwind)]
+    pub fn serving(&self, env: Env) -> Result<()> {
+        let mut state = self.state()?;
+        state.live += 1;
+        state.settle(&env);
+        Ok(())
+    }
+
+    /// Stops accepting, and ends when all calls have, or after `grace_ms`. A record tells.
+    ///
+    /// # Errors
+    /// The server does not listen.
+    #[napi(catch_unwind)]
+    pub fn shutdown(&self, server: u32, grace_ms: f64) -> Result<()> {
+        let queue = self.state()?.queue.clone();
+        self.with_server(server, |it| it.shutdown(milliseconds(grace_ms), &queue, server as usize))
+    }
+
+    /// Lets the server go, at once if it listens.
+    ///
+    /// # Errors
+    /// The environment is ending.
+    #[napi(catch_unwind)]
+    pub fn drop_server(&self, server: u32) -> Result<()> {
+        let dropped = self.state()?.servers.get_mut(server as usize).and_then(Option::take);
+        drop(dropped);
+        Ok(())
+    }
+
+    /// The path of a call's method, for handlers of any.
+    ///
+    /// # Errors
+    /// The call is over.
+    #[napi(catch_unwind)]
+    pub fn request_path(&self, call: u32) -> Result<String> {
+        let mut state = self.state()?;
+        state.served.get(call).map(|served| served.call.method().to_owned()).ok_or_else(over)
+    }
+
+    /// The client's certificates, its own first, as DER; empty if it proved to own none.
+    ///
+    /// # Errors
+    /// The call is over.
+    #[napi(catch_unwind)]
+    pub fn certificates(&self, call: u32) -> Result<Vec<Buffer>> {
+        let mut state = self.state()?;
+        let served = state.served.get(call).ok_or_else(over)?;
+        let identity = served.call.tls_identity();
+        Ok(identity.iter().flat_map(|identity| identity.certificates()).map(|der| der.to_vec().into()).collect())
+    }
+
+    fn with_server<T>(
+        &self,
+        server: u32,
+        work: impl FnOnce(&Server) -> std::result::Result<T, OpError>,
+    ) -> Result<T> {
+        let server = self.state()?.servers.get(server as usize).and_then(Option::clone).ok_or_else(gone)?;
+        work(&server).map_err(|error| op_error(&error))
+    }
+}
+
+fn gone() -> napi::Error {
+    argument("the server is closed")
+}
+
+fn over() -> napi::Error {
+    argument("the call is over")
+}

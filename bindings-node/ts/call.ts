@@ -1,0 +1,136 @@
+import type { Codec } from "./codec.js";
+import { type ClientSink, type Outcome, type Start, client, unary } from "./crossing.js";
+import type { Metadata } from "./metadata.js";
+import { Facts, errorOf } from "./outcome.js";
+
+/** A call with one response: a promise of it, and what else can be known and done. */
+export interface Call<O> extends Promise<O> {
+  /** The leading metadata of the response, when they are here. */
+  readonly headers: Promise<Metadata>;
+  /** What the server sent behind the response, when the call is over. */
+  readonly trailers: Promise<Metadata>;
+  /** The server that answered, such as `ipv4:127.0.0.1:443`, when the call is over. */
+  readonly peer: string | undefined;
+  /** How many attempts the call took, when it is over. */
+  readonly attempts: number;
+  /** Ends the call with CANCELLED. One that is over stays as it is. */
+  cancel(): void;
+}
+
+/** What stands behind a {@link Call}. */
+export interface CallState {
+  readonly facts: Pick<Facts, "headers" | "trailers" | "peer" | "attempts">;
+  cancel(): void;
+}
+
+const STATE = Symbol("state");
+
+interface Stated {
+  [STATE]: CallState;
+}
+
+/**
+ * Calls are promises with this as their prototype: `await` takes them as they are, which it does not with instances of a
+ * subclass.
+ */
+const prototype = Object.create(Promise.prototype, {
+  headers: { get: (function (this: Stated) { return this[STATE].facts.headers; }) },
+  trailers: { get: (function (this: Stated) { return this[STATE].facts.trailers; }) },
+  peer: { get: (function (this: Stated) { return this[STATE].facts.peer; }) },
+  attempts: { get: (function (this: Stated) { return this[STATE].facts.attempts; }) },
+  cancel: { value(this: Stated) { this[STATE].cancel(); } },
+}) as object;
+
+/** Makes a promise the call of a state. */
+export function callOf<O>(promise: Promise<O>, state: CallState): Call<O> {
+  (promise as unknown as Stated)[STATE] = state;
+  return Object.setPrototypeOf(promise, prototype) as Call<O>;
+}
+
+/** A unary call that was made. */
+class Unary<O> implements ClientSink, CallState {
+  readonly facts = new Facts();
+  resolve!: (response: O) => void;
+  reject!: (reason: unknown) => void;
+  #call = -1;
+  #codec: Codec<O>;
+  #signal: AbortSignal | undefined;
+
+  constructor(codec: Codec<O>) {
+    this.#codec = codec;
+  }
+
+  begin(start: Start, message: Uint8Array, signal: AbortSignal | undefined): void {
+    if (signal?.aborted) {
+      this.facts.end(NOTHING);
+      this.reject(signal.reason);
+      return;
+    }
+    this.#call = unary(this, start, message);
+    if (signal !== undefined) {
+      this.#signal = signal;
+      signal.addEventListener("abort", this);
+    }
+  }
+
+  /** Of the signal. */
+  handleEvent(): void {
+    this.reject(this.#signal?.reason);
+    this.cancel();
+  }
+
+  cancel(): void {
+    if (!this.facts.over) client.cancel(this.#call);
+  }
+
+  headers(packed: Uint8Array): void {
+    this.facts.arrive(packed);
+  }
+
+  message(): void {}
+
+  room(): void {}
+
+  done(outcome: Outcome): void {
+    this.#signal?.removeEventListener("abort", this);
+    this.facts.end(outcome);
+    const error = errorOf(outcome);
+    if (error !== undefined) return this.reject(error);
+    try {
+      this.resolve(this.#codec.decode(outcome.message ?? NO_BYTES));
+    } catch (error) {
+      this.reject(error);
+    }
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+/** What there is to know of a call that was never made. */
+export const NOTHING: Outcome = {
+  code: 0,
+  attempts: 0,
+  sent: 0,
+  peer: undefined,
+  headers: undefined,
+  trailers: undefined,
+  text: "",
+  details: undefined,
+  message: undefined,
+};
+
+/** Makes a unary call. */
+export function unaryCall<O>(
+  start: Start,
+  message: Uint8Array,
+  codec: Codec<O>,
+  signal: AbortSignal | undefined,
+): Call<O> {
+  const state = new Unary<O>(codec);
+  const promise = new Promise<O>((resolve, reject) => {
+    state.resolve = resolve;
+    state.reject = reject;
+  });
+  state.begin(start, message, signal);
+  return callOf(promise, state);
+}

@@ -1,0 +1,64 @@
+import type {
+  DescMethodBiDiStreaming,
+  DescMethodClientStreaming,
+  DescMethodServerStreaming,
+  DescMethodUnary,
+  DescService,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
+import type { Call } from "./call.js";
+import type { Channel } from "./channel.js";
+import type { Interceptor } from "./interceptor.js";
+import { Method } from "./method.js";
+import { nameOf } from "./misuse.js";
+import type { CallOptions } from "./options.js";
+import type { ChatCall, Messages, StreamCall, UploadCall } from "./stream.js";
+
+/** A method of a client, by the descriptor of the method. */
+type ClientMethod<Desc> =
+  Desc extends DescMethodUnary<infer I, infer O>
+    ? (request: MessageInitShape<I>, options?: CallOptions) => Call<MessageShape<O>>
+    : Desc extends DescMethodServerStreaming<infer I, infer O>
+      ? (request: MessageInitShape<I>, options?: CallOptions) => StreamCall<MessageShape<O>>
+      : Desc extends DescMethodClientStreaming<infer I, infer O>
+        ? (requests?: Messages<MessageInitShape<I>>, options?: CallOptions) => UploadCall<MessageInitShape<I>, MessageShape<O>>
+        : Desc extends DescMethodBiDiStreaming<infer I, infer O>
+          ? (requests?: Messages<MessageInitShape<I>>, options?: CallOptions) => ChatCall<MessageInitShape<I>, MessageShape<O>>
+          : never;
+
+/** The methods of a service, as functions. */
+export type Client<Service extends DescService> = {
+  readonly [Name in keyof Service["method"]]: ClientMethod<Service["method"][Name]>;
+};
+
+/** Of a client. */
+export interface ClientOptions {
+  /** Around each call of the client, the first outermost; within those of the channel. */
+  interceptors?: readonly Interceptor[];
+}
+
+/**
+ * Makes a client of a service.
+ *
+ * @param service the descriptor: from generated code, or from `loadProto`.
+ * @throws TypeError if it is none.
+ */
+export function createClient<Service extends DescService>(
+  service: Service,
+  channel: Channel,
+  options: ClientOptions = {},
+): Client<Service> {
+  if ((service as DescService | undefined)?.kind !== "service") {
+    throw new TypeError(`service: the descriptor of a service is due, not ${nameOf(service)}`);
+  }
+  const interceptors = [...channel.interceptors, ...(options.interceptors ?? [])];
+  const client: Record<string, unknown> = {};
+  for (const desc of service.methods) {
+    const method = Method.of(desc);
+    client[desc.localName] = (request: unknown, options?: CallOptions) =>
+      channel.call(method, request, options, interceptors);
+  }
+  return client as Client<Service>;
+}
+

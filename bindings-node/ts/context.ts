@@ -1,0 +1,1 @@
+export class Context { readonly numberFromOne: number = 0; }

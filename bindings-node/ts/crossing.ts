@@ -1,0 +1,383 @@
+import native from "../native/index.cjs";
+
+const { Happening, Flag, Operation } = native;
+
+/** Bytes of a message above which it crosses outside of the buffer. */
+const INLINE_BYTES = 8192;
+/** What a turn may collect before it goes down at once. */
+const TURN_BYTES = 65_536;
+/** What events are written into. Messages are views of it, so it must not be large: each keeps the whole. */
+const CHUNK_BYTES = 16_384;
+/** The largest record finds room in this. */
+const RECORD_BYTES = 6144;
+
+/** What the crossing tells a client's call. */
+export interface ClientSink {
+  headers(packed: Uint8Array): void;
+  message(bytes: Uint8Array): void;
+  /** There is room to send, or there is none until further notice. */
+  room(ready: boolean): void;
+  /** The last one: the number is free for others from here on. */
+  done(outcome: Outcome): void;
+}
+
+/** How a client's call ended. One object for all: what is to stay has to be taken out. */
+export interface Outcome {
+  code: number;
+  attempts: number;
+  sent: number;
+  peer: string | undefined;
+  headers: Uint8Array | undefined;
+  trailers: Uint8Array | undefined;
+  text: string;
+  details: Uint8Array | undefined;
+  message: Uint8Array | undefined;
+}
+
+/** What the crossing tells a server's call. */
+export interface ServerSink {
+  message(bytes: Uint8Array): void;
+  end(): void;
+  room(ready: boolean): void;
+  cancelled(): void;
+}
+
+/** A request as it arrives. One object for all: what is to stay has to be taken out. */
+export interface Arrival {
+  call: number;
+  /** Milliseconds; 0 without a limit. */
+  timeout: number;
+  peer: string | undefined;
+  metadata: Uint8Array | undefined;
+  message: Uint8Array | undefined;
+  /** The client sends no more. */
+  end: boolean;
+}
+
+/** Takes requests; what it gives is told the rest. */
+export type Acceptor = (arrival: Arrival) => ServerSink;
+
+let environment: InstanceType<typeof native.Environment> | undefined;
+
+/** The native half, made when it is first needed. */
+export function env(): InstanceType<typeof native.Environment> {
+  return (environment ??= new native.Environment(wake));
+}
+
+// What goes down. Records are written as they come up, and handed over together.
+
+let slab = new Uint8Array(TURN_BYTES);
+let words = new Uint32Array(slab.buffer);
+/** In words. */
+let at = 0;
+let blobs: Uint8Array[] = [];
+let blobBytes = 0;
+let scheduled = false;
+
+/** Makes room for a record, and has it handed over when all that is ready in this turn has run. */
+function reserve(bytes: number): void {
+  if (at * 4 + bytes > slab.length || blobBytes > TURN_BYTES) {
+    flush();
+    if (bytes > slab.length) {
+      slab = new Uint8Array(bytes + TURN_BYTES);
+      words = new Uint32Array(slab.buffer);
+    }
+  }
+  if (!scheduled) {
+    scheduled = true;
+    process.nextTick(flush);
+  }
+}
+
+/** Hands over what was asked for so far. */
+export function flush(): void {
+  scheduled = false;
+  if (at === 0) return;
+  const [length, outside] = [at * 4, blobs];
+  at = 0;
+  if (blobs.length > 0) {
+    blobs = [];
+    blobBytes = 0;
+  }
+  const full = env().submit(slab, length, outside);
+  for (let i = 0; i < full; i++) {
+    const table = words[2 * i] === 0 ? calls : served;
+    table[words[2 * i + 1]!]?.room(false);
+  }
+}
+
+function bytesDown(bytes: Uint8Array): void {
+  slab.set(bytes, at * 4);
+  at += (bytes.length + 3) >>> 2;
+}
+
+function messageDown(bytes: Uint8Array): void {
+  if (bytes.length <= INLINE_BYTES) {
+    bytesDown(bytes);
+  } else {
+    blobs.push(bytes);
+    blobBytes += bytes.length;
+  }
+}
+
+/** What a message adds to its record. */
+function sizeDown(bytes: Uint8Array): number {
+  return bytes.length <= INLINE_BYTES ? bytes.length + 4 : 4;
+}
+
+function blobFlag(bytes: Uint8Array): number {
+  return bytes.length <= INLINE_BYTES ? 0 : Flag.Blob;
+}
+
+/** What begins a call, in the engine's units: 0 is the default. */
+export interface Start {
+  channel: number;
+  method: number;
+  timeout: number;
+  compression: number;
+  maxRecv: number;
+  maxSend: number;
+  waitForReady: boolean;
+  /** The number of the server's call that this one serves, counted from 1. */
+  parent: number;
+  metadata: Uint8Array | undefined;
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+function start(operation: number, call: number, start: Start, flags: number, last: number): void {
+  const metadata = start.metadata ?? NO_BYTES;
+  words[at] = operation | ((flags | (start.waitForReady ? Flag.WaitForReady : 0)) << 8);
+  words[at + 1] = call;
+  words[at + 2] = start.channel;
+  words[at + 3] = start.method;
+  words[at + 4] = start.timeout;
+  words[at + 5] = start.compression;
+  words[at + 6] = start.maxRecv;
+  words[at + 7] = start.maxSend;
+  words[at + 8] = start.parent;
+  words[at + 9] = metadata.length;
+  words[at + 10] = last;
+  at += 11;
+  if (metadata.length > 0) bytesDown(metadata);
+}
+
+/** Makes a unary call. The number by which it can be cancelled. */
+export function unary(sink: ClientSink, how: Start, message: Uint8Array): number {
+  reserve(48 + (how.metadata?.length ?? 0) + sizeDown(message));
+  const call = number(sink);
+  start(Operation.Unary, call, how, blobFlag(message), message.length);
+  messageDown(message);
+  return call;
+}
+
+/** Begins a call of any kind that may receive `credit` messages. Its number. */
+export function begin(sink: ClientSink, how: Start, credit: number): number {
+  reserve(48 + (how.metadata?.length ?? 0));
+  const call = number(sink);
+  start(Operation.Begin, call, how, 0, credit);
+  return call;
+}
+
+function plain(operation: number, call: number): void {
+  reserve(8);
+  words[at] = operation;
+  words[at + 1] = call;
+  at += 2;
+}
+
+function counted(operation: number, call: number, count: number): void {
+  reserve(12);
+  words[at] = operation;
+  words[at + 1] = call;
+  words[at + 2] = count;
+  at += 3;
+}
+
+function send(operation: number, call: number, message: Uint8Array, flags: number): void {
+  reserve(12 + sizeDown(message));
+  words[at] = operation | ((flags | blobFlag(message)) << 8);
+  words[at + 1] = call;
+  words[at + 2] = message.length;
+  at += 3;
+  messageDown(message);
+}
+
+/** Operations of a client's call. */
+export const client = {
+  send(call: number, message: Uint8Array, last: boolean): void {
+    send(Operation.Send, call, message, last ? Flag.Last : 0);
+  },
+  halfClose: (call: number): void => plain(Operation.HalfClose, call),
+  cancel: (call: number): void => plain(Operation.Cancel, call),
+  grant: (call: number, messages: number): void => counted(Operation.Grant, call, messages),
+};
+
+// What comes up.
+
+const calls: (ClientSink | undefined)[] = [];
+const freeNumbers: number[] = [];
+const served: (ServerSink | undefined)[] = [];
+const acceptors: Acceptor[] = [];
+const peers: string[] = [];
+const closed = new Map<number, () => void>();
+
+function number(sink: ClientSink): number {
+  const number = freeNumbers.pop() ?? calls.length;
+  calls[number] = sink;
+  return number;
+}
+
+let chunk = NO_BYTES;
+let text = Buffer.alloc(0);
+let up = new Uint32Array(0);
+let read = 0;
+
+function wake(): void {
+  for (;;) {
+    if (chunk.length - read < RECORD_BYTES) {
+      text = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+      chunk = new Uint8Array(text.buffer);
+      up = new Uint32Array(text.buffer);
+      read = 0;
+    }
+    const end = env().drain(chunk, read);
+    const until = Math.abs(end);
+    while (read < until) take();
+    if (end >= 0) return;
+  }
+}
+
+function blob(): Uint8Array {
+  const blob = env().blob();
+  return new Uint8Array(blob.buffer, blob.byteOffset, blob.length);
+}
+
+/** A run of bytes of a record; where the next one begins is `read`. */
+function bytesUp(length: number): Uint8Array {
+  const start = read;
+  read += (length + 3) & ~3;
+  return chunk.subarray(start, start + length);
+}
+
+const outcome: Outcome = {
+  code: 0,
+  attempts: 0,
+  sent: 0,
+  peer: undefined,
+  headers: undefined,
+  trailers: undefined,
+  text: "",
+  details: undefined,
+  message: undefined,
+};
+
+const arrival: Arrival = {
+  call: 0,
+  timeout: 0,
+  peer: undefined,
+  metadata: undefined,
+  message: undefined,
+  end: false,
+};
+
+function take(): void {
+  const word = read >>> 2;
+  const head = up[word]!;
+  const id = up[word + 1]!;
+  const flags = head >>> 8;
+  switch (head & 0xff) {
+    case Happening.Message:
+      read += 12;
+      calls[id]?.message(flags & Flag.Blob ? blob() : bytesUp(up[word + 2]!));
+      break;
+    case Happening.Done:
+      done(word, id, flags);
+      break;
+    case Happening.Request:
+      request(word, id, flags);
+      break;
+    case Happening.RequestMessage:
+      read += 12;
+      served[id]?.message(flags & Flag.Blob ? blob() : bytesUp(up[word + 2]!));
+      break;
+    case Happening.Headers:
+      read += 12;
+      calls[id]?.headers(flags & Flag.BodyBlob ? blob() : bytesUp(up[word + 2]!));
+      break;
+    case Happening.Writable:
+      read += 8;
+      calls[id]?.room(true);
+      break;
+    case Happening.RequestsEnd:
+      read += 8;
+      served[id]?.end();
+      break;
+    case Happening.RepliesWritable:
+      read += 8;
+      served[id]?.room(true);
+      break;
+    case Happening.Cancelled:
+      read += 8;
+      served[id]?.cancelled();
+      break;
+    case Happening.Peer:
+      read += 12;
+      peers[id] = text.toString("utf8", read, read + up[word + 2]!);
+      read += (up[word + 2]! + 3) & ~3;
+      break;
+    case Happening.ServerClosed:
+      read += 8;
+      closed.get(id)?.();
+      break;
+    default:
+      throw new Error("the addon and the package are not of one version");
+  }
+}
+
+function done(word: number, id: number, flags: number): void {
+  read += 44;
+  const headers = up[word + 6]!;
+  const trailers = up[word + 7]!;
+  const textLength = up[word + 8]!;
+  const details = up[word + 9]!;
+  outcome.code = up[word + 2]!;
+  outcome.attempts = up[word + 3]!;
+  outcome.sent = up[word + 4]!;
+  outcome.peer = peers[up[word + 5]!];
+  outcome.headers = outcome.trailers = outcome.details = undefined;
+  outcome.text = "";
+  const total = headers + trailers + textLength + details;
+  if (total > 0) {
+    const body = flags & Flag.BodyBlob ? blob() : bytesUp(total);
+    const textAt = headers + trailers;
+    if (headers > 0) outcome.headers = body.subarray(0, headers);
+    if (trailers > 0) outcome.trailers = body.subarray(headers, textAt);
+    if (textLength > 0) outcome.text = Buffer.from(body.buffer, body.byteOffset + textAt, textLength).toString();
+    if (details > 0) outcome.details = body.subarray(textAt + textLength);
+  }
+  outcome.message = message(flags, up[word + 10]!);
+  const sink = calls[id];
+  calls[id] = undefined;
+  freeNumbers.push(id);
+  sink?.done(outcome);
+}
+
+function message(flags: number, length: number): Uint8Array | undefined {
+  if (flags & Flag.Blob) return blob();
+  return flags & Flag.HasMessage ? bytesUp(length) : undefined;
+}
+
+function request(word: number, id: number, flags: number): void {
+  read += 28;
+  const metadata = up[word + 5]!;
+  arrival.call = id;
+  arrival.timeout = up[word + 3]!;
+  arrival.peer = peers[up[word + 4]!];
+  arrival.metadata = metadata === 0 ? undefined : flags & Flag.BodyBlob ? blob() : bytesUp(metadata);
+  arrival.message = message(flags, up[word + 6]!);
+  arrival.end = (flags & Flag.Last) !== 0;
+  const acceptor = acceptors[up[word + 2]!];
+  served[id] = undefined;
+  if (acceptor !== undefined) served[id] = acceptor(arrival);
+}

@@ -1,0 +1,160 @@
+import native from "../native/index.cjs";
+import type { Interceptor } from "./interceptor.js";
+import type { Context } from "./context.js";
+import type { MetadataInit } from "./metadata.js";
+import { nameOf } from "./misuse.js";
+
+/** How messages may be compressed. */
+export type Compression = "identity" | "gzip" | "deflate" | "zstd";
+
+/** TLS, on either side. Certificates and keys are PEM: text or bytes, or files. */
+export interface TlsOptions {
+  /** Whom to trust: on a client the servers' authority, on a server that of clients (mutual TLS). */
+  caPem?: string | Uint8Array | undefined;
+  /** The same, as a file. */
+  caFile?: string | undefined;
+  /** Our certificate chain: a server's always, a client's for mutual TLS. */
+  certificatePem?: string | Uint8Array | undefined;
+  /** The same, as a file. */
+  certificateFile?: string | undefined;
+  /** The key of our certificate. */
+  keyPem?: string | Uint8Array | undefined;
+  /** The same, as a file. */
+  keyFile?: string | undefined;
+}
+
+/** TLS of a client. */
+export interface ClientTlsOptions extends TlsOptions {
+  /** Trust the system's roots beside a CA that is given. Without one they are trusted anyway. */
+  systemRoots?: boolean | undefined;
+  /** The name that the server must prove, instead of the target's host. */
+  serverName?: string | undefined;
+  /** Accept whatever certificate there is. For tests. */
+  dangerAcceptAnyCertificate?: boolean | undefined;
+}
+
+/** TLS of a server. */
+export interface ServerTlsOptions extends TlsOptions {
+  /** With a CA: clients may come without a certificate. */
+  clientCertificateOptional?: boolean | undefined;
+}
+
+/**
+ * What both sides limit. `undefined` is the default, which docs/limits.md lists; `Infinity` turns off what can be off.
+ */
+export interface LimitOptions {
+  /** Largest message to accept, after decompression. */
+  maxRecvMessageBytes?: number | undefined;
+  /** Largest message to send, before compression. */
+  maxSendMessageBytes?: number | undefined;
+  /** Largest metadata to accept, as HTTP/2 counts them. */
+  maxMetadataBytes?: number | undefined;
+  /** Most metadata entries to accept. */
+  maxMetadataFields?: number | undefined;
+  /** What a stream may have under way to us, at first. */
+  streamWindowBytes?: number | undefined;
+  /** How far that may grow. */
+  maxStreamWindowBytes?: number | undefined;
+  /** What all streams of a connection may have under way to us. */
+  connectionWindowBytes?: number | undefined;
+  /** What one stream may have queued for sending. */
+  sendBufferBytes?: number | undefined;
+  /** Resets of unanswered calls: at once. The same in the next ones. */
+  floodResetsBurst?: number | undefined;
+  /** And a second. */
+  floodResetsPerSecond?: number | undefined;
+  /** Calls that may be refused at the beginning, before the peer knows the limit. */
+  floodMaxEarlyRefusals?: number | undefined;
+  /** SETTINGS frames at once. */
+  floodSettingsBurst?: number | undefined;
+  /** And a second. */
+  floodSettingsPerSecond?: number | undefined;
+  /** Entries in one SETTINGS frame. */
+  floodMaxSettingsEntries?: number | undefined;
+  /** Frames that do nothing, at once. */
+  floodControlFramesBurst?: number | undefined;
+  /** And a second. */
+  floodControlFramesPerSecond?: number | undefined;
+  /** CONTINUATION frames in one header block. */
+  floodMaxContinuations?: number | undefined;
+  /** Acknowledgements that may wait before nothing more is read. */
+  floodMaxPendingAcks?: number | undefined;
+  /** What unread small DATA frames may add up to. */
+  floodSmallDataBudget?: number | undefined;
+}
+
+/** Of a channel. Times are milliseconds. */
+export interface ChannelOptions extends LimitOptions {
+  /** TLS: `true` with the system's roots. Plaintext without. */
+  tls?: ClientTlsOptions | boolean | undefined;
+  /** What the server sees as `:authority`; by default the target's host and port. */
+  authority?: string | undefined;
+  /** Put in front of the engine's own `user-agent`. */
+  userAgent?: string | undefined;
+  /** Compresses the requests of calls that do not say otherwise. */
+  compression?: Compression | undefined;
+  /** Longest that one connection attempt may take. */
+  connectTimeoutMs?: number | undefined;
+  /** The pause after the first failed attempt. */
+  backoffFirstMs?: number | undefined;
+  /** The longest pause. */
+  backoffLongestMs?: number | undefined;
+  /** Silence after which the server is pinged; off by default. */
+  keepaliveIntervalMs?: number | undefined;
+  /** How long it may take to answer a ping. */
+  keepaliveTimeoutMs?: number | undefined;
+  /** Ping also while there are no calls. */
+  keepaliveWithoutCalls?: boolean | undefined;
+  /** For the calls of every client on this channel, the first outermost. */
+  interceptors?: readonly Interceptor[] | undefined;
+}
+
+/** Of one call. */
+export interface CallOptions {
+  /** Longest that the call may take, in milliseconds. Without it, and with `Infinity`, there is no limit. */
+  timeoutMs?: number | undefined;
+  /** Ends the call when it aborts; the call rejects with its reason. */
+  signal?: AbortSignal | undefined;
+  /** The request's metadata. */
+  metadata?: MetadataInit | undefined;
+  /** Compresses the request messages; by default as the channel says. */
+  compression?: Compression | undefined;
+  /** Wait while no connection can be made, instead of failing with UNAVAILABLE. */
+  waitForReady?: boolean | undefined;
+  /** Largest message to accept; by default as the channel says. */
+  maxRecvMessageBytes?: number | undefined;
+  /** Largest message to send; by default as the channel says. */
+  maxSendMessageBytes?: number | undefined;
+  /** The call that is being served: this one ends no later than its deadline. */
+  parent?: Context | undefined;
+}
+
+/** In the place of a timeout that has passed. */
+const PASSED = 0xffff_ffff;
+
+/** Milliseconds as they cross: 0 is none. */
+export function timeoutOf(ms: number | undefined): number {
+  if (ms === undefined || ms === Infinity) return 0;
+  if (typeof ms !== "number" || Number.isNaN(ms)) throw new TypeError(`timeoutMs: a number is due, not ${nameOf(ms)}`);
+  // What is too long for the number is as good as for ever.
+  return ms <= 0 ? PASSED : ms >= PASSED ? 0 : Math.ceil(ms);
+}
+
+let encodings: string[] | undefined;
+
+/** The number of an encoding; 0 is none. */
+export function compressionOf(name: Compression | undefined): number {
+  if (name === undefined) return 0;
+  encodings ??= native.encodings();
+  const place = encodings.indexOf(name) + 1;
+  if (place === 0) throw new TypeError(`compression: ${JSON.stringify(name)} is none of ${encodings.join(", ")}`);
+  return place;
+}
+
+/** A size as it crosses: 0 is the default. */
+export function sizeOf(name: string, bytes: number | undefined): number {
+  if (bytes === undefined) return 0;
+  if (typeof bytes !== "number") throw new TypeError(`${name}: a number is due, not ${nameOf(bytes)}`);
+  if (!(bytes >= 1)) throw new TypeError(`${name}: ${bytes} cannot be used: 1 or more is due`);
+  return Math.min(Math.ceil(bytes), 0xffff_ffff);
+}

@@ -1,0 +1,84 @@
+import type { Codec } from "./codec.js";
+import { type Promised, promised } from "./outcome.js";
+
+const SENT = Promise.resolve();
+
+/** The messages of one direction, as they are sent: by hand, or by going through what gives them. */
+export class Outbound<T> {
+  #codec: Codec<T>;
+  #send: (bytes: Uint8Array) => void;
+  #ready = true;
+  #waiting: Promised<void> | undefined;
+  #source: Iterator<unknown> | AsyncIterator<unknown> | undefined;
+  /** No more can be sent. */
+  closed = false;
+
+  constructor(codec: Codec<T>, send: (bytes: Uint8Array) => void) {
+    this.#codec = codec;
+    this.#send = send;
+  }
+
+  /**
+   * Sends a message. The promise resolves when the next one has room; what is sent before that is kept.
+   *
+   * @throws TypeError, as a rejection, if it is no message of the method.
+   */
+  send(message: T): Promise<void> {
+    try {
+      this.#send(this.#codec.encode(message));
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+    return this.#ready ? SENT : this.#room();
+  }
+
+  /** There is room, or there is none until further notice. */
+  room(ready: boolean): void {
+    this.#ready = ready || this.closed;
+    if (this.#ready) {
+      this.#waiting?.resolve();
+      this.#waiting = undefined;
+    }
+  }
+
+  /** Nothing can be sent any more. What gives messages is told so. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.room(true);
+    const source = this.#source;
+    this.#source = undefined;
+    if (source?.return !== undefined) void Promise.resolve(source.return()).catch(() => {});
+  }
+
+  /**
+   * Sends all that `messages` gives, as there is room.
+   *
+   * @throws what `messages` throws, and TypeError for what is no message of the method.
+   */
+  async sendAll(messages: Iterable<T> | AsyncIterable<T>): Promise<void> {
+    if (Symbol.asyncIterator in messages) {
+      const source = (this.#source = messages[Symbol.asyncIterator]());
+      for (;;) {
+        const { value, done } = await source.next();
+        if (done === true || this.closed) break;
+        this.#send(this.#codec.encode(value));
+        if (!this.#ready) await this.#room();
+      }
+    } else {
+      const source = (this.#source = messages[Symbol.iterator]());
+      for (;;) {
+        const { value, done } = source.next();
+        if (done === true || this.closed) break;
+        this.#send(this.#codec.encode(value));
+        if (!this.#ready) await this.#room();
+      }
+    }
+    // It has ended by itself.
+    if (!this.closed) this.#source = undefined;
+  }
+
+  #room(): Promise<void> {
+    return (this.#waiting ??= promised<void>()).promise;
+  }
+}
