@@ -43,7 +43,7 @@ mod _native {
     #[pymodule_export]
     use crate::aio::unary::UnaryCall;
     #[pymodule_export]
-    use crate::cli::cli;
+    use crate::cli::{cli, plugin};
     #[pymodule_export]
     use crate::convert::details::{decode_details, encode_details};
     #[pymodule_export]
