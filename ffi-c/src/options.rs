@@ -293,6 +293,7 @@ pub(crate) unsafe fn server(options: *const spanwire_server_options) -> Result<S
             max_concurrent_streams: options.max_concurrent_streams,
             max_unfinished_request_bytes: options.max_unfinished_request_bytes,
             limits: limits!(options, options.flood_max_early_refusals),
+            ..ServerOptions::default()
         })
     }
 }

@@ -122,6 +122,8 @@ class ServerOptions(Limits, total=False):
     """Longest for TLS and HTTP/2 of a new connection."""
     stall_timeout: float | None
     """How long a client may take nothing of an answer."""
+    share_port: bool | None
+    """Other processes may listen on the same port, if they say so too: for servers that fork."""
     max_connections: int | float | None
     """Connections at once."""
     max_concurrent_streams: int | float | None

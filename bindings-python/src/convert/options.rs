@@ -127,7 +127,9 @@ pub(crate) fn server_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<Se
                 "max_connection_idle" => to.max_connection_idle_ms,
                 "handshake_timeout" => to.handshake_timeout_ms,
                 "stall_timeout" => to.stall_timeout_ms;
-            flag: "keepalive_permit_without_calls" => to.keepalive_permit_without_calls;
+            flag:
+                "keepalive_permit_without_calls" => to.keepalive_permit_without_calls,
+                "share_port" => to.share_port;
             number:
                 "max_connections" => to.max_connections,
                 "max_concurrent_streams" => to.max_concurrent_streams,

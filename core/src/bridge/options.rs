@@ -68,6 +68,8 @@ pub struct ServerOptions {
     pub handshake_timeout_ms: i64,
     /// How long a client may take nothing of an answer; negative for ever.
     pub stall_timeout_ms: i64,
+    /// Other processes may listen on the same port, if they say so too.
+    pub share_port: bool,
     /// Connections at once.
     pub max_connections: i64,
     /// Calls that one connection may have open at once.
@@ -258,7 +260,7 @@ impl ServerOptions {
             builder = builder.stall_timeout(positive_time(self.stall_timeout_ms));
         }
         let builder = set!(
-            set_limits!(builder, self.limits),
+            set_limits!(builder.share_port(self.share_port), self.limits),
             max_connections = self.max_connections,
             max_concurrent_streams = self.max_concurrent_streams,
             max_unfinished_request_bytes = self.max_unfinished_request_bytes,

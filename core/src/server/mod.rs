@@ -129,6 +129,7 @@ impl Server {
                 stall_timeout: Some(STALL_TIMEOUT),
             },
             max_connections: MAX_CONNECTIONS,
+            share_port: false,
             spawner: Spawner::Current,
         }
     }
@@ -147,6 +148,7 @@ pub struct ServerBuilder {
     limits: CallLimits,
     lifetime: Lifetime,
     max_connections: usize,
+    share_port: bool,
     spawner: Spawner,
 }
 
@@ -284,6 +286,14 @@ impl ServerBuilder {
         self
     }
 
+    /// Lets other processes listen on the same port, if they say so too: for servers that fork, or that are replaced while
+    /// they run. Linux spreads connections over them, other Unix systems prefer one. Without it a port that is in use is an
+    /// error.
+    pub fn share_port(mut self, share: bool) -> Self {
+        self.share_port = share;
+        self
+    }
+
     /// Longest for TLS, HTTP/2 preface and SETTINGS of a new connection together; 20 s by default.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.lifetime.handshake_timeout = timeout;
@@ -399,6 +409,7 @@ impl ServerBuilder {
             http2: self.http2,
             lifetime: self.lifetime,
             max_connections: self.max_connections,
+            share_port: self.share_port,
         };
         Ok((settings, self.spawner))
     }

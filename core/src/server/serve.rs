@@ -30,6 +30,7 @@ pub(crate) struct Settings {
     pub(crate) http2: Http2,
     pub(crate) lifetime: Lifetime,
     pub(crate) max_connections: usize,
+    pub(crate) share_port: bool,
 }
 
 /// A server that listens. [`BoundServer::run`] accepts.
@@ -94,7 +95,7 @@ impl BoundServer {
                 let address =
                     Address::from_str(address).map_err(|error| ServeError::Address(error.to_string()))?;
                 let lanes = if let Spawner::Engine(engine) = &spawner { engine.lanes() } else { 1 };
-                let bound = listen::bind(&address, lanes).await?;
+                let bound = listen::bind(&address, lanes, settings.share_port).await?;
                 let local = bound.first().map_or(PeerAddr::InProcess, Bound::local_addr);
                 (bound.into_iter().map(Socket::Os).collect(), local)
             }

@@ -105,22 +105,23 @@ impl fmt::Display for Address {
 /// Listens on `address`, with one socket per lane.
 ///
 /// On Linux the sockets are independent and the system spreads connections over them (`SO_REUSEPORT`); elsewhere, and on
-/// Unix sockets, they are handles to one. A host name is resolved, and its first address that can be bound is taken.
+/// Unix sockets, they are handles to one. A host name is resolved, and its first address that can be bound is taken. With
+/// `share_port` other processes may listen on the port, too.
 ///
 /// # Errors
-/// Name the address, among them an address that is in use: also by a socket that would share the port.
-pub(crate) async fn bind(address: &Address, lanes: usize) -> io::Result<Vec<Bound>> {
+/// Name the address, among them an address that is in use: also, without `share_port`, by a socket that would share it.
+pub(crate) async fn bind(address: &Address, lanes: usize, share_port: bool) -> io::Result<Vec<Bound>> {
     let result = match address {
-        Address::Tcp { host, port } => bind_host(host, *port, lanes).await,
+        Address::Tcp { host, port } => bind_host(host, *port, lanes, share_port).await,
         Address::Unix(path) => bind_unix(path, lanes),
     };
     result.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
 }
 
-async fn bind_host(host: &str, port: u16, lanes: usize) -> io::Result<Vec<Bound>> {
+async fn bind_host(host: &str, port: u16, lanes: usize, share_port: bool) -> io::Result<Vec<Bound>> {
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in tokio::net::lookup_host((host, port)).await? {
-        match bind_tcp(address, lanes) {
+        match bind_tcp(address, lanes, share_port) {
             Ok(sockets) => return Ok(sockets),
             Err(error) => failure = error,
         }
@@ -131,12 +132,12 @@ async fn bind_host(host: &str, port: u16, lanes: usize) -> io::Result<Vec<Bound>
 /// Whether several sockets on one port share its connections evenly.
 const BALANCES: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
-fn bind_tcp(address: SocketAddr, lanes: usize) -> io::Result<Vec<Bound>> {
+fn bind_tcp(address: SocketAddr, lanes: usize, share_port: bool) -> io::Result<Vec<Bound>> {
     if lanes <= 1 || !BALANCES {
-        let first = Bound::Tcp(listen_tcp(address, false)?);
+        let first = Bound::Tcp(listen_tcp(address, share_port)?);
         return clones(first, lanes);
     }
-    if address.port() != 0 {
+    if address.port() != 0 && !share_port {
         // Sockets that share a port never complain of each other. This one does, of a server that runs already.
         drop(listen_tcp(address, false)?);
     }
@@ -154,12 +155,12 @@ fn listen_tcp(address: SocketAddr, share_port: bool) -> io::Result<std::net::Tcp
     // Elsewhere it means that a server can be restarted at once; on Windows, that its port can be stolen.
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
-    #[cfg(any(target_os = "linux", target_os = "android"))]
     if share_port {
+        #[cfg(unix)]
         socket.set_reuse_port(true)?;
+        #[cfg(not(unix))]
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "ports cannot be shared on this system"));
     }
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    let _ = share_port;
     if address.is_ipv6() && address.ip().is_unspecified() {
         // "[::]" means every address, IPv4 too, whatever the system's default is.
         socket.set_only_v6(false)?;

@@ -300,6 +300,19 @@ fn server_listens_once_and_says_what_is_wrong() {
     assert_eq!(server.method("/a.B/D", Kind::Unary, &to), Err(OpError::Over("the server listens already")));
 }
 
+#[cfg(unix)]
+#[test]
+fn port_is_shared_by_servers_that_all_say_so() {
+    let engine = Engine::new(&EngineOptions::default()).unwrap();
+    let server =
+        |share_port| Server::new(&engine, &ServerOptions { share_port, ..ServerOptions::default() }).unwrap();
+    let first = server(true);
+    first.listen("127.0.0.1:0").unwrap();
+    let address = format!("127.0.0.1:{}", first.port().unwrap());
+    server(true).listen(&address).unwrap();
+    assert!(matches!(server(false).listen(&address), Err(OpError::System(_))));
+}
+
 #[test]
 fn drain_lets_running_calls_finish() {
     let host = Host::new();
