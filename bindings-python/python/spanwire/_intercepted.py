@@ -29,18 +29,18 @@ def call(
     options: CallOptions,
 ) -> Call:
     """Begins a call that interceptors run around."""
+    queue = _native.Queue.current()
     hand = None
     if method.kind in (Kind.CLIENT_STREAMING, Kind.BIDI):
         if request is None:
-            request = hand = _Hand()
-        else:
-            request = _iterate(request)
+            hand = _Hand(queue)
+        request = _iterate(request) if hand is None else hand.requests()
     rest = options.copy()
     metadata = MutableMetadata(rest.pop("metadata", None))
     info = CallInfo(method, request, metadata, rest.pop("timeout", None), rest)
-    task = _Task(channel, interceptors, info)
-    task.job = task.queue.spawn(task.run())
-    return _KINDS[method.kind](task, hand)
+    task = _Task(queue, channel, interceptors, info, hand)
+    task.job = queue.spawn(task.run())
+    return _KINDS[method.kind](task)
 
 
 async def _iterate(requests: Any) -> AsyncIterator[Any]:
@@ -77,14 +77,21 @@ class _Signal:
 class _Task:
     """The task of the interceptors, and what it came to. It does not hold the call that its caller holds."""
 
-    def __init__(self, channel: _native.Channel, interceptors: Sequence[Interceptor], info: CallInfo) -> None:
-        self.queue = _native.Queue.current()
+    def __init__(
+        self,
+        queue: _native.Queue,
+        channel: _native.Channel,
+        interceptors: Sequence[Interceptor],
+        info: CallInfo,
+        hand: _Hand | None,
+    ) -> None:
         self.info = info
+        self.hand = hand
         self.job: Any = None
         self.response: Any = None
         self.error: BaseException | None = None
-        self.over = _Signal(self.queue)
-        self.begun = _Signal(self.queue)
+        self.over = _Signal(queue)
+        self.begun = _Signal(queue)
         self._channel = channel
         self._run = chain(interceptors, self._make)
 
@@ -99,6 +106,9 @@ class _Task:
         finally:
             self.begun.happen()
             self.over.happen()
+            # Else the call reads them.
+            if self.hand is not None and self.info._made is None:
+                self.hand.leave()
 
     async def _make(self, info: CallInfo) -> Any:
         """The call itself, within the interceptors."""
@@ -125,11 +135,10 @@ class _Task:
 class _Call:
     """What all kinds have in common."""
 
-    __slots__ = ("__weakref__", "_hand", "_task")
+    __slots__ = ("__weakref__", "_task")
 
-    def __init__(self, task: _Task, hand: _Hand | None) -> None:
+    def __init__(self, task: _Task) -> None:
         self._task = task
-        self._hand = hand
 
     def __del__(self) -> None:
         self._task.cancel()
@@ -210,15 +219,18 @@ async def _first(responses: AsyncIterator[Any]) -> AsyncIterator[Any]:
 
 class _Sending(_Call):
     async def send(self, request: Any, /) -> None:
-        await self._by_hand().put(self._task, request)
+        if not await self._by_hand().put(request):
+            if self._task.error is not None:
+                raise self._task.error
+            raise RuntimeError("the call is over")
 
     async def done_sending(self) -> None:
         self._by_hand().end()
 
     def _by_hand(self) -> _Hand:
-        if self._hand is None:
+        if self._task.hand is None:
             raise RuntimeError("an iterable gives this call's requests: none can be sent by hand")
-        return self._hand
+        return self._task.hand
 
 
 class _Unary(_Call):
@@ -232,8 +244,8 @@ class _ServerStreaming(_Receiving):
 
 class _ClientStreaming(_Sending):
     def __await__(self) -> Generator[Any, Any, Any]:
-        if self._hand is not None:
-            self._hand.end()
+        if self._task.hand is not None:
+            self._task.hand.end()
         return self._result().__await__()
 
 
@@ -254,40 +266,53 @@ BidiCall.register(_Bidi)
 
 
 class _Hand:
-    """Requests that are sent by hand, as an iterator for the interceptors. It holds one at a time."""
+    """Requests that are sent by hand, on their way to the interceptors. It holds one at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, queue: _native.Queue) -> None:
+        self._queue = queue
         self._requests: deque[Any] = deque()
+        self._changed = _Signal(queue)
+        # How many were given, and taken.
+        self._given = 0
+        self._taken = 0
+        # No more are sent; no more are taken.
         self._ended = False
-        self._queue = _native.Queue.current()
-        self._changed = _Signal(self._queue)
+        self._left = False
 
     def _change(self) -> None:
         changed, self._changed = self._changed, _Signal(self._queue)
         changed.happen()
 
-    async def put(self, task: _Task, request: Any) -> None:
+    async def put(self, request: Any) -> bool:
+        """Waits until the request is taken. False: nobody takes any more."""
         if self._ended:
             raise RuntimeError("the call is half-closed: no message can follow the last one")
         self._requests.append(request)
+        self._given += 1
+        mine = self._given
         self._change()
-        while self._requests and not task.over.happened:
+        while self._taken < mine and not self._left:
             await self._changed.wait()
-        if self._requests and task.error is not None:
-            raise task.error
+        return self._taken >= mine
 
     def end(self) -> None:
         self._ended = True
         self._change()
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Any:
-        while not self._requests:
-            if self._ended:
-                raise StopAsyncIteration
-            await self._changed.wait()
-        request = self._requests.popleft()
+    def leave(self) -> None:
+        self._left = True
         self._change()
-        return request
+
+    async def requests(self) -> AsyncIterator[Any]:
+        try:
+            while self._requests or not self._ended:
+                if self._requests:
+                    # Taken when the next one is asked for: whoever sends is one message ahead at most.
+                    yield self._requests[0]
+                    self._requests.popleft()
+                    self._taken += 1
+                    self._change()
+                else:
+                    await self._changed.wait()
+        finally:
+            self.leave()
