@@ -1,6 +1,7 @@
 //! The queue of one event loop: how its calls hear of what happens, and how what they ask goes down in batches.
 
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -77,6 +78,18 @@ struct Known {
     queue: Arc<Loop>,
 }
 
+/// A loop that is over, or whose thread is, takes no more events; what it knew keeps it alive no longer.
+impl Drop for Known {
+    fn drop(&mut self) {
+        // At the end of a thread, what the bridge remembers for it may be gone already.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            self.queue.queue.close();
+            let table = std::mem::replace(&mut *lock(&self.queue.table), Table::new());
+            drop(table);
+        }));
+    }
+}
+
 /// The queue of the loop that runs on this thread.
 ///
 /// # Errors
@@ -109,20 +122,15 @@ fn connect(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<Loop>>
         }
         known
     });
-    let mut open = Vec::new();
-    for known in queues {
-        let closed = known
-            .event_loop
-            .bind(py)
-            .call_method0("is_closed")
-            .is_ok_and(|closed| closed.is_truthy().unwrap_or(false));
-        if closed {
-            known.queue.end_batch();
-            known.queue.queue.close();
-        } else {
-            open.push(known);
-        }
+    let is_open = |known: &Known| {
+        let closed = known.event_loop.bind(py).call_method0("is_closed");
+        !closed.is_ok_and(|closed| closed.is_truthy().unwrap_or(false))
+    };
+    let (mut open, closed): (Vec<_>, Vec<_>) = queues.into_iter().partition(is_open);
+    for known in &closed {
+        known.queue.end_batch();
     }
+    drop(closed);
     static CONNECT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let queue = CONNECT.import(py, "spanwire._loop", "connect")?.call1((event_loop,))?;
     let queue = queue.cast::<Queue>()?.get().0.clone();
