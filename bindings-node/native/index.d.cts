@@ -13,8 +13,7 @@ export const Operation: Readonly<
     | "Reply"
     | "GrantRequests"
     | "SendHeaders"
-    | "Finish"
-    | "Reset",
+    | "Finish",
     number
   >
 >;
@@ -56,7 +55,7 @@ export class Environment {
   server(options: object): number;
   serveMethod(server: number, path: string | undefined, kind: number, handler: number, credit: number): void;
   listen(server: number, address: string): Promise<{ port?: number; target: string }>;
-  serving(): void;
+  serving(server: number): void;
   shutdown(server: number, graceMs: number): void;
   dropServer(server: number): void;
   requestPath(call: number): string;

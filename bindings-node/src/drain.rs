@@ -24,6 +24,8 @@ pub(crate) struct Inbox {
     records: VecDeque<Record>,
     blobs: VecDeque<Bytes>,
     peers: HashMap<PeerAddr, u32>,
+    /// Addresses of servers that no connection was made to, which only a status knows.
+    named_peers: HashMap<String, u32>,
 }
 
 /// A record before it is written: the words behind its kind and flags, then texts and metadata, then a message.
@@ -110,18 +112,33 @@ impl Inbox {
         self.records.is_empty() && self.events.is_empty()
     }
 
-    /// The number of an address; 0 if there is none.
-    fn peer(&mut self, peer: Option<&PeerAddr>) -> u32 {
-        let Some(peer) = peer else { return 0 };
+    /// The number of an address.
+    fn peer(&mut self, peer: &PeerAddr) -> u32 {
         if let Some(number) = self.peers.get(peer) {
             return *number;
         }
-        if self.peers.len() >= KNOWN_PEERS {
-            self.peers.clear();
-        }
-        let number = self.peers.len() as u32 + 1;
+        let number = self.name_peer(peer.to_string());
         self.peers.insert(peer.clone(), number);
-        let text = peer.to_string();
+        number
+    }
+
+    /// The same of one that stands in a status; 0 if there is none.
+    fn named_peer(&mut self, peer: Option<&str>) -> u32 {
+        let Some(peer) = peer else { return 0 };
+        if let Some(number) = self.named_peers.get(peer) {
+            return *number;
+        }
+        let number = self.name_peer(peer.to_owned());
+        self.named_peers.insert(peer.to_owned(), number);
+        number
+    }
+
+    fn name_peer(&mut self, text: String) -> u32 {
+        if self.peers.len() + self.named_peers.len() >= KNOWN_PEERS {
+            self.peers.clear();
+            self.named_peers.clear();
+        }
+        let number = (self.peers.len() + self.named_peers.len()) as u32 + 1;
         let mut record = Record::new(Happening::Peer, [number, text.len() as u32]);
         record.body = text.into();
         self.records.push_back(record);
@@ -130,7 +147,10 @@ impl Inbox {
 
     fn done(&mut self, call: u32, outcome: Outcome) {
         let Outcome { status, headers, message, peer, attempts } = outcome;
-        let peer = self.peer(peer.as_ref());
+        let peer = match &peer {
+            Some(peer) => self.peer(peer),
+            None => self.named_peer(status.peer()),
+        };
         let mut body = Vec::new();
         let headers = headers.map_or(0, |headers| pack(&headers, &mut body));
         let trailers = pack(status.metadata(), &mut body);
@@ -208,8 +228,9 @@ impl State {
                 self.inbox.done(number, outcome);
             }
             EventKind::ServerClosed => {
-                self.live -= 1;
-                self.inbox.records.push_back(Record::new(Happening::ServerClosed, [number]));
+                if self.closed(number) {
+                    self.inbox.records.push_back(Record::new(Happening::ServerClosed, [number]));
+                }
             }
             _ => {}
         }
@@ -223,7 +244,7 @@ impl State {
                 let call = &served.call;
                 let timeout = call.time_remaining().map_or(0, whole_milliseconds);
                 let metadata = pack(call.metadata(), &mut body);
-                let peer = self.inbox.peer(Some(call.peer()));
+                let peer = self.inbox.peer(call.peer());
                 let words = [number, handler, timeout, peer, metadata, 0];
                 let mut record = Record::new(Happening::Request, words)
                     .flag(Flag::Last, request.end)

@@ -2,13 +2,12 @@
 
 use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use napi::bindgen_prelude::{BufferSlice, Function, Object, Result, Uint8ArraySlice};
 use napi::Env;
 use napi_derive::napi;
 use spanwire::Kind;
-use spanwire::bridge::{Channel, Queue, Server};
+use spanwire::bridge::{Channel, Queue};
 
 use crate::bell::Bell;
 use crate::call::{ClientCall, ServedCalls};
@@ -17,6 +16,7 @@ use crate::convert::options::{channel_options, closed};
 use crate::drain::Inbox;
 use crate::engine::Lease;
 use crate::protocol::Writer;
+use crate::server::Served;
 
 /// The native half of the package in one environment. Everything happens on its thread; only the bell is rung elsewhere.
 #[napi]
@@ -28,7 +28,7 @@ pub(crate) struct State {
     pub(crate) inbox: Inbox,
     pub(crate) methods: Vec<(String, Kind)>,
     pub(crate) channels: Vec<Option<Channel>>,
-    pub(crate) servers: Vec<Option<Arc<Server>>>,
+    pub(crate) servers: Vec<Option<Served>>,
     pub(crate) calls: Vec<Option<ClientCall>>,
     pub(crate) served: ServedCalls,
     /// Calls and servers that keep the process alive, and whether they do at the moment.
@@ -49,7 +49,7 @@ impl State {
 }
 
 /// Puts a value into the first free place of a table.
-pub(crate) fn keep<T>(table: &mut Vec<Option<T>>, value: T) -> u32 {
+fn keep<T>(table: &mut Vec<Option<T>>, value: T) -> u32 {
     let place = table.iter().position(Option::is_none).unwrap_or_else(|| {
         table.push(None);
         table.len() - 1

@@ -7,7 +7,7 @@
 //! ```text
 //! down  Unary Begin    call channel method timeout compression max_recv max_send parent metadata-length length-or-credit
 //!       Send Reply     call length
-//!       HalfClose Cancel Reset   call                 Grant GrantRequests   call count
+//!       HalfClose Cancel   call                       Grant GrantRequests   call count
 //!       Respond        call compression headers-length trailers-length length
 //!       SendHeaders    call compression headers-length
 //!       Finish         call code compression headers-length trailers-length text-length details-length
@@ -50,8 +50,6 @@ pub enum Operation {
     SendHeaders = 10,
     /// Server: the end of the answer.
     Finish = 11,
-    /// Server: resets the stream.
-    Reset = 12,
 }
 
 /// What the engine tells JavaScript.

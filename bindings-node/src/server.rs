@@ -9,8 +9,26 @@ use spanwire::bridge::{Destination, OpError, Server};
 
 use crate::convert::error::{argument, op_error};
 use crate::convert::options::server_options;
-use crate::environment::{Environment, keep, kind_of};
+use crate::environment::{Environment, State, kind_of};
 use crate::submit::milliseconds;
+
+/// A server of this environment.
+pub(crate) struct Served {
+    server: Arc<Server>,
+    /// It listens, and keeps the process alive.
+    serving: bool,
+}
+
+impl State {
+    /// A shutdown is complete; only of the first one is anything left to let go.
+    pub(crate) fn closed(&mut self, server: u32) -> bool {
+        let served = self.servers.get_mut(server as usize).and_then(Option::take);
+        if served.as_ref().is_some_and(|served| served.serving) {
+            self.live -= 1;
+        }
+        served.is_some()
+    }
+}
 
 /// Where a server listens.
 #[napi(object)]
@@ -55,7 +73,9 @@ impl Environment {
         let mut state = self.state()?;
         let options = server_options(&options)?;
         let server = Server::new(state.lease.engine(), &options).map_err(|error| op_error(&error))?;
-        Ok(keep(&mut state.servers, Arc::new(server)))
+        // Their numbers are not used again: what is told of one may come late.
+        state.servers.push(Some(Served { server: Arc::new(server), serving: false }));
+        Ok((state.servers.len() - 1) as u32)
     }
 
     /// Has calls of a method told with the number of its handler; without a path, those of all others.
@@ -79,7 +99,8 @@ impl Environment {
     #[napi(catch_unwind)]
     pub fn listen(&self, server: u32, address: String) -> Result<AsyncTask<Listen>> {
         let state = self.state()?;
-        let server = state.servers.get(server as usize).and_then(Option::clone).ok_or_else(gone)?;
+        let served = state.servers.get(server as usize).and_then(Option::as_ref).ok_or_else(gone)?;
+        let server = served.server.clone();
         Ok(AsyncTask::new(Listen { server, address }))
     }
 
@@ -88,9 +109,12 @@ impl Environment {
     /// # Errors
     /// The environment is ending.
     #[napi(catch_unwind)]
-    pub fn serving(&self, env: Env) -> Result<()> {
+    pub fn serving(&self, env: Env, server: u32) -> Result<()> {
         let mut state = self.state()?;
-        state.live += 1;
+        let served = state.servers.get_mut(server as usize).and_then(Option::as_mut).ok_or_else(gone)?;
+        if !std::mem::replace(&mut served.serving, true) {
+            state.live += 1;
+        }
         state.settle(&env);
         Ok(())
     }
@@ -143,8 +167,9 @@ impl Environment {
         server: u32,
         work: impl FnOnce(&Server) -> std::result::Result<T, OpError>,
     ) -> Result<T> {
-        let server = self.state()?.servers.get(server as usize).and_then(Option::clone).ok_or_else(gone)?;
-        work(&server).map_err(|error| op_error(&error))
+        let state = self.state()?;
+        let served = state.servers.get(server as usize).and_then(Option::as_ref).ok_or_else(gone)?;
+        work(&served.server).map_err(|error| op_error(&error))
     }
 }
 

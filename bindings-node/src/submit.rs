@@ -80,10 +80,6 @@ impl<B: AsRef<[u8]>> Turn<'_, B> {
                 self.with_served(call, |call| drop(call.call.headers(answer)));
             },
             Finish => self.finish(call),
-            Reset => {
-                self.with_served(call, |call| drop(call.call.cancel()));
-                self.state.served.remove(call);
-            },
         }
     }
 

@@ -36,9 +36,14 @@ export interface Outcome {
 
 /** What the crossing tells a server's call. */
 export interface ServerSink {
+  /** Runs the handler. The first of all. */
+  run(): void;
   message(bytes: Uint8Array): void;
+  /** The client sends no more. */
   end(): void;
+  /** There is room to send, or there is none until further notice. */
   room(ready: boolean): void;
+  /** Nobody waits for the answer any more. The call is to be finished all the same. */
   cancelled(): void;
 }
 
@@ -213,14 +218,92 @@ export const client = {
   grant: (call: number, messages: number): void => counted(Operation.Grant, call, messages),
 };
 
+/** What goes before a response. */
+export interface Head {
+  compression: number;
+  headers: Uint8Array | undefined;
+}
+
+/** Operations of a server's call. Either of the last two is the last one. */
+export const server = {
+  send: (call: number, message: Uint8Array): void => send(Operation.Reply, call, message, 0),
+  grant: (call: number, messages: number): void => counted(Operation.GrantRequests, call, messages),
+
+  sendHeaders(call: number, { compression, headers = NO_BYTES }: Head): void {
+    reserve(16 + headers.length + 4);
+    words[at] = Operation.SendHeaders;
+    words[at + 1] = call;
+    words[at + 2] = compression;
+    words[at + 3] = headers.length;
+    at += 4;
+    bytesDown(headers);
+  },
+
+  respond(call: number, { compression, headers = NO_BYTES }: Head, trailers: Uint8Array, message: Uint8Array): void {
+    reserve(24 + headers.length + trailers.length + 8 + sizeDown(message));
+    words[at] = Operation.Respond | (blobFlag(message) << 8);
+    words[at + 1] = call;
+    words[at + 2] = compression;
+    words[at + 3] = headers.length;
+    words[at + 4] = trailers.length;
+    words[at + 5] = message.length;
+    at += 6;
+    if (headers.length > 0) bytesDown(headers);
+    if (trailers.length > 0) bytesDown(trailers);
+    messageDown(message);
+    served[call] = undefined;
+  },
+
+  finish(
+    call: number,
+    { compression, headers = NO_BYTES }: Head,
+    trailers: Uint8Array,
+    code: number,
+    message: string,
+    details: Uint8Array,
+  ): void {
+    const text = Buffer.from(message);
+    reserve(32 + headers.length + trailers.length + text.length + details.length + 16);
+    words[at] = Operation.Finish;
+    words[at + 1] = call;
+    words[at + 2] = code;
+    words[at + 3] = compression;
+    words[at + 4] = headers.length;
+    words[at + 5] = trailers.length;
+    words[at + 6] = text.length;
+    words[at + 7] = details.length;
+    at += 8;
+    for (const bytes of [headers, trailers, text, details]) bytesDown(bytes);
+    served[call] = undefined;
+  },
+};
+
 // What comes up.
 
 const calls: (ClientSink | undefined)[] = [];
 const freeNumbers: number[] = [];
 const served: (ServerSink | undefined)[] = [];
-const acceptors: Acceptor[] = [];
+const acceptors: (Acceptor | undefined)[] = [];
 const peers: string[] = [];
 const closed = new Map<number, () => void>();
+
+/** Has requests of a method told to `acceptor`, by the number that this gives. */
+export function addAcceptor(acceptor: Acceptor): number {
+  return acceptors.push(acceptor) - 1;
+}
+
+/** Nothing more is told to this acceptor. */
+export function removeAcceptor(number: number): void {
+  acceptors[number] = undefined;
+}
+
+/** Calls `then` when the server of this number has shut down. */
+export function whenClosed(server: number, then: () => void): void {
+  closed.set(server, () => {
+    closed.delete(server);
+    then();
+  });
+}
 
 function number(sink: ClientSink): number {
   const number = freeNumbers.pop() ?? calls.length;
@@ -243,7 +326,16 @@ function wake(): void {
     }
     const end = env().drain(chunk, read);
     const until = Math.abs(end);
-    while (read < until) take();
+    while (read < until) {
+      try {
+        take();
+      } catch (error) {
+        // A fault of ours: it must not keep the others from what is theirs.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
     if (end >= 0) return;
   }
 }
@@ -331,6 +423,7 @@ function take(): void {
       closed.get(id)?.();
       break;
     default:
+      read = chunk.length;
       throw new Error("the addon and the package are not of one version");
   }
 }
@@ -378,6 +471,8 @@ function request(word: number, id: number, flags: number): void {
   arrival.message = message(flags, up[word + 6]!);
   arrival.end = (flags & Flag.Last) !== 0;
   const acceptor = acceptors[up[word + 2]!];
-  served[id] = undefined;
-  if (acceptor !== undefined) served[id] = acceptor(arrival);
+  if (acceptor === undefined) return;
+  const sink = acceptor(arrival);
+  served[id] = sink;
+  sink.run();
 }

@@ -2,7 +2,10 @@ export type { Call } from "./call.js";
 export { Channel, type Connectivity } from "./channel.js";
 export { type Client, type ClientOptions, createClient } from "./client.js";
 export { Code } from "./code.js";
+export type { Context, TlsIdentity } from "./context.js";
 export { RpcError, type RpcErrorOptions, type Sent } from "./error.js";
+export { type BytesHandler, type Handlers, type Implementation, implement } from "./implement.js";
+export type { InterceptedCall, Interceptor, ReceivedCall, ServerInterceptor } from "./interceptor.js";
 export { Metadata, type MetadataInit, type MetadataValue } from "./metadata.js";
 export { type Kind, Method } from "./method.js";
 export type {
@@ -14,4 +17,5 @@ export type {
   ServerTlsOptions,
   TlsOptions,
 } from "./options.js";
+export { Server, type ServerOptions, serve } from "./server.js";
 export type { ChatCall, Messages, Sender, StreamCall, UploadCall } from "./stream.js";

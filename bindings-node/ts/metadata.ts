@@ -1,5 +1,5 @@
 import native from "../native/index.cjs";
-import { typeErrors } from "./misuse.js";
+import { nameOf, typeErrors } from "./misuse.js";
 
 /** A value of metadata: text, or bytes under a name that ends in `-bin`. */
 export type MetadataValue = string | Uint8Array;
@@ -11,36 +11,52 @@ export type MetadataInit =
   | Iterable<readonly [string, MetadataValue]>
   | Readonly<Record<string, MetadataValue | readonly MetadataValue[] | undefined>>;
 
-/** In the length of a value: it is binary. The same bit stands in src/convert/metadata.rs. */
+type Entry = [name: string, value: MetadataValue];
+
+/** In the length of a value: it is binary. src/convert/metadata.rs describes the form. */
 const BINARY = 0x8000_0000;
 const NO_BYTES = new Uint8Array(0);
 
-/**
- * What an application adds to a call beside its messages. Immutable; names are lower case, and a name may have several
- * values, whose order is kept.
- */
-export class Metadata implements Iterable<[string, MetadataValue]> {
-  #packed: Uint8Array;
-  #entries: [string, MetadataValue][] | undefined;
+/** Names that end in `-bin` have bytes. */
+type ValueOf<Name extends string> = string extends Name
+  ? MetadataValue
+  : Lowercase<Name> extends `${string}-bin`
+    ? Uint8Array
+    : string;
 
-  /**
-   * @param init the entries. Names that end in `-bin` take bytes, others text of printable ASCII.
-   * @throws TypeError if an entry cannot be sent; it says which and why.
-   */
+/**
+ * What an application adds to a call beside its messages. Names are lower case, and one may have several values, whose order
+ * is kept. Values under names that end in `-bin` are bytes, others are text of printable ASCII.
+ */
+export class Metadata implements Iterable<Entry> {
+  /** One of both is there. What crossed stays as it is until somebody looks. */
+  #packed: Uint8Array | undefined;
+  #entries: Entry[] | undefined;
+  #fixed: string | undefined;
+
+  /** @throws TypeError if an entry cannot be sent; it says which and why. */
   constructor(init?: MetadataInit) {
-    this.#packed = init === undefined ? NO_BYTES : pack(init);
+    if (init === undefined) this.#packed = NO_BYTES;
+    else if (init instanceof Metadata) this.#entries = init.#read().slice();
+    else this.#packed = check((this.#entries = entriesOf(init)));
   }
 
-  /** @internal Metadata as they cross. Nothing is read until somebody looks. */
-  static unpack(packed: Uint8Array): Metadata {
+  /** @internal Metadata that crossed. */
+  static unpack(packed: Uint8Array | undefined): Metadata {
     const metadata = new Metadata();
-    metadata.#packed = packed;
+    metadata.#packed = packed ?? NO_BYTES;
     return metadata;
   }
 
   /** @internal The form in which they cross. */
   static pack(init: MetadataInit): Uint8Array {
-    return init instanceof Metadata ? init.#packed : new Metadata(init).#packed;
+    const metadata = init instanceof Metadata ? init : new Metadata(init);
+    return (metadata.#packed ??= pack(metadata.#read()));
+  }
+
+  /** @internal Refuses changes from here on, and says why. */
+  fix(why: string): void {
+    this.#fixed = why;
   }
 
   /** How many entries there are; a name with two values counts twice. */
@@ -57,7 +73,8 @@ export class Metadata implements Iterable<[string, MetadataValue]> {
   /** Every value under a name, in the order in which they were sent. */
   getAll<Name extends string>(name: Name): ValueOf<Name>[] {
     const key = name.toLowerCase();
-    return this.#read().filter(([name]) => name === key).map(([, value]) => value) as ValueOf<Name>[];
+    const found = this.#read().filter(([name]) => name === key);
+    return found.map(([, value]) => value) as ValueOf<Name>[];
   }
 
   /** Whether there is a value under a name. */
@@ -65,74 +82,102 @@ export class Metadata implements Iterable<[string, MetadataValue]> {
     return this.get(name) !== undefined;
   }
 
+  /**
+   * Sets a value, in place of all values under this name.
+   *
+   * @throws TypeError if it cannot be sent.
+   */
+  set(name: string, value: MetadataValue): this {
+    const entry = entryOf(name, value);
+    check([entry]);
+    return this.#change((entries) => [...entries.filter(([name]) => name !== entry[0]), entry]);
+  }
+
+  /**
+   * Adds a value after those that are already under this name.
+   *
+   * @throws TypeError if it cannot be sent.
+   */
+  append(name: string, value: MetadataValue): this {
+    const entry = entryOf(name, value);
+    check([entry]);
+    return this.#change((entries) => [...entries, entry]);
+  }
+
+  /** Removes every value under a name. */
+  delete(name: string): this {
+    const key = name.toLowerCase();
+    return this.#change((entries) => entries.filter(([name]) => name !== key));
+  }
+
   /** Every value with its name. */
-  [Symbol.iterator](): ArrayIterator<[string, MetadataValue]> {
+  [Symbol.iterator](): ArrayIterator<Entry> {
     return this.#read()[Symbol.iterator]();
   }
 
   /** Every value with its name. */
-  entries(): ArrayIterator<[string, MetadataValue]> {
+  entries(): ArrayIterator<Entry> {
     return this[Symbol.iterator]();
   }
 
-  /** The first value of each name, for logs. */
-  toJSON(): Record<string, MetadataValue> {
-    return Object.fromEntries(this.#read().toReversed());
+  /** The values of each name. */
+  toJSON(): Record<string, MetadataValue[]> {
+    const names = new Set(this.#read().map(([name]) => name));
+    return Object.fromEntries([...names].map((name) => [name, this.getAll(name)]));
   }
 
-  #read(): [string, MetadataValue][] {
-    return (this.#entries ??= unpack(this.#packed));
+  #read(): Entry[] {
+    return (this.#entries ??= unpack(this.#packed ?? NO_BYTES));
   }
-}
 
-/** Names that end in `-bin` have bytes. */
-type ValueOf<Name extends string> = string extends Name
-  ? MetadataValue
-  : Lowercase<Name> extends `${string}-bin`
-    ? Uint8Array
-    : string;
-
-function* entriesOf(init: MetadataInit): Generator<readonly [string, MetadataValue]> {
-  if (Symbol.iterator in init) {
-    yield* init as Iterable<readonly [string, MetadataValue]>;
-    return;
-  }
-  for (const [name, value] of Object.entries(init)) {
-    if (Array.isArray(value)) {
-      for (const one of value) yield [name, one];
-    } else if (value !== undefined) {
-      yield [name, value as MetadataValue];
-    }
+  #change(change: (entries: Entry[]) => Entry[]): this {
+    if (this.#fixed !== undefined) throw new TypeError(this.#fixed);
+    this.#entries = change(this.#read());
+    this.#packed = undefined;
+    return this;
   }
 }
 
-function pack(init: MetadataInit): Uint8Array {
+function entryOf(name: unknown, value: unknown): Entry {
+  if (typeof name !== "string") throw new TypeError(`metadata: a name must be a string, not ${nameOf(name)}`);
+  if (typeof value !== "string" && !(value instanceof Uint8Array)) {
+    throw new TypeError(`metadata "${name}": a value must be a string or a Uint8Array, not ${nameOf(value)}`);
+  }
+  return [name.toLowerCase(), value];
+}
+
+function entriesOf(init: Exclude<MetadataInit, Metadata>): Entry[] {
   if (typeof init !== "object" || init === null) {
-    throw new TypeError("metadata: an object or an iterable of [name, value] pairs is due");
+    throw new TypeError(`metadata: an object or an iterable of [name, value] is due, not ${nameOf(init)}`);
   }
-  const parts: Uint8Array[] = [];
-  for (const entry of entriesOf(init)) {
-    const [name, value] = entry;
-    if (typeof name !== "string") throw new TypeError("metadata: a name must be a string");
-    const binary = value instanceof Uint8Array;
-    if (!binary && typeof value !== "string") {
-      throw new TypeError(`metadata "${name}": a value must be a string or a Uint8Array, not ${typeof value}`);
-    }
-    const key = Buffer.from(name.toLowerCase());
-    const bytes = binary ? value : Buffer.from(value);
-    const head = Buffer.allocUnsafe(8);
-    head.writeUInt32LE(key.length, 0);
-    head.writeUInt32LE(bytes.length + (binary ? BINARY : 0), 4);
-    parts.push(head, key, bytes);
-  }
-  const packed = Buffer.concat(parts);
+  if (Symbol.iterator in init) return Array.from(init, ([name, value]) => entryOf(name, value));
+  return Object.entries(init).flatMap(([name, value]) => {
+    if (value === undefined) return [];
+    return Array.isArray(value) ? value.map((one) => entryOf(name, one)) : [entryOf(name, value)];
+  });
+}
+
+/** The entries as they cross; they are checked by the rules of gRPC. */
+function check(entries: readonly Entry[]): Uint8Array {
+  const packed = pack(entries);
   typeErrors(() => native.checkMetadata(packed));
   return packed;
 }
 
-function unpack(packed: Uint8Array): [string, MetadataValue][] {
+function pack(entries: readonly Entry[]): Uint8Array {
+  const parts = entries.flatMap(([name, value]) => {
+    const [key, bytes] = [Buffer.from(name), typeof value === "string" ? Buffer.from(value) : value];
+    const lengths = Buffer.allocUnsafe(8);
+    lengths.writeUInt32LE(key.length, 0);
+    lengths.writeUInt32LE(bytes.length + (bytes === value ? BINARY : 0), 4);
+    return [lengths, key, bytes];
+  });
+  return Buffer.concat(parts);
+}
+
+function unpack(packed: Uint8Array): Entry[] {
   const bytes = Buffer.from(packed.buffer, packed.byteOffset, packed.length);
-  const entries: [string, MetadataValue][] = [];
+  const entries: Entry[] = [];
   for (let at = 0; at < bytes.length; ) {
     const nameEnd = at + 8 + bytes.readUInt32LE(at);
     const length = bytes.readUInt32LE(at + 4);

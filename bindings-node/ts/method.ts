@@ -49,6 +49,12 @@ export class Method<I = unknown, O = unknown> {
     return method;
   }
 
+  /** @internal What stands for the methods of a fallback. */
+  static any(): Method {
+    const method = Method.bytes("/any/any", "bidi_streaming");
+    return Object.assign(method, { path: "" }) as Method;
+  }
+
   /** `package.Service`. */
   get service(): string {
     return this.path.slice(1, this.path.lastIndexOf("/"));

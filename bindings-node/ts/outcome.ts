@@ -9,7 +9,7 @@ const NO_BYTES = new Uint8Array(0);
 /** The error of a call that ended so; undefined if it succeeded. */
 export function errorOf(outcome: Outcome): RpcError | undefined {
   if (outcome.code === Code.OK) return undefined;
-  const trailers = Metadata.unpack(outcome.trailers ?? NO_BYTES);
+  const trailers = Metadata.unpack(outcome.trailers);
   const error = RpcError.received(outcome.code, outcome.text, outcome.details ?? NO_BYTES, trailers);
   error.peer = outcome.peer;
   error.attempts = outcome.attempts;
@@ -32,14 +32,14 @@ export class Facts {
   /** The leading metadata; those of a call that ended without any are empty. */
   get headers(): Promise<Metadata> {
     this.#headers ??= promised();
-    if (this.#arrived) this.#headers.resolve(unpack(this.#packedHeaders));
+    if (this.#arrived) this.#headers.resolve(Metadata.unpack(this.#packedHeaders));
     return this.#headers.promise;
   }
 
   /** What came behind the last message. */
   get trailers(): Promise<Metadata> {
     this.#trailers ??= promised();
-    if (this.over) this.#trailers.resolve(unpack(this.#packedTrailers));
+    if (this.over) this.#trailers.resolve(Metadata.unpack(this.#packedTrailers));
     return this.#trailers.promise;
   }
 
@@ -48,7 +48,7 @@ export class Facts {
     if (this.#arrived) return;
     this.#arrived = true;
     this.#packedHeaders = headers;
-    this.#headers?.resolve(unpack(headers));
+    this.#headers?.resolve(Metadata.unpack(headers));
   }
 
   /** Everything is here. */
@@ -58,12 +58,8 @@ export class Facts {
     this.over = true;
     this.arrive(outcome.headers);
     this.#packedTrailers = outcome.trailers;
-    this.#trailers?.resolve(unpack(outcome.trailers));
+    this.#trailers?.resolve(Metadata.unpack(outcome.trailers));
   }
-}
-
-function unpack(packed: Uint8Array | undefined): Metadata {
-  return Metadata.unpack(packed ?? NO_BYTES);
 }
 
 /** A promise and what settles it. */

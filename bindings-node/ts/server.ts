@@ -1,0 +1,149 @@
+import type { Context } from "./context.js";
+import { type Acceptor, addAcceptor, env, removeAcceptor, whenClosed } from "./crossing.js";
+import type { AnyHandler, Implementation } from "./implement.js";
+import { FIRST_CREDIT } from "./inbound.js";
+import { type ServerInterceptor, interceptedHandler } from "./interceptor.js";
+import { Method } from "./method.js";
+import { nameOf, typeError, typeErrors } from "./misuse.js";
+import type { LimitOptions, ServerTlsOptions } from "./options.js";
+import { type Promised, promised } from "./outcome.js";
+import { Served } from "./served.js";
+import type { Messages } from "./stream.js";
+
+/** Of a server. Times are milliseconds; `undefined` is the default, `Infinity` turns off what can be off. */
+export interface ServerOptions extends LimitOptions {
+  /** Where to listen: `host:port`, `[::]:port`, `unix:/path`, `inprocess:name`. Port 0 is a free one. */
+  address: string;
+  /** What is served: see `implement`. */
+  services: readonly Implementation[];
+  /** Takes the calls of all other methods, for proxies: messages stay bytes, `context.path` says which is called. */
+  fallback?: ((requests: AsyncIterable<Uint8Array>, context: Context) => Messages<Uint8Array>) | undefined;
+  /** TLS; plaintext without. */
+  tls?: ServerTlsOptions | undefined;
+  /** Around each handler, the first outermost. */
+  interceptors?: readonly ServerInterceptor[] | undefined;
+  /** Hears of what handlers throw that is no `RpcError`: clients get UNKNOWN, without its text. */
+  onError?: ((error: unknown, context: Context) => void) | undefined;
+  /** Closes the server when one of these comes; calls that run are waited for. A second one does what it always does. */
+  signals?: readonly NodeJS.Signals[] | undefined;
+  /** Silence after which a client is pinged. */
+  keepaliveIntervalMs?: number | undefined;
+  /** How long it may take to answer a ping. */
+  keepaliveTimeoutMs?: number | undefined;
+  /** How often clients may ping. */
+  keepaliveMinIntervalMs?: number | undefined;
+  /** Clients may ping also while they have no calls. */
+  keepalivePermitWithoutCalls?: boolean | undefined;
+  /** Age at which connections are told to go. */
+  maxConnectionAgeMs?: number | undefined;
+  /** What calls get to finish then; for ever by default. */
+  maxConnectionAgeGraceMs?: number | undefined;
+  /** Ends connections that had no call for this long. */
+  maxConnectionIdleMs?: number | undefined;
+  /** Longest for TLS and HTTP/2 of a new connection. */
+  handshakeTimeoutMs?: number | undefined;
+  /** How long a client may take nothing of an answer. */
+  stallTimeoutMs?: number | undefined;
+  /** Connections at once. */
+  maxConnections?: number | undefined;
+  /** Calls that one connection may have open at once. */
+  maxConcurrentStreams?: number | undefined;
+  /** What one connection may hold of request messages that are not whole yet. */
+  maxUnfinishedRequestBytes?: number | undefined;
+}
+
+/**
+ * Starts a server. It keeps the process alive until it is closed.
+ *
+ * @throws TypeError, as a rejection, for an option, an address or a certificate that cannot be used; Error if the address
+ * cannot be had.
+ */
+export async function serve(options: ServerOptions): Promise<Server> {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`options: an object is due, not ${nameOf(options)}`);
+  }
+  const { address, services, fallback, interceptors = [], onError = () => {}, signals = [], ...own } = options;
+  if (typeof address !== "string") throw new TypeError(`address: a string is due, not ${nameOf(address)}`);
+  if (!Array.isArray(services)) throw new TypeError(`services: an array is due, not ${nameOf(services)}`);
+  const number = typeErrors(() => env().server(own));
+  const acceptors: number[] = [];
+  const route = (method: Method, handler: AnyHandler, path: string | undefined): void => {
+    const acceptor = addAcceptor(acceptorOf({ method, handler: interceptedHandler(method, handler, interceptors), onError }));
+    acceptors.push(acceptor);
+    env().serveMethod(number, path, method.kindNumber, acceptor, FIRST_CREDIT);
+  };
+  try {
+    for (const { methods } of services as readonly Implementation[]) {
+      for (const { method, handler } of methods) route(method, handler, method.path);
+    }
+    if (fallback !== undefined) route(Method.any(), fallback as AnyHandler, undefined);
+    const { port, target } = await env().listen(number, address);
+    return new Server(number, port, target, acceptors, signals);
+  } catch (error) {
+    env().dropServer(number);
+    acceptors.forEach(removeAcceptor);
+    throw typeError(error);
+  }
+}
+
+function acceptorOf(route: ConstructorParameters<typeof Served>[0]): Acceptor {
+  return (arrival) => new Served(route, arrival, arrival.timeout === 0 ? 0 : performance.now());
+}
+
+/** A server that listens. */
+export class Server {
+  /** The port; undefined if it does not listen on TCP. */
+  readonly port: number | undefined;
+  /** A target for channels on this machine. */
+  readonly target: string;
+  /** Resolves when the server is closed: when no call runs any more. */
+  readonly closed: Promise<void>;
+  #number: number;
+  #closed: Promised<void> = promised();
+  #signals: readonly NodeJS.Signals[];
+  #onSignal = (): void => void this.close();
+
+  /** @internal */
+  constructor(
+    number: number,
+    port: number | undefined,
+    target: string,
+    acceptors: readonly number[],
+    signals: readonly NodeJS.Signals[],
+  ) {
+    this.#number = number;
+    this.port = port;
+    this.target = target;
+    this.closed = this.#closed.promise;
+    this.#signals = signals;
+    env().serving(number);
+    whenClosed(number, () => {
+      acceptors.forEach(removeAcceptor);
+      this.#forgetSignals();
+      this.#closed.resolve();
+    });
+    for (const signal of signals) process.once(signal, this.#onSignal);
+  }
+
+  /**
+   * Takes no more calls, tells clients to go elsewhere, and waits for calls that run.
+   *
+   * @param options `graceMs`: after so many milliseconds calls that still run are cancelled; without, they are waited for.
+   * A second call may shorten that.
+   */
+  close(options: { graceMs?: number } = {}): Promise<void> {
+    const { graceMs = Infinity } = options;
+    if (!(graceMs >= 0)) throw new TypeError(`graceMs: ${graceMs} is no time`);
+    this.#forgetSignals();
+    env().shutdown(this.#number, graceMs);
+    return this.closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #forgetSignals(): void {
+    for (const signal of this.#signals) process.removeListener(signal, this.#onSignal);
+  }
+}
