@@ -51,7 +51,7 @@ def groups() -> list[Group]:
     proto, tests = ROOT / "proto", ROOT / "tests"
     _generate("interop/generated", [proto, tests / "interop"], [*GRPC_TESTING, tests / "interop" / "load_report.proto"])
     zones = proto / "spanwire" / "demo" / "v1"
-    demo = _generate("demo", [zones], [zones / "zones.proto"])
+    _generate("demo/generated", [zones], [zones / "zones.proto"])
     _generate("examples/generated", [proto / "examples"], [proto / "examples"])
     bench = _generate("bench", [proto], [proto / "bench"])
     # Less the edition, which needs a protoc that knows it; nothing else of it is new to a type checker.
@@ -60,7 +60,7 @@ def groups() -> list[Group]:
     _generate("codegen/generated", [edges / "protos", edges / "python-protos"], [edges / "protos", *legacy])
     programs = [
         Group("interop", _python(tests / "interop" / "python-spanwire"), [OUT / "interop"]),
-        Group("demo", _python(tests / "demo" / "python-spanwire"), [demo, tests / "demo" / "python"]),
+        Group("demo", _python(tests / "demo" / "python-spanwire"), [OUT / "demo", tests / "demo" / "python"]),
         Group("examples", _python(ROOT / "examples" / "python"), [OUT / "examples"]),
         Group("bench", [path for path in _python(ROOT / "bench" / "python") if "grpcio" not in path.name], [bench]),
     ]
@@ -70,7 +70,7 @@ def groups() -> list[Group]:
         Group(
             "generated",
             sorted(OUT.rglob("*.py*")),
-            [OUT / name for name in ("interop", "examples", "codegen")] + [demo, bench],
+            [OUT / name for name in ("interop", "demo", "examples", "codegen", "bench")],
         ),
         Group("codegen", _python(PYTHON_BINDING / "tests" / "codegen"), [OUT / "codegen", tests]),
         *programs,

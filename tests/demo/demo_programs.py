@@ -94,7 +94,7 @@ def _install_cpp() -> None:
 
 def _install_spanwire_python() -> None:
     setup.spanwire_python()
-    setup.spanwire_python_code(SPANWIRE_PYTHON_CODE, [PROTO], [PROTO.parent])
+    setup.spanwire_python_code(SPANWIRE_PYTHON_CODE / "generated", [PROTO], [PROTO.parent])
 
 
 OURS = (

@@ -17,9 +17,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from generated.zones_pb2 import GetZone, NearZones, Position, Zone
+from generated.zones_spanwire import ZonesClient
 from spanwire import Channel, RpcError
-from zones_pb2 import GetZone, NearZones, Position, Zone
-from zones_spanwire import ZonesClient
 
 Answer = tuple[int, Any]
 """Messages of a call, both ways, and its answer."""

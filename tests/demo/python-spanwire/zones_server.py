@@ -14,9 +14,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
+from generated.zones_pb2 import GetZone, JourneySummary, NearZones, Position, Zone
+from generated.zones_spanwire import ZonesBase
 from spanwire import Code, Context, RpcError, Server
-from zones_pb2 import GetZone, JourneySummary, NearZones, Position, Zone
-from zones_spanwire import ZonesBase
 
 from atlas import Atlas, Place, ZoneRecord
 
