@@ -69,9 +69,7 @@ class Echo(Service):
     async def sum(self, requests: AsyncIterator[Int64Value], context: Context) -> Int64Value:
         return number(sum([request.value async for request in requests]))
 
-    async def double(
-        self, requests: AsyncIterator[Int64Value], context: Context
-    ) -> AsyncIterator[Int64Value]:
+    async def double(self, requests: AsyncIterator[Int64Value], context: Context) -> AsyncIterator[Int64Value]:
         async for request in requests:
             if request.value < 0:
                 raise RpcError(Code.OUT_OF_RANGE, "less than nothing")

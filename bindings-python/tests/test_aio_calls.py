@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from google.protobuf.wrappers_pb2 import Int64Value, StringValue
 
+import spanwire
 from aio import (
     COUNT,
     DOUBLE,
@@ -26,8 +27,6 @@ from aio import (
     run,
     text,
 )
-
-import spanwire
 from spanwire import Channel, Code, Metadata, Method, RpcError, Server, details
 
 
@@ -106,7 +105,7 @@ async def test_client_streaming_by_hand(channel: Channel, _: Echo) -> None:
         for value in range(100):
             await call.send(number(value))
         assert (await call).value == sum(range(100))
-    with pytest.raises(RuntimeError, match="half-closed|over"):
+    with pytest.raises(RuntimeError, match=r"half-closed|over"):
         await call.send(number(1))
 
 
@@ -127,7 +126,7 @@ async def test_bidi_call_by_iterable_and_by_hand(channel: Channel, _: Echo) -> N
 @serving
 async def test_call_that_is_fed_takes_nothing_by_hand(channel: Channel, _: Echo) -> None:
     call = channel.call(DOUBLE, [number(1)])
-    with pytest.raises(RuntimeError, match="by hand"):
+    with pytest.raises(RuntimeError, match=r"by hand"):
         await call.send(number(2))
 
 
@@ -153,22 +152,33 @@ def test_metadata_in_both_directions() -> None:
         context.trailers["x-tail"] = "t"
 
     async def main() -> None:
-        async with Server(handlers={GET: get, COUNT: count}, address="127.0.0.1:0") as server:
-            async with Channel(server.target) as channel:
-                pairs = [("x-text", "abc"), ("x-raw-bin", b"\0\xff"), ("x-many", "1"), ("x-many", "2")]
-                call = channel.call(GET, text("a"), metadata=pairs)
-                headers = await call.headers()
-                await call
-                assert headers.get_all("x-head") == ["h", "i"] and headers["x-head-bin"] == b"\1"
-                assert call.trailers is not None and dict(call.trailers) == {"x-tail-bin": b"\2"}
-                as_mapping = {"x-text": "abc", "x-raw-bin": b"\0\xff", "x-many": ["1", "2"]}
-                await channel.call(GET, text("a"), metadata=as_mapping)
-                stream = channel.call(COUNT, number(1))
-                assert stream.trailers is None
-                assert (await stream.headers())["x-head"] == "h"
-                assert not stream.done, "headers come before the rest"
-                assert [response.value async for response in stream] == [1]
-                assert stream.trailers is not None and stream.trailers["x-tail"] == "t"
+        async with (
+            Server(handlers={GET: get, COUNT: count}, address="127.0.0.1:0") as server,
+            Channel(server.target) as channel,
+        ):
+            pairs: list[tuple[str, str | bytes]] = [
+                ("x-text", "abc"),
+                ("x-raw-bin", b"\0\xff"),
+                ("x-many", "1"),
+                ("x-many", "2"),
+            ]
+            call = channel.call(GET, text("a"), metadata=pairs)
+            headers = await call.headers()
+            await call
+            assert headers.get_all("x-head") == ["h", "i"] and headers["x-head-bin"] == b"\1"
+            assert call.trailers is not None and dict(call.trailers) == {"x-tail-bin": b"\2"}
+            as_mapping: dict[str, str | bytes | list[str]] = {
+                "x-text": "abc",
+                "x-raw-bin": b"\0\xff",
+                "x-many": ["1", "2"],
+            }
+            await channel.call(GET, text("a"), metadata=as_mapping)
+            stream = channel.call(COUNT, number(1))
+            assert stream.trailers is None
+            assert (await stream.headers())["x-head"] == "h"
+            assert not stream.done, "headers come before the rest"
+            assert [response.value async for response in stream] == [1]
+            assert stream.trailers is not None and stream.trailers["x-tail"] == "t"
 
     run(main())
 
@@ -189,8 +199,8 @@ def test_errors_carry_all_that_the_server_said() -> None:
 
     async def main() -> None:
         async with Server(handlers={GET: get}, address="127.0.0.1:0") as server, Channel(server.target) as channel:
-            error = await fails(channel.call(GET, text("a")), Code.INVALID_ARGUMENT)
-            for error in (error, pickle.loads(pickle.dumps(error))):
+            received = await fails(channel.call(GET, text("a")), Code.INVALID_ARGUMENT)
+            for error in (received, pickle.loads(pickle.dumps(received))):
                 assert str(error) == "INVALID_ARGUMENT: no id – ü"
                 assert error.details[:3] == (
                     details.BadRequest((details.FieldViolation("id", "must not be 0"),)),
@@ -323,10 +333,10 @@ async def test_failure_of_the_requests_is_the_calls_own(channel: Channel, _: Ech
         yield number(1)
         raise LookupError("no more")
 
-    with pytest.raises(LookupError, match="no more"):
+    with pytest.raises(LookupError, match=r"no more"):
         await channel.call(SUM, requests())
-    with pytest.raises(TypeError, match="/test.Echo/Sum: Int64Value is due, not str"):
-        await channel.call(SUM, ["wrong"])
+    with pytest.raises(TypeError, match=r"/test.Echo/Sum: Int64Value is due, not str"):
+        await channel.call(SUM, ["wrong"])  # type: ignore[misc]
 
 
 def test_server_that_answers_early_ends_the_requests() -> None:
@@ -344,10 +354,12 @@ def test_server_that_answers_early_ends_the_requests() -> None:
             ended.set()
 
     async def main() -> None:
-        async with Server(handlers={SUM: early}, address="127.0.0.1:0") as server:
-            async with Channel(server.target) as channel:
-                assert (await channel.call(SUM, requests())).value == 7
-                await ended.wait()
+        async with (
+            Server(handlers={SUM: early}, address="127.0.0.1:0") as server,
+            Channel(server.target) as channel,
+        ):
+            assert (await channel.call(SUM, requests())).value == 7
+            await ended.wait()
 
     run(main())
 
@@ -363,21 +375,24 @@ def test_sender_waits_while_nobody_reads() -> None:
 
     async def main() -> None:
         nonlocal sent
-        async with Server(handlers={RAW_UPLOAD: slow}, address="127.0.0.1:0") as server:
-            async with Channel(server.target) as channel, channel.call(RAW_UPLOAD) as call:
+        async with (
+            Server(handlers={RAW_UPLOAD: slow}, address="127.0.0.1:0") as server,
+            Channel(server.target) as channel,
+            channel.call(RAW_UPLOAD) as call,
+        ):
 
-                async def send() -> None:
-                    nonlocal sent
-                    for _ in range(300):
-                        await call.send(bytes(100_000))
-                        sent += 1
+            async def send() -> None:
+                nonlocal sent
+                for _ in range(300):
+                    await call.send(bytes(100_000))
+                    sent += 1
 
-                task = asyncio.ensure_future(send())
-                await asyncio.sleep(0.5)
-                assert 0 < sent < 200, sent
-                go.set()
-                await task
-                assert await call == b"300"
+            task = asyncio.ensure_future(send())
+            await asyncio.sleep(0.5)
+            assert 0 < sent < 200, sent
+            go.set()
+            await task
+            assert await call == b"300"
 
     run(main())
 
@@ -392,13 +407,15 @@ def test_generator_waits_while_nobody_reads() -> None:
             yield bytes(100_000)
 
     async def main() -> None:
-        async with Server(handlers={RAW_STREAM: stream}, address="127.0.0.1:0") as server:
-            async with Channel(server.target) as channel:
-                call = channel.call(RAW_STREAM, b"")
-                await call.headers()
-                await asyncio.sleep(0.5)
-                assert 0 < made < 200, made
-                assert len([message async for message in call]) == 300
+        async with (
+            Server(handlers={RAW_STREAM: stream}, address="127.0.0.1:0") as server,
+            Channel(server.target) as channel,
+        ):
+            call = channel.call(RAW_STREAM, b"")
+            await call.headers()
+            await asyncio.sleep(0.5)
+            assert 0 < made < 200, made
+            assert len([message async for message in call]) == 300
 
     run(main())
 
@@ -415,12 +432,14 @@ def test_messages_of_any_size_come_whole(size: int) -> None:
             yield request
 
     async def main() -> None:
-        async with Server(handlers={RAW: get, RAW_CHAT: chat}, address="127.0.0.1:0") as server:
-            async with Channel(server.target) as channel:
-                assert await channel.call(RAW, message) == message
-                assert await channel.call(RAW, bytearray(message)) == message
-                assert await channel.call(RAW, memoryview(message)) == message
-                assert [m async for m in channel.call(RAW_CHAT, [message] * 3)] == [message] * 3
+        async with (
+            Server(handlers={RAW: get, RAW_CHAT: chat}, address="127.0.0.1:0") as server,
+            Channel(server.target) as channel,
+        ):
+            assert await channel.call(RAW, message) == message
+            assert await channel.call(RAW, bytearray(message)) == message
+            assert await channel.call(RAW, memoryview(message)) == message
+            assert [m async for m in channel.call(RAW_CHAT, [message] * 3)] == [message] * 3
 
     run(main())
 
@@ -431,18 +450,20 @@ def test_limits_of_message_sizes() -> None:
 
     async def main() -> None:
         options: Any = {"max_send_message_bytes": 2000, "max_recv_message_bytes": 1000}
-        async with Server(handlers={RAW: get}, address="127.0.0.1:0", **options) as server:
-            async with Channel(server.target) as channel:
-                assert len(await channel.call(RAW, b"2000")) == 2000
-                await fails(channel.call(RAW, b"2001"), Code.RESOURCE_EXHAUSTED)
-                await fails(channel.call(RAW, b"2000", max_recv_message_bytes=1999), Code.RESOURCE_EXHAUSTED)
-                await fails(channel.call(RAW, b"0" * 1001), Code.RESOURCE_EXHAUSTED)
-                error = await fails(channel.call(RAW, b"00", max_send_message_bytes=1), Code.RESOURCE_EXHAUSTED)
-                assert error.sent == "not_sent"
-                call = channel.call(RAW_STREAM, b"00", max_send_message_bytes=1)
-                await fails(call.receive(), Code.RESOURCE_EXHAUSTED)
-                with pytest.raises(RpcError, match="RESOURCE_EXHAUSTED"):
-                    await channel.call(RAW_CHAT, max_send_message_bytes=1).send(b"00")
+        async with (
+            Server(handlers={RAW: get}, address="127.0.0.1:0", **options) as server,
+            Channel(server.target) as channel,
+        ):
+            assert len(await channel.call(RAW, b"2000")) == 2000
+            await fails(channel.call(RAW, b"2001"), Code.RESOURCE_EXHAUSTED)
+            await fails(channel.call(RAW, b"2000", max_recv_message_bytes=1999), Code.RESOURCE_EXHAUSTED)
+            await fails(channel.call(RAW, b"0" * 1001), Code.RESOURCE_EXHAUSTED)
+            error = await fails(channel.call(RAW, b"00", max_send_message_bytes=1), Code.RESOURCE_EXHAUSTED)
+            assert error.sent == "not_sent"
+            call = channel.call(RAW_STREAM, b"00", max_send_message_bytes=1)
+            await fails(call.receive(), Code.RESOURCE_EXHAUSTED)
+            with pytest.raises(RpcError, match=r"RESOURCE_EXHAUSTED"):
+                await channel.call(RAW_CHAT, max_send_message_bytes=1).send(b"00")
 
     run(main())
 
@@ -454,10 +475,12 @@ def test_compression(encoding: Any) -> None:
         return request
 
     async def main() -> None:
-        async with Server(handlers={RAW: get}, address="127.0.0.1:0") as server:
-            async with Channel(server.target, compression=encoding) as channel:
-                assert await channel.call(RAW, b"abc" * 1000) == b"abc" * 1000
-                assert await channel.call(RAW, b"abc" * 1000, compression="identity") == b"abc" * 1000
+        async with (
+            Server(handlers={RAW: get}, address="127.0.0.1:0") as server,
+            Channel(server.target, compression=encoding) as channel,
+        ):
+            assert await channel.call(RAW, b"abc" * 1000) == b"abc" * 1000
+            assert await channel.call(RAW, b"abc" * 1000, compression="identity") == b"abc" * 1000
 
     run(main())
 
@@ -475,11 +498,13 @@ def test_calls_inherit_the_deadline_of_their_handler() -> None:
     channels: list[Channel] = []
 
     async def main() -> None:
-        async with Server(handlers={RAW: outer, inner_method: inner}, address="127.0.0.1:0") as server:
-            async with Channel(server.target) as channel:
-                channels.append(channel)
-                assert 0 < float(await channel.call(RAW, b"", timeout=5)) < 5
-                assert await channel.call(inner_method, b"") == b"None"
+        async with (
+            Server(handlers={RAW: outer, inner_method: inner}, address="127.0.0.1:0") as server,
+            Channel(server.target) as channel,
+        ):
+            channels.append(channel)
+            assert 0 < float(await channel.call(RAW, b"", timeout=5)) < 5
+            assert await channel.call(inner_method, b"") == b"None"
 
     run(main())
 
@@ -509,14 +534,15 @@ async def test_unknown_method_is_unimplemented(channel: Channel, _: Echo) -> Non
 
 @serving
 async def test_wrong_input_is_said_at_once(channel: Channel, _: Echo) -> None:
-    with pytest.raises(TypeError, match="/test.Echo/Get: StringValue is due, not Int64Value"):
-        channel.call(GET, number(1))  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="/test.Echo/Get: StringValue is due, not NoneType"):
-        channel.call(GET)  # type: ignore[call-overload]
-    with pytest.raises(TypeError, match="'str' object is not an instance of 'Method'|Method"):
-        channel.call("/test.Echo/Get", text("a"))  # type: ignore[call-overload]
-    with pytest.raises(TypeError, match="has no option \"timeuot\""):
-        channel.call(GET, text("a"), timeuot=1)  # type: ignore[call-overload]
+    untyped: Any = channel
+    with pytest.raises(TypeError, match=r"/test.Echo/Get: StringValue is due, not Int64Value"):
+        untyped.call(GET, number(1))
+    with pytest.raises(TypeError, match=r"/test.Echo/Get: StringValue is due, not NoneType"):
+        untyped.call(GET)
+    with pytest.raises(TypeError, match=r"'str' object is not an instance of 'Method'|Method"):
+        untyped.call("/test.Echo/Get", text("a"))
+    with pytest.raises(TypeError, match='has no option "timeuot"'):
+        untyped.call(GET, text("a"), timeuot=1)
     for option, value, error in [
         ("timeout", "1", TypeError),
         ("timeout", float("nan"), ValueError),
@@ -536,9 +562,9 @@ async def test_wrong_input_is_said_at_once(channel: Channel, _: Echo) -> None:
         ("metadata", {"x": "line\nbreak"}, ValueError),
     ]:
         with pytest.raises(error, match=f"^{option}"):
-            channel.call(GET, text("a"), **{option: value})
-    with pytest.raises(TypeError, match="Int64Value is due"):
-        await channel.call(SUM).send("1")  # type: ignore[arg-type]
+            untyped.call(GET, text("a"), **{option: value})
+    with pytest.raises(TypeError, match=r"Int64Value is due"):
+        await untyped.call(SUM).send("1")
 
 
 @serving
@@ -566,7 +592,7 @@ def test_closed_channel_makes_no_calls_but_ends_those_it_has() -> None:
             await channel.close()
             await channel.close()
             assert channel.closed
-            with pytest.raises(RuntimeError, match="closed"):
+            with pytest.raises(RuntimeError, match=r"closed"):
                 channel.call(GET, text("a"))
             assert len([response async for response in call]) == 1000
 
@@ -574,10 +600,11 @@ def test_closed_channel_makes_no_calls_but_ends_those_it_has() -> None:
 
 
 def test_bad_targets_and_options_are_named() -> None:
-    with pytest.raises(ValueError, match="foo"):
-        Channel("foo://bar:baz:1")
+    untyped: Any = Channel
+    with pytest.raises(ValueError, match=r"foo"):
+        untyped("foo://bar:baz:1")
     with pytest.raises(TypeError):
-        Channel(5)  # type: ignore[arg-type]
+        untyped(5)
     for option, value, error in [
         ("connect_timeout", 0, ValueError),
         ("connect_timeout", -1, ValueError),
@@ -589,9 +616,9 @@ def test_bad_targets_and_options_are_named() -> None:
         ("max_metadata_bytes", 0, ValueError),
     ]:
         with pytest.raises(error, match=f"^{option}"):
-            Channel("127.0.0.1:1", **{option: value})
+            untyped("127.0.0.1:1", **{option: value})
     with pytest.raises(TypeError, match='Channel has no option "tsl"'):
-        Channel("127.0.0.1:1", tsl=1)  # type: ignore[call-arg]
+        untyped("127.0.0.1:1", tsl=1)
 
 
 def test_outside_of_a_loop_is_said() -> None:

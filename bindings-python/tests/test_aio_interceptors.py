@@ -33,35 +33,37 @@ def test_first_is_outermost_on_both_sides_and_for_all_kinds() -> None:
     async def main() -> None:
         inner = {"interceptors": [noting("c", seen), noting("d", seen)]}
         outer = [noting("a", seen), noting("b", seen)]
-        async with Server(Echo(), address="127.0.0.1:0", **inner) as server:  # type: ignore[arg-type]
-            async with Channel(server.target, interceptors=outer) as channel:
-                unary = channel.call(GET, text("a"))
-                assert isinstance(unary, spanwire.UnaryCall)
-                assert (await unary).value == "A"
-                assert unary.done and unary.attempts == 1 and unary.peer and unary.trailers is not None
-                assert seen == [*(f"{n} UNARY" for n in "abcd"), *(f"{n} back" for n in "dcba")]
-                stream = channel.call(COUNT, number(3))
-                assert isinstance(stream, spanwire.ServerStreamingCall)
-                assert [answer.value async for answer in stream] == [0, 1, 2]
-                assert (await channel.call(SUM, map(number, range(5)))).value == 10
-                doubled = channel.call(DOUBLE, map(number, range(3)))
-                assert [answer.value async for answer in doubled] == [0, 2, 4]
-                by_hand = channel.call(SUM)
-                assert isinstance(by_hand, spanwire.ClientStreamingCall)
-                async with by_hand:
-                    for value in range(5):
-                        await by_hand.send(number(value))
-                    assert (await by_hand).value == 10
-                async with channel.call(DOUBLE) as chat:
-                    assert isinstance(chat, spanwire.BidiCall)
-                    await chat.send(number(2))
-                    answer = await chat.receive()
-                    assert answer is not None and answer.value == 4
-                    await chat.send(number(3))
-                    assert [answer.value for answer in await chat.receive_batch()] == [6]
-                    await chat.done_sending()
-                    assert await chat.receive() is None
-                    assert await chat.receive_batch() == []
+        async with (
+            Server(Echo(), address="127.0.0.1:0", **inner) as server,  # type: ignore[arg-type]
+            Channel(server.target, interceptors=outer) as channel,
+        ):
+            unary = channel.call(GET, text("a"))
+            assert isinstance(unary, spanwire.UnaryCall)
+            assert (await unary).value == "A"
+            assert unary.done and unary.attempts == 1 and unary.peer and unary.trailers is not None
+            assert seen == [*(f"{n} UNARY" for n in "abcd"), *(f"{n} back" for n in "dcba")]
+            stream = channel.call(COUNT, number(3))
+            assert isinstance(stream, spanwire.ServerStreamingCall)
+            assert [answer.value async for answer in stream] == [0, 1, 2]
+            assert (await channel.call(SUM, map(number, range(5)))).value == 10
+            doubled = channel.call(DOUBLE, map(number, range(3)))
+            assert [answer.value async for answer in doubled] == [0, 2, 4]
+            by_hand = channel.call(SUM)
+            assert isinstance(by_hand, spanwire.ClientStreamingCall)
+            async with by_hand:
+                for value in range(5):
+                    await by_hand.send(number(value))
+                assert (await by_hand).value == 10
+            async with channel.call(DOUBLE) as chat:
+                assert isinstance(chat, spanwire.BidiCall)
+                await chat.send(number(2))
+                answer = await chat.receive()
+                assert answer is not None and answer.value == 4
+                await chat.send(number(3))
+                assert [answer.value for answer in await chat.receive_batch()] == [6]
+                await chat.done_sending()
+                assert await chat.receive() is None
+                assert await chat.receive_batch() == []
 
     run(main())
 
@@ -80,10 +82,12 @@ def test_context_variables_are_seen_by_the_handler() -> None:
         return await next(call)
 
     async def main() -> None:
-        async with Server(handlers={RAW: get}, address="127.0.0.1:0", interceptors=[who]) as server:
-            async with Channel(server.target, interceptors=[user]) as channel:
-                USER.set("ada")
-                assert await channel.call(RAW, b"") == b"ada"
+        async with (
+            Server(handlers={RAW: get}, address="127.0.0.1:0", interceptors=[who]) as server,
+            Channel(server.target, interceptors=[user]) as channel,
+        ):
+            USER.set("ada")
+            assert await channel.call(RAW, b"") == b"ada"
 
     run(main())
 
@@ -108,11 +112,13 @@ def test_client_interceptor_changes_what_it_likes() -> None:
         return response + b"d"
 
     async def main() -> None:
-        async with Server(handlers={RAW: get}, address="127.0.0.1:0") as server:
-            async with Channel(server.target, interceptors=[change]) as channel:
-                call = channel.call(RAW, b"a", metadata=[("x-mine", "1"), ("x-mine", "2")])
-                assert await call == b"abcd"
-                assert (await call.headers())["x-head"] == "h"
+        async with (
+            Server(handlers={RAW: get}, address="127.0.0.1:0") as server,
+            Channel(server.target, interceptors=[change]) as channel,
+        ):
+            call = channel.call(RAW, b"a", metadata=[("x-mine", "1"), ("x-mine", "2")])
+            assert await call == b"abcd"
+            assert (await call.headers())["x-head"] == "h"
 
     run(main())
 
@@ -127,16 +133,18 @@ def test_server_interceptor_sets_metadata_and_refuses() -> None:
         return await next(call)
 
     async def main() -> None:
-        async with Server(Echo(), address="127.0.0.1:0", interceptors=[guard]) as server:
-            async with Channel(server.target) as channel:
-                for call in (channel.call(GET, text("a")), channel.call(COUNT, number(1)).receive()):
-                    with pytest.raises(RpcError) as raised:
-                        await call
-                    assert raised.value.code == Code.UNAUTHENTICATED
-                    assert raised.value.trailing_metadata["x-why"] == "token"
-                allowed = channel.call(GET, text("a"), metadata={"token": "x"})
-                await allowed
-                assert (await allowed.headers())["x-guard"] == "passed"
+        async with (
+            Server(Echo(), address="127.0.0.1:0", interceptors=[guard]) as server,
+            Channel(server.target) as channel,
+        ):
+            for call in (channel.call(GET, text("a")), channel.call(COUNT, number(1)).receive()):
+                with pytest.raises(RpcError) as raised:
+                    await call
+                assert raised.value.code == Code.UNAUTHENTICATED
+                assert raised.value.trailing_metadata["x-why"] == "token"
+            allowed = channel.call(GET, text("a"), metadata={"token": "x"})
+            await allowed
+            assert (await allowed.headers())["x-guard"] == "passed"
 
     run(main())
 
@@ -163,11 +171,13 @@ def test_messages_of_streams_can_be_seen_and_changed() -> None:
         return less()
 
     async def main() -> None:
-        async with Server(Echo(), address="127.0.0.1:0", interceptors=[wrap]) as server:
-            async with Channel(server.target, interceptors=[wrap]) as channel:
-                assert (await channel.call(SUM, map(number, range(3)))).value == 0 + 1 + 2 + 3 * 2
-                answers = [answer.value async for answer in channel.call(DOUBLE, [number(5)])]
-                assert answers == [2 * 7 - 2]
+        async with (
+            Server(Echo(), address="127.0.0.1:0", interceptors=[wrap]) as server,
+            Channel(server.target, interceptors=[wrap]) as channel,
+        ):
+            assert (await channel.call(SUM, map(number, range(3)))).value == 0 + 1 + 2 + 3 * 2
+            answers = [answer.value async for answer in channel.call(DOUBLE, [number(5)])]
+            assert answers == [2 * 7 - 2]
 
     run(main())
 
@@ -194,12 +204,14 @@ def test_interceptor_may_try_again_or_answer_itself() -> None:
         return b"cached" if call.request == b"known" else await next(call)
 
     async def main() -> None:
-        async with Server(handlers={RAW: flaky}, address="127.0.0.1:0") as server:
-            async with Channel(server.target, interceptors=[cached, again]) as channel:
-                assert await channel.call(RAW, b"") == b"third"
-                call = channel.call(RAW, b"known")
-                assert await call == b"cached"
-                assert call.done and call.attempts == 0 and await call.headers() == spanwire.Metadata()
+        async with (
+            Server(handlers={RAW: flaky}, address="127.0.0.1:0") as server,
+            Channel(server.target, interceptors=[cached, again]) as channel,
+        ):
+            assert await channel.call(RAW, b"") == b"third"
+            call = channel.call(RAW, b"known")
+            assert await call == b"cached"
+            assert call.done and call.attempts == 0 and await call.headers() == spanwire.Metadata()
 
     run(main())
     assert tries == 3
@@ -217,7 +229,7 @@ def test_failure_of_an_interceptor_is_the_calls() -> None:
                 await channel.call(COUNT, number(1)).receive()
             with pytest.raises(LookupError):
                 await channel.call(SUM).send(number(1))
-            with pytest.raises(TypeError, match="timeout"):
+            with pytest.raises(TypeError, match=r"timeout"):
                 channel.call(GET, text("a"), timeout="x")  # type: ignore[call-overload]
 
     run(main())
@@ -226,33 +238,35 @@ def test_failure_of_an_interceptor_is_the_calls() -> None:
 def test_cancelling_reaches_through_interceptors() -> None:
     async def main() -> None:
         service = Echo()
-        async with Server(service, address="127.0.0.1:0") as server:
-            async with Channel(server.target, interceptors=[noting("a", [])]) as channel:
+        async with (
+            Server(service, address="127.0.0.1:0") as server,
+            Channel(server.target, interceptors=[noting("a", [])]) as channel,
+        ):
 
-                async def ended() -> None:
-                    await asyncio.wait_for(service.cancelled.wait(), 5)
-                    service.cancelled.clear()
-                    service.waiting.clear()
+            async def ended() -> None:
+                await asyncio.wait_for(service.cancelled.wait(), 5)
+                service.cancelled.clear()
+                service.waiting.clear()
 
-                task = asyncio.ensure_future(channel.call(GET, text("wait")))
-                await service.waiting.wait()
-                task.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await task
-                await ended()
+            task = asyncio.ensure_future(channel.call(GET, text("wait")))
+            await service.waiting.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await ended()
 
-                call = channel.call(GET, text("wait"))
-                await service.waiting.wait()
-                call.cancel()
-                with pytest.raises(RpcError) as raised:
-                    await call
-                assert raised.value.code == Code.CANCELLED
-                await ended()
+            call = channel.call(GET, text("wait"))
+            await service.waiting.wait()
+            call.cancel()
+            with pytest.raises(RpcError) as raised:
+                await call
+            assert raised.value.code == Code.CANCELLED
+            await ended()
 
-                call = channel.call(GET, text("wait"))
-                await service.waiting.wait()
-                del call
-                gc.collect()
-                await ended()
+            call = channel.call(GET, text("wait"))
+            await service.waiting.wait()
+            del call
+            gc.collect()
+            await ended()
 
     run(main())

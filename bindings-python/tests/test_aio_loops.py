@@ -191,7 +191,7 @@ def test_trio_client_and_server_of_all_kinds() -> None:
             async with trio.open_nursery() as nursery:
                 for _ in range(100):
                     nursery.start_soon(one, channel)
-            with pytest.raises(RpcError, match="NOT_FOUND"):
+            with pytest.raises(RpcError, match=r"NOT_FOUND"):
                 await channel.call(GET, text("fail"))
 
     async def one(channel: Channel) -> None:
@@ -210,7 +210,7 @@ def test_trio_cancellation_reaches_the_handler() -> None:
                 raise AssertionError("it cannot come back")
             with trio.fail_after(5):
                 await service.cancelled.wait()
-            with pytest.raises(RpcError, match="DEADLINE"):
+            with pytest.raises(RpcError, match=r"DEADLINE"):
                 await channel.call(GET, text("wait"), timeout=0.05)
 
     trio.run(main)

@@ -1,4 +1,4 @@
-"""Calls of channels with interceptors: what :mod:`spanwire.call` describes, around a task that runs the interceptors."""
+"""Calls of channels with interceptors: what :mod:`spanwire.call` describes, around a task that runs them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def call(
     info = CallInfo(method, request, metadata, rest.pop("timeout", None), rest)
     task = _Task(queue, channel, interceptors, info, hand)
     task.job = queue.spawn(task.run())
-    return _KINDS[method.kind](task)
+    made: Call = _KINDS[method.kind](task)
+    return made
 
 
 async def _iterate(requests: Any) -> AsyncIterator[Any]:
@@ -112,9 +113,8 @@ class _Task:
 
     async def _make(self, info: CallInfo) -> Any:
         """The call itself, within the interceptors."""
-        made = self._channel._call(
-            info.method, info.request, metadata=info.metadata.pairs(), timeout=info.timeout, **info.options
-        )
+        options: CallOptions = {**info.options, "metadata": info.metadata.pairs(), "timeout": info.timeout}
+        made = self._channel._call(info.method, info.request, **options)
         info._made = self.info._made = made
         self.begun.happen()
         return await made if info.kind in (Kind.UNARY, Kind.CLIENT_STREAMING) else made
@@ -153,23 +153,23 @@ class _Call:
 
     @property
     def trailers(self) -> Metadata | None:
-        return self._of_made("trailers", None)
+        made: Call | None = self._task.info._made
+        return None if made is None else made.trailers
 
     @property
     def peer(self) -> str | None:
-        return self._of_made("peer", None)
+        made: Call | None = self._task.info._made
+        return None if made is None else made.peer
 
     @property
     def attempts(self) -> int:
-        return self._of_made("attempts", 0)
+        made: Call | None = self._task.info._made
+        return 0 if made is None else made.attempts
 
     @property
     def done(self) -> bool:
-        return self._task.over.happened and self._of_made("done", True)
-
-    def _of_made(self, name: str, default: Any) -> Any:
-        made = self._task.info._made
-        return default if made is None else getattr(made, name)
+        made: Call | None = self._task.info._made
+        return self._task.over.happened and (made is None or made.done)
 
     async def __aenter__(self) -> Self:
         return self

@@ -14,7 +14,8 @@ logger = logging.getLogger("spanwire")
 engine = logging.getLogger("spanwire.engine")
 engine.addHandler(logging.NullHandler())
 
-_thread: threading.Thread | None = None
+# The one that takes the engine's lines, once there is an engine.
+_threads: list[threading.Thread] = []
 
 
 def handler_failed(method: str, error: BaseException) -> None:
@@ -26,16 +27,16 @@ def start(first: bool) -> None:
     """Has the engine say what the logger lets through; and first, in each process, starts the thread that takes it."""
     _native.set_log_level(engine.getEffectiveLevel())
     if first:
-        global _thread
-        _thread = threading.Thread(target=_run, name="spanwire-log", daemon=True)
-        _thread.start()
+        _threads[:] = [threading.Thread(target=_run, name="spanwire-log", daemon=True)]
+        _threads[0].start()
 
 
 def stop() -> None:
     """Ends that thread, with the lines that are left."""
-    if _thread is not None and _thread.is_alive():
-        _native.stop_log()
-        _thread.join(1.0)
+    _native.stop_log()
+    for thread in _threads:
+        if thread.is_alive():
+            thread.join(1.0)
 
 
 def _run() -> None:

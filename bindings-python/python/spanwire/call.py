@@ -1,8 +1,8 @@
 """Calls, as clients hold them: what a method of a client returns.
 
-A call begins when it is made, awaited or not, and is cancelled when its last reference is dropped. It belongs to the event loop
-that it was made on. When a task that awaits something of a call is cancelled (``task.cancel()``, ``asyncio.timeout``), the call
-is, too.
+A call begins when it is made, awaited or not, and is cancelled when its last reference is dropped. It belongs to the
+event loop that it was made on. When a task that awaits something of a call is cancelled (``task.cancel()``,
+``asyncio.timeout``), the call is, too.
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@ class Channel(_native.Channel):
         async with Channel("dns:///orders:443", tls=Tls()) as channel:
             orders = OrdersClient(channel)
 
-    Any number of calls, tasks and event loops may use it at once. After a fork, the child's first call makes a connection of
-    its own.
+    Any number of calls, tasks and event loops may use it at once. After a fork, the child's first call makes a
+    connection of its own.
 
     Args:
-        target: ``dns:///host:port``, ``host:port``, ``ipv4:…``, ``ipv6:…``, ``unix:/path``, ``inprocess:name``.
+        target: ``dns:///host:port``, ``host:port``, ``unix:/path``, ``inprocess:name``, or an address.
         interceptors: see :mod:`spanwire.interceptor`; the first is the outermost.
         **options: see :class:`spanwire.options.ChannelOptions`.
 

@@ -12,9 +12,7 @@ from ._native import Metadata
 if TYPE_CHECKING:
     from .details import Detail
 
-MetadataLike: TypeAlias = (
-    "Mapping[str, str | bytes | list[str] | list[bytes]] | Iterable[tuple[str, str | bytes]]"
-)
+MetadataLike: TypeAlias = "Mapping[str, str | bytes | list[str] | list[bytes]] | Iterable[tuple[str, str | bytes]]"
 """What is taken as metadata: a mapping, or pairs. Names that end in ``-bin`` take ``bytes``, others ``str``."""
 
 Sent: TypeAlias = Literal["not_sent", "maybe_sent", "answered"]

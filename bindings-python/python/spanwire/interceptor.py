@@ -6,9 +6,9 @@
         call.metadata["authorization"] = "Bearer secret"
         return await next(call)
 
-What is returned is the response, or an asynchronous iterator of responses: what ``next`` gave, or something else. Failing is
-raising :class:`spanwire.RpcError`. The first one in a list is the outermost. An interceptor may call ``next`` again, to try
-again; not where requests are a stream, which can be read once.
+What is returned is the response, or an asynchronous iterator of responses: what ``next`` gave, or something else.
+Failing is raising :class:`spanwire.RpcError`. The first one in a list is the outermost. An interceptor may call
+``next`` again, to try again; not where requests are a stream, which can be read once.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ class CallInfo:
     method: Method[Any, Any]
     """The method that is called."""
     request: Any
-    """The request; of kinds with a stream of them, an asynchronous iterator."""
+    """The request; of kinds with a stream of them, an iterator: asynchronous but in :mod:`spanwire.sync`."""
     metadata: Any
-    """On a client the request's metadata, to be changed (:class:`spanwire.metadata.MutableMetadata`); on a server what came."""
+    """On a client those of the request, a :class:`spanwire.metadata.MutableMetadata`; on a server what came."""
     timeout: float | None
     """Seconds; None for no limit. On a server, those that are left."""
     options: CallOptions
     """A client's other keywords."""
-    context: _native.Context | None
-    """On a server, the handler's context."""
+    context: Any
+    """On a server, the handler's context; None on a client."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class CallInfo:
         metadata: Any,
         timeout: float | None,
         options: CallOptions | None = None,
-        context: _native.Context | None = None,
+        context: Any = None,
     ) -> None:
         """Made for each call."""
         self.method = method
@@ -68,17 +68,17 @@ class CallInfo:
 
     @property
     def headers(self) -> Metadata | MutableMetadata | None:
-        """The response's leading metadata. On a client what came, once the response did; on a server what will be sent."""
-        if self.context is not None:
-            return self.context.headers
-        return None if self._made is None else self._made._headers
+        """Leading metadata. On a client what came, once the response did; on a server what will be sent."""
+        made = None if self._made is None else self._made._headers
+        found: Metadata | MutableMetadata | None = made if self.context is None else self.context.headers
+        return found
 
     @property
     def trailers(self) -> Metadata | MutableMetadata | None:
         """The trailing metadata, likewise; on a client None until the call is over."""
-        if self.context is not None:
-            return self.context.trailers
-        return None if self._made is None else self._made.trailers
+        made = None if self._made is None else self._made.trailers
+        found: Metadata | MutableMetadata | None = made if self.context is None else self.context.trailers
+        return found
 
 
 Next: TypeAlias = Callable[[CallInfo], Awaitable[Any]]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, Generic, Protocol, TypeVar, overload
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, overload
 
 from . import _native
 
-Request = TypeVar("Request")
-Response = TypeVar("Response")
+Request_contra = TypeVar("Request_contra", contravariant=True)
+Response_co = TypeVar("Response_co", covariant=True)
 MessageT = TypeVar("MessageT", bound="Message")
 OtherT = TypeVar("OtherT", bound="Message")
+
+
+Bytes: TypeAlias = bytes | bytearray | memoryview
+"""What can be sent as a message as it is."""
 
 
 class Message(Protocol):
@@ -41,7 +45,7 @@ class Kind(IntEnum):
     """Any number of messages each way, independently."""
 
 
-class Method(_native.Method, Generic[Request, Response]):
+class Method(_native.Method, Generic[Request_contra, Response_co]):
     """One method of a service. Immutable; made once, by generated code as a rule::
 
         GET = Method.unary("/shop.Orders/Get", GetOrder, Order)
@@ -58,7 +62,7 @@ class Method(_native.Method, Generic[Request, Response]):
 
     @overload
     @staticmethod
-    def unary(path: str) -> UnaryMethod[bytes, bytes]: ...
+    def unary(path: str) -> UnaryMethod[Bytes, bytes]: ...
     @overload
     @staticmethod
     def unary(path: str, request: type[MessageT], response: type[OtherT]) -> UnaryMethod[MessageT, OtherT]: ...
@@ -79,7 +83,7 @@ class Method(_native.Method, Generic[Request, Response]):
 
     @overload
     @staticmethod
-    def server_streaming(path: str) -> ServerStreamingMethod[bytes, bytes]: ...
+    def server_streaming(path: str) -> ServerStreamingMethod[Bytes, bytes]: ...
     @overload
     @staticmethod
     def server_streaming(
@@ -92,7 +96,7 @@ class Method(_native.Method, Generic[Request, Response]):
 
     @overload
     @staticmethod
-    def client_streaming(path: str) -> ClientStreamingMethod[bytes, bytes]: ...
+    def client_streaming(path: str) -> ClientStreamingMethod[Bytes, bytes]: ...
     @overload
     @staticmethod
     def client_streaming(
@@ -105,7 +109,7 @@ class Method(_native.Method, Generic[Request, Response]):
 
     @overload
     @staticmethod
-    def bidi(path: str) -> BidiMethod[bytes, bytes]: ...
+    def bidi(path: str) -> BidiMethod[Bytes, bytes]: ...
     @overload
     @staticmethod
     def bidi(path: str, request: type[MessageT], response: type[OtherT]) -> BidiMethod[MessageT, OtherT]: ...
@@ -115,25 +119,25 @@ class Method(_native.Method, Generic[Request, Response]):
         return BidiMethod(path, Kind.BIDI, request, response)
 
 
-class UnaryMethod(Method[Request, Response]):
+class UnaryMethod(Method[Request_contra, Response_co]):
     """A method with one request and one response."""
 
     __slots__ = ()
 
 
-class ServerStreamingMethod(Method[Request, Response]):
+class ServerStreamingMethod(Method[Request_contra, Response_co]):
     """A method with one request and any number of responses."""
 
     __slots__ = ()
 
 
-class ClientStreamingMethod(Method[Request, Response]):
+class ClientStreamingMethod(Method[Request_contra, Response_co]):
     """A method with any number of requests and one response."""
 
     __slots__ = ()
 
 
-class BidiMethod(Method[Request, Response]):
+class BidiMethod(Method[Request_contra, Response_co]):
     """A method with any number of messages each way."""
 
     __slots__ = ()

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from .options import ServerOptions
 
 Handler: TypeAlias = Callable[[Any, Context], Any]
-"""``async def f(request, context)``. Kinds with a stream of requests get an asynchronous iterator; those with a stream of
-responses are asynchronous generators."""
+"""``async def f(request, context)``. Kinds with a stream of requests get an asynchronous iterator; those with a stream
+of responses are asynchronous generators."""
 
 
 class Service(ABC):
@@ -40,8 +40,8 @@ class Server:
         async with Server(Orders(), address="0.0.0.0:443", tls=Tls(...)) as server:
             await server.wait()
 
-    When a client is gone, or its deadline has passed, the task is cancelled. A server belongs to the process that started it: in
-    the child of a fork make another one, which may listen on the same address.
+    When a client is gone, or its deadline has passed, the task is cancelled. A server belongs to the process that
+    started it: in the child of a fork make another one, which may listen on the same address.
     """
 
     def __init__(
@@ -128,7 +128,8 @@ class Server:
         """Serves until SIGTERM or SIGINT, and then closes. Listens first, unless it was started already.
 
         Args:
-            grace: seconds that calls get to finish after SIGTERM; None waits for ever. SIGINT, or a second signal, ends them.
+            grace: seconds that calls get to finish after SIGTERM; None waits for ever. SIGINT, or a second signal,
+                ends them.
         """
         if self._native is None:
             await self.start()
@@ -179,7 +180,9 @@ def _handlers(
         one_response = method.kind in (Kind.UNARY, Kind.CLIENT_STREAMING)
         if not _is_due(handler, one_response):
             kind = "async def" if one_response else "async def with yield"
-            raise TypeError(f"{method.path}: the handler {handler!r} is no {kind}; spanwire.sync.Server takes plain functions")
+            raise TypeError(
+                f"{method.path}: the handler {handler!r} is no {kind}; spanwire.sync.Server takes plain functions"
+            )
         yield method, around_handler(interceptors, method, handler) if interceptors else handler
 
 
