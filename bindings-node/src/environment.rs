@@ -3,7 +3,7 @@
 use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 
-use napi::bindgen_prelude::{BufferSlice, Function, Object, Result, Uint8ArraySlice};
+use napi::bindgen_prelude::{BufferSlice, FnArgs, Function, Object, Result, Uint8ArraySlice};
 use napi::Env;
 use napi_derive::napi;
 use spanwire::Kind;
@@ -15,6 +15,7 @@ use crate::convert::error::{argument, op_error};
 use crate::convert::options::{channel_options, closed};
 use crate::drain::Inbox;
 use crate::engine::Lease;
+use crate::log::Log;
 use crate::protocol::Writer;
 use crate::server::Served;
 
@@ -34,6 +35,7 @@ pub(crate) struct State {
     /// Calls and servers that keep the process alive, and whether they do at the moment.
     pub(crate) live: usize,
     alive: bool,
+    log: Option<Log>,
     // Dropped last: the threads may end with it.
     pub(crate) lease: Lease,
 }
@@ -89,12 +91,16 @@ impl Environment {
             served: ServedCalls::default(),
             live: 0,
             alive: false,
+            log: None,
             lease,
         })));
         // Hooks run last in, first out: before Node's own for the function behind the bell.
         env.add_env_cleanup_hook(state.clone(), |state| {
             let Some(state) = state.borrow_mut().take() else { return };
             state.bell.silence();
+            if let Some(log) = &state.log {
+                log.stop();
+            }
             state.queue.close();
         })?;
         Ok(Environment(state))
@@ -152,6 +158,20 @@ impl Environment {
     pub fn blob<'env>(&self, env: &'env Env) -> Result<BufferSlice<'env>> {
         let blob = self.state()?.inbox.take_blob();
         BufferSlice::copy_from(env, blob.ok_or_else(|| argument("there is no such message"))?)
+    }
+
+    /// Has `take` get the engine's log up to a level, from 1 for errors to 5 for everything; without it there is silence.
+    ///
+    /// # Errors
+    /// There is no such level.
+    #[napi(catch_unwind)]
+    pub fn log(&self, level: u32, take: Option<Function<'_, FnArgs<(u32, String, String)>, ()>>) -> Result<()> {
+        let log = take.map(|take| Log::start(&take, level)).transpose()?;
+        let before = std::mem::replace(&mut self.state()?.log, log);
+        if let Some(before) = before {
+            before.stop();
+        }
+        Ok(())
     }
 
     /// A number for a method; records name it by that.

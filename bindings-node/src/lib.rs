@@ -19,6 +19,7 @@ mod convert;
 mod drain;
 mod engine;
 mod environment;
+mod log;
 mod protocol;
 mod server;
 mod submit;

@@ -1,6 +1,7 @@
-import type { Codec } from "./codec.js";
+import { type Codec, Uncompressed } from "./codec.js";
 import { type ClientSink, type Outcome, type Start, client, unary } from "./crossing.js";
 import type { Metadata } from "./metadata.js";
+import type { Method } from "./method.js";
 import { Facts, errorOf } from "./outcome.js";
 
 /** A call with one response: a promise of it, and what else can be known and done. */
@@ -15,11 +16,14 @@ export interface Call<O> extends Promise<O> {
   readonly attempts: number;
   /** Ends the call with CANCELLED. One that is over stays as it is. */
   cancel(): void;
+  /** Whether the response came compressed, when it is here. */
+  readonly compressed: boolean;
 }
 
 /** What stands behind a {@link Call}. */
 export interface CallState {
   readonly facts: Pick<Facts, "headers" | "trailers" | "peer" | "attempts">;
+  readonly compressed: boolean;
   cancel(): void;
 }
 
@@ -38,6 +42,7 @@ const prototype = Object.create(Promise.prototype, {
   trailers: { get: (function (this: Stated) { return this[STATE].facts.trailers; }) },
   peer: { get: (function (this: Stated) { return this[STATE].facts.peer; }) },
   attempts: { get: (function (this: Stated) { return this[STATE].facts.attempts; }) },
+  compressed: { get: (function (this: Stated) { return this[STATE].compressed; }) },
   cancel: { value(this: Stated) { this[STATE].cancel(); } },
 }) as object;
 
@@ -50,6 +55,7 @@ export function callOf<O>(promise: Promise<O>, state: CallState): Call<O> {
 /** A unary call that was made. */
 class Unary<O> implements ClientSink, CallState {
   readonly facts = new Facts();
+  compressed = false;
   resolve!: (response: O) => void;
   reject!: (reason: unknown) => void;
   #call = -1;
@@ -60,13 +66,13 @@ class Unary<O> implements ClientSink, CallState {
     this.#codec = codec;
   }
 
-  begin(start: Start, message: Uint8Array, signal: AbortSignal | undefined): void {
+  begin(start: Start, message: Uint8Array, plain: boolean, signal: AbortSignal | undefined): void {
     if (signal?.aborted) {
       this.facts.end(NOTHING);
       this.reject(signal.reason);
       return;
     }
-    this.#call = unary(this, start, message);
+    this.#call = unary(this, start, message, plain);
     if (signal !== undefined) {
       this.#signal = signal;
       signal.addEventListener("abort", this);
@@ -94,6 +100,7 @@ class Unary<O> implements ClientSink, CallState {
   done(outcome: Outcome): void {
     this.#signal?.removeEventListener("abort", this);
     this.facts.end(outcome);
+    this.compressed = outcome.compressed;
     const error = errorOf(outcome);
     if (error !== undefined) return this.reject(error);
     try {
@@ -117,20 +124,23 @@ export const NOTHING: Outcome = {
   text: "",
   details: undefined,
   message: undefined,
+  compressed: false,
 };
 
 /** Makes a unary call. */
-export function unaryCall<O>(
+export function unaryCall<I, O>(
+  method: Method<I, O>,
   start: Start,
-  message: Uint8Array,
-  codec: Codec<O>,
+  request: I,
   signal: AbortSignal | undefined,
 ): Call<O> {
-  const state = new Unary<O>(codec);
+  const plain = request instanceof Uncompressed;
+  const message = method.input.encode(plain ? (request.message as I) : request);
+  const state = new Unary<O>(method.output);
   const promise = new Promise<O>((resolve, reject) => {
     state.resolve = resolve;
     state.reject = reject;
   });
-  state.begin(start, message, signal);
+  state.begin(start, message, plain, signal);
   return callOf(promise, state);
 }

@@ -5,7 +5,7 @@ import { Metadata } from "./metadata.js";
 import { type Kind, Method } from "./method.js";
 import { nameOf, typeErrors } from "./misuse.js";
 import { type CallOptions, type ChannelOptions, compressionOf, sizeOf, timeoutOf } from "./options.js";
-import { type ChatCall, type Messages, type UploadCall, streamCall, uploadCall } from "./stream.js";
+import { type ChatCall, type Messages, type StreamCall, type UploadCall, streamCall, uploadCall } from "./stream.js";
 
 /** The state of a channel's connection. */
 export type Connectivity = "Idle" | "Connecting" | "Ready" | "TransientFailure";
@@ -49,11 +49,17 @@ export class Channel {
    * Begins a call of any kind with bytes as messages.
    *
    * @param path `/package.Service/Method`.
-   * @param requests what to send; without, it is sent by hand.
+   * @param request what to send: the only message, or what gives many. Without the latter they are sent by hand.
    */
   stream(
     path: string,
-    kind: Exclude<Kind, "unary" | "client_streaming">,
+    kind: "server_streaming",
+    request: Uint8Array,
+    options?: CallOptions,
+  ): StreamCall<Uint8Array>;
+  stream(
+    path: string,
+    kind: "bidi_streaming",
     requests?: Messages<Uint8Array>,
     options?: CallOptions,
   ): ChatCall<Uint8Array, Uint8Array>;
@@ -63,9 +69,9 @@ export class Channel {
     requests?: Messages<Uint8Array>,
     options?: CallOptions,
   ): UploadCall<Uint8Array, Uint8Array>;
-  stream(path: string, kind: Kind, requests?: Messages<Uint8Array>, options?: CallOptions): unknown {
+  stream(path: string, kind: Kind, request?: unknown, options?: CallOptions): unknown {
     if (kind === "unary") throw new TypeError("kind: a unary call is made with unary()");
-    return this.call(bytesMethod(path, kind), requests, options);
+    return this.call(bytesMethod(path, kind), request, options);
   }
 
   /** The state of the connection. */
@@ -115,7 +121,7 @@ export class Channel {
     const { signal } = options;
     switch (method.kind) {
       case "unary":
-        return unaryCall(start, method.input.encode(request), method.output, signal);
+        return unaryCall(method, start, request, signal);
       case "server_streaming":
         return streamCall(method, start, [request], signal);
       case "client_streaming":

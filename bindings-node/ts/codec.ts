@@ -11,6 +11,20 @@ export interface Codec<T> {
   decode(bytes: Uint8Array): T;
 }
 
+/** What {@link uncompressed} makes. */
+export class Uncompressed {
+  readonly message: unknown;
+
+  constructor(message: unknown) {
+    this.message = message;
+  }
+}
+
+/** Marks a message that is sent as it is, on a call that compresses: one that is compressed already, or secret. */
+export function uncompressed<T>(message: T): T {
+  return new Uncompressed(message) as T;
+}
+
 /** Messages that are bytes. */
 export const bytesCodec: Codec<Uint8Array> = {
   encode(message) {

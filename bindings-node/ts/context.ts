@@ -31,6 +31,8 @@ export class Context {
   #abort: AbortController | undefined;
   #cancelled: RpcError | undefined;
   #over = false;
+  /** @internal Knows whether the last request came compressed. */
+  requests: { readonly compressed: boolean } | undefined;
 
   /** @internal `deadline` is a time of `performance.now()`. */
   constructor(
@@ -55,6 +57,11 @@ export class Context {
   /** The request's metadata. */
   get metadata(): Metadata {
     return (this.#metadata ??= Metadata.unpack(this.#packed));
+  }
+
+  /** Whether the last request that was taken came compressed. */
+  get compressed(): boolean {
+    return this.requests?.compressed ?? false;
   }
 
   /** The time that the client still waits, in milliseconds; undefined if it has no limit. */

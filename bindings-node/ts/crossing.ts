@@ -14,7 +14,7 @@ const RECORD_BYTES = 6144;
 /** What the crossing tells a client's call. */
 export interface ClientSink {
   headers(packed: Uint8Array): void;
-  message(bytes: Uint8Array): void;
+  message(bytes: Uint8Array, compressed: boolean): void;
   /** There is room to send, or there is none until further notice. */
   room(ready: boolean): void;
   /** The last one: the number is free for others from here on. */
@@ -32,13 +32,14 @@ export interface Outcome {
   text: string;
   details: Uint8Array | undefined;
   message: Uint8Array | undefined;
+  compressed: boolean;
 }
 
 /** What the crossing tells a server's call. */
 export interface ServerSink {
   /** Runs the handler. The first of all. */
   run(): void;
-  message(bytes: Uint8Array): void;
+  message(bytes: Uint8Array, compressed: boolean): void;
   /** The client sends no more. */
   end(): void;
   /** There is room to send, or there is none until further notice. */
@@ -55,8 +56,7 @@ export interface Arrival {
   peer: string | undefined;
   metadata: Uint8Array | undefined;
   message: Uint8Array | undefined;
-  /** The client sends no more. */
-  end: boolean;
+  compressed: boolean;
 }
 
 /** Takes requests; what it gives is told the rest. */
@@ -168,10 +168,10 @@ function start(operation: number, call: number, start: Start, flags: number, las
 }
 
 /** Makes a unary call. The number by which it can be cancelled. */
-export function unary(sink: ClientSink, how: Start, message: Uint8Array): number {
+export function unary(sink: ClientSink, how: Start, message: Uint8Array, plain: boolean): number {
   reserve(48 + (how.metadata?.length ?? 0) + sizeDown(message));
   const call = number(sink);
-  start(Operation.Unary, call, how, blobFlag(message), message.length);
+  start(Operation.Unary, call, how, blobFlag(message) | (plain ? Flag.Plain : 0), message.length);
   messageDown(message);
   return call;
 }
@@ -184,7 +184,7 @@ export function begin(sink: ClientSink, how: Start, credit: number): number {
   return call;
 }
 
-function plain(operation: number, call: number): void {
+function bare(operation: number, call: number): void {
   reserve(8);
   words[at] = operation;
   words[at + 1] = call;
@@ -199,9 +199,9 @@ function counted(operation: number, call: number, count: number): void {
   at += 3;
 }
 
-function send(operation: number, call: number, message: Uint8Array, flags: number): void {
+function send(operation: number, call: number, message: Uint8Array, plain: boolean): void {
   reserve(12 + sizeDown(message));
-  words[at] = operation | ((flags | blobFlag(message)) << 8);
+  words[at] = operation | ((blobFlag(message) | (plain ? Flag.Plain : 0)) << 8);
   words[at + 1] = call;
   words[at + 2] = message.length;
   at += 3;
@@ -210,11 +210,9 @@ function send(operation: number, call: number, message: Uint8Array, flags: numbe
 
 /** Operations of a client's call. */
 export const client = {
-  send(call: number, message: Uint8Array, last: boolean): void {
-    send(Operation.Send, call, message, last ? Flag.Last : 0);
-  },
-  halfClose: (call: number): void => plain(Operation.HalfClose, call),
-  cancel: (call: number): void => plain(Operation.Cancel, call),
+  send: (call: number, message: Uint8Array, plain: boolean): void => send(Operation.Send, call, message, plain),
+  halfClose: (call: number): void => bare(Operation.HalfClose, call),
+  cancel: (call: number): void => bare(Operation.Cancel, call),
   grant: (call: number, messages: number): void => counted(Operation.Grant, call, messages),
 };
 
@@ -226,7 +224,7 @@ export interface Head {
 
 /** Operations of a server's call. Either of the last two is the last one. */
 export const server = {
-  send: (call: number, message: Uint8Array): void => send(Operation.Reply, call, message, 0),
+  send: (call: number, message: Uint8Array, plain: boolean): void => send(Operation.Reply, call, message, plain),
   grant: (call: number, messages: number): void => counted(Operation.GrantRequests, call, messages),
 
   sendHeaders(call: number, { compression, headers = NO_BYTES }: Head): void {
@@ -239,9 +237,15 @@ export const server = {
     bytesDown(headers);
   },
 
-  respond(call: number, { compression, headers = NO_BYTES }: Head, trailers: Uint8Array, message: Uint8Array): void {
+  respond(
+    call: number,
+    { compression, headers = NO_BYTES }: Head,
+    trailers: Uint8Array,
+    message: Uint8Array,
+    plain: boolean,
+  ): void {
     reserve(24 + headers.length + trailers.length + 8 + sizeDown(message));
-    words[at] = Operation.Respond | (blobFlag(message) << 8);
+    words[at] = Operation.Respond | ((blobFlag(message) | (plain ? Flag.Plain : 0)) << 8);
     words[at + 1] = call;
     words[at + 2] = compression;
     words[at + 3] = headers.length;
@@ -362,6 +366,7 @@ const outcome: Outcome = {
   text: "",
   details: undefined,
   message: undefined,
+  compressed: false,
 };
 
 const arrival: Arrival = {
@@ -370,7 +375,7 @@ const arrival: Arrival = {
   peer: undefined,
   metadata: undefined,
   message: undefined,
-  end: false,
+  compressed: false,
 };
 
 function take(): void {
@@ -381,7 +386,7 @@ function take(): void {
   switch (head & 0xff) {
     case Happening.Message:
       read += 12;
-      calls[id]?.message(flags & Flag.Blob ? blob() : bytesUp(up[word + 2]!));
+      calls[id]?.message(flags & Flag.Blob ? blob() : bytesUp(up[word + 2]!), (flags & Flag.Compressed) !== 0);
       break;
     case Happening.Done:
       done(word, id, flags);
@@ -391,7 +396,7 @@ function take(): void {
       break;
     case Happening.RequestMessage:
       read += 12;
-      served[id]?.message(flags & Flag.Blob ? blob() : bytesUp(up[word + 2]!));
+      served[id]?.message(flags & Flag.Blob ? blob() : bytesUp(up[word + 2]!), (flags & Flag.Compressed) !== 0);
       break;
     case Happening.Headers:
       read += 12;
@@ -450,6 +455,7 @@ function done(word: number, id: number, flags: number): void {
     if (details > 0) outcome.details = body.subarray(textAt + textLength);
   }
   outcome.message = message(flags, up[word + 10]!);
+  outcome.compressed = (flags & Flag.Compressed) !== 0;
   const sink = calls[id];
   calls[id] = undefined;
   freeNumbers.push(id);
@@ -469,7 +475,7 @@ function request(word: number, id: number, flags: number): void {
   arrival.peer = peers[up[word + 4]!];
   arrival.metadata = metadata === 0 ? undefined : flags & Flag.BodyBlob ? blob() : bytesUp(metadata);
   arrival.message = message(flags, up[word + 6]!);
-  arrival.end = (flags & Flag.Last) !== 0;
+  arrival.compressed = (flags & Flag.Compressed) !== 0;
   const acceptor = acceptors[up[word + 2]!];
   if (acceptor === undefined) return;
   const sink = acceptor(arrival);

@@ -1,5 +1,6 @@
+import { type DescMessage, type MessageShape, fromBinary } from "@bufbuild/protobuf";
 import { Code } from "./code.js";
-import { type Detail, type DetailInit, decodeDetails, encodeDetails } from "./details.js";
+import { type Detail, type DetailInit, type UnknownDetail, decodeDetails, encodeDetails } from "./details.js";
 import { Metadata, type MetadataInit } from "./metadata.js";
 
 /** Whether a request can have had an effect: it never left, nobody can tell, or the server answered. */
@@ -70,6 +71,16 @@ export class RpcError extends Error {
   /** What the server said in a form for programs, in its order. Messages that are not known stay bytes. */
   get details(): readonly Detail[] {
     return (this.#details ??= decodeDetails(this.encodedDetails));
+  }
+
+  /**
+   * The first detail that is a message of one's own.
+   *
+   * @param desc its descriptor, from generated code.
+   */
+  detail<Desc extends DescMessage>(desc: Desc): MessageShape<Desc> | undefined {
+    const found = this.details.find((detail) => detail.type === "unknown" && detail.typeUrl.endsWith(`/${desc.typeName}`));
+    return found === undefined ? undefined : fromBinary(desc, (found as UnknownDetail).value);
   }
 
   /** The same as the bytes of a `google.rpc.Status`; empty if there are none. */

@@ -27,12 +27,15 @@ export class Inbound<T> {
   #grant: (messages: number) => void;
   /** What came and was not taken. The oldest is at `#head`. */
   #messages: Uint8Array[] = [];
+  #flags: boolean[] = [];
   #head = 0;
   #waiters: Waiter<T>[] = [];
   /** Messages that were granted and not taken yet. */
   #credit = FIRST_CREDIT;
   #ended = false;
   #error: unknown = undefined;
+  /** Whether the message that was taken last came compressed. */
+  compressed = false;
 
   /** `grant` lets so many messages more arrive. */
   constructor(codec: Codec<T>, grant: (messages: number) => void) {
@@ -41,14 +44,15 @@ export class Inbound<T> {
   }
 
   /** A message is here. */
-  push(bytes: Uint8Array): void {
+  push(bytes: Uint8Array, compressed: boolean): void {
     const waiter = this.#waiters.shift();
     if (waiter === undefined) {
       this.#messages.push(bytes);
+      this.#flags.push(compressed);
       return;
     }
     try {
-      waiter.resolve({ value: this.#taken(bytes), done: false });
+      waiter.resolve({ value: this.#taken(bytes, compressed), done: false });
     } catch (error) {
       waiter.reject(error);
     }
@@ -68,6 +72,7 @@ export class Inbound<T> {
   /** Nobody takes any more: what is here is dropped. */
   close(error?: unknown): void {
     this.#messages = [];
+    this.#flags = [];
     this.#head = 0;
     if (this.#ended) this.#error = error;
     else this.end(error);
@@ -77,12 +82,13 @@ export class Inbound<T> {
   next(holder: unknown): Promise<IteratorResult<T, undefined>> {
     if (this.#head < this.#messages.length) {
       const bytes = this.#messages[this.#head]!;
+      const compressed = this.#flags[this.#head]!;
       this.#head += 1;
       if (this.#head === this.#messages.length) {
-        this.#messages.length = this.#head = 0;
+        this.#messages.length = this.#flags.length = this.#head = 0;
       }
       try {
-        return Promise.resolve({ value: this.#taken(bytes), done: false });
+        return Promise.resolve({ value: this.#taken(bytes, compressed), done: false });
       } catch (error) {
         return Promise.reject(error as Error);
       }
@@ -100,7 +106,8 @@ export class Inbound<T> {
     return error;
   }
 
-  #taken(bytes: Uint8Array): T {
+  #taken(bytes: Uint8Array, compressed: boolean): T {
+    this.compressed = compressed;
     this.#credit -= 1;
     const fit = Math.floor(BUFFER_BYTES / (bytes.length + OVERHEAD_BYTES));
     const target = Math.min(Math.max(fit, LEAST_CREDIT), MOST_CREDIT);

@@ -68,7 +68,7 @@ export class InterceptedCall {
 }
 
 /** A call that was really made; undefined if an interceptor has answered by itself. */
-type Made = Pick<Call<unknown>, "headers" | "trailers" | "peer" | "attempts" | "cancel"> | undefined;
+type Made = Pick<Call<unknown>, "headers" | "trailers" | "peer" | "attempts" | "compressed" | "cancel"> | undefined;
 
 /** A call on its way through the interceptors of a server. */
 export interface ReceivedCall {
@@ -147,7 +147,7 @@ class State {
     this.#call = call;
   }
 
-  get facts(): Omit<NonNullable<Made>, "cancel"> {
+  get facts(): Omit<NonNullable<Made>, "cancel" | "compressed"> {
     const call = this.#call;
     return {
       headers: call.headers,
@@ -155,6 +155,10 @@ class State {
       peer: call.latest?.peer,
       attempts: call.latest?.attempts ?? 0,
     };
+  }
+
+  get compressed(): boolean {
+    return this.#call.latest?.compressed ?? false;
   }
 
   cancel(): void {
@@ -195,6 +199,10 @@ class InterceptedStream implements StreamCall<unknown>, Sender<unknown> {
 
   get attempts(): number {
     return this.#state.facts.attempts;
+  }
+
+  get compressed(): boolean {
+    return this.#state.compressed;
   }
 
   send(message: unknown): Promise<void> {

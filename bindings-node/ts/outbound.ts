@@ -1,4 +1,4 @@
-import type { Codec } from "./codec.js";
+import { type Codec, Uncompressed } from "./codec.js";
 import { type Promised, promised } from "./outcome.js";
 
 const SENT = Promise.resolve();
@@ -6,14 +6,14 @@ const SENT = Promise.resolve();
 /** The messages of one direction, as they are sent: by hand, or by going through what gives them. */
 export class Outbound<T> {
   #codec: Codec<T>;
-  #send: (bytes: Uint8Array) => void;
+  #send: (bytes: Uint8Array, plain: boolean) => void;
   #ready = true;
   #waiting: Promised<void> | undefined;
   #source: Iterator<unknown> | AsyncIterator<unknown> | undefined;
   /** No more can be sent. */
   closed = false;
 
-  constructor(codec: Codec<T>, send: (bytes: Uint8Array) => void) {
+  constructor(codec: Codec<T>, send: (bytes: Uint8Array, plain: boolean) => void) {
     this.#codec = codec;
     this.#send = send;
   }
@@ -25,7 +25,7 @@ export class Outbound<T> {
    */
   send(message: T): Promise<void> {
     try {
-      this.#send(this.#codec.encode(message));
+      this.#put(message);
     } catch (error) {
       return Promise.reject(error as Error);
     }
@@ -62,7 +62,7 @@ export class Outbound<T> {
       for (;;) {
         const { value, done } = await source.next();
         if (done === true || this.closed) break;
-        this.#send(this.#codec.encode(value));
+        this.#put(value);
         if (!this.#ready) await this.#room();
       }
     } else {
@@ -70,12 +70,17 @@ export class Outbound<T> {
       for (;;) {
         const { value, done } = source.next();
         if (done === true || this.closed) break;
-        this.#send(this.#codec.encode(value));
+        this.#put(value);
         if (!this.#ready) await this.#room();
       }
     }
     // It has ended by itself.
     if (!this.closed) this.#source = undefined;
+  }
+
+  #put(message: T): void {
+    if (message instanceof Uncompressed) this.#send(this.#codec.encode(message.message as T), true);
+    else this.#send(this.#codec.encode(message), false);
   }
 
   #room(): Promise<void> {

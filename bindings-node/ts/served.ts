@@ -1,4 +1,5 @@
 import { Code } from "./code.js";
+import { Uncompressed } from "./codec.js";
 import { Context } from "./context.js";
 import { type Arrival, type ServerSink, server } from "./crossing.js";
 import { RpcError } from "./error.js";
@@ -11,6 +12,7 @@ import { Outbound } from "./outbound.js";
 import type { Messages } from "./stream.js";
 
 const NO_BYTES = new Uint8Array(0);
+const COMPRESSED = { compressed: true } as const;
 
 /** What a server does with the calls of a method. */
 export interface Route {
@@ -38,6 +40,7 @@ export class Served implements ServerSink {
     this.#route = route;
     this.#request = arrival.message;
     this.#context = new Context(arrival.call, route.method, arrival.peer, deadline, arrival.metadata);
+    if (arrival.compressed) this.#context.requests = COMPRESSED;
   }
 
   run(): void {
@@ -52,8 +55,8 @@ export class Served implements ServerSink {
     else this.#stream(response);
   }
 
-  message(bytes: Uint8Array): void {
-    this.#inbound?.push(bytes);
+  message(bytes: Uint8Array, compressed: boolean): void {
+    this.#inbound?.push(bytes, compressed);
   }
 
   end(): void {
@@ -79,6 +82,7 @@ export class Served implements ServerSink {
       if (!this.#finished) server.grant(this.#call, messages);
     });
     this.#inbound = inbound;
+    this.#context.requests = inbound;
     return new Requests(inbound);
   }
 
@@ -96,10 +100,11 @@ export class Served implements ServerSink {
   #respond(response: unknown): void {
     if (this.#finished) return;
     try {
-      const message = this.#route.method.output.encode(response);
+      const plain = response instanceof Uncompressed;
+      const message = this.#route.method.output.encode(plain ? response.message : response);
       const context = this.#context;
       const head = context.takeHead();
-      server.respond(this.#call, head, context.takeTrailers(), message);
+      server.respond(this.#call, head, context.takeTrailers(), message, plain);
     } catch (error) {
       return this.#fail(error);
     }
@@ -118,16 +123,16 @@ export class Served implements ServerSink {
     if (!isMessages(messages)) {
       throw new TypeError(`${this.#route.method.path}: an iterable of messages is due, not ${nameOf(messages)}`);
     }
-    const outbound = new Outbound(this.#route.method.output, (bytes) => this.#send(bytes));
+    const outbound = new Outbound(this.#route.method.output, (bytes, plain) => this.#send(bytes, plain));
     this.#outbound = outbound;
     if (this.#context.cancelled !== undefined) outbound.close();
     await outbound.sendAll(messages);
   }
 
-  #send(bytes: Uint8Array): void {
+  #send(bytes: Uint8Array, plain: boolean): void {
     const head = this.#context.takeHead();
     if (head.headers !== undefined || head.compression !== 0) server.sendHeaders(this.#call, head);
-    server.send(this.#call, bytes);
+    server.send(this.#call, bytes, plain);
   }
 
   #fail(error: unknown): void {

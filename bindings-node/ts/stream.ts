@@ -33,6 +33,8 @@ export interface StreamCall<O> extends AsyncIterableIterator<O, undefined> {
   readonly peer: string | undefined;
   /** How many attempts the call took, when it is over. */
   readonly attempts: number;
+  /** Whether the last response that was taken came compressed. */
+  readonly compressed: boolean;
   /** Ends the call with CANCELLED. One that is over stays as it is. */
   cancel(): void;
   return(): Promise<IteratorReturnResult<undefined>>;
@@ -59,7 +61,7 @@ class Stream<I, O> implements ClientSink, CallState {
 
   constructor(method: Method<I, O>) {
     this.inbound = new Inbound(method.output, (messages) => client.grant(this.#call, messages));
-    this.outbound = new Outbound(method.input, (bytes) => client.send(this.#call, bytes, false));
+    this.outbound = new Outbound(method.input, (bytes, plain) => client.send(this.#call, bytes, plain));
   }
 
   begin(start: Start, signal: AbortSignal | undefined): void {
@@ -114,12 +116,16 @@ class Stream<I, O> implements ClientSink, CallState {
     if (!this.facts.over) client.cancel(this.#call);
   }
 
+  get compressed(): boolean {
+    return this.inbound.compressed;
+  }
+
   headers(packed: Uint8Array): void {
     this.facts.arrive(packed);
   }
 
-  message(bytes: Uint8Array): void {
-    this.inbound.push(bytes);
+  message(bytes: Uint8Array, compressed: boolean): void {
+    this.inbound.push(bytes, compressed);
   }
 
   room(ready: boolean): void {
@@ -165,6 +171,10 @@ class Responses<I, O> implements StreamCall<O>, Sender<I> {
 
   get attempts(): number {
     return this.#stream.facts.attempts;
+  }
+
+  get compressed(): boolean {
+    return this.#stream.inbound.compressed;
   }
 
   send(message: I): Promise<void> {

@@ -1,6 +1,5 @@
 //! Data: types in, types out; no state.
 
-pub(crate) mod details;
 pub(crate) mod error;
 pub(crate) mod metadata;
 pub(crate) mod options;
