@@ -96,7 +96,8 @@ fn one_configuration_file_generates_several_languages() {
     let config = "[gen]\nsources = [\"proto\"]\n\
         [[gen.output]]\nlang = \"c\"\nout = \"nano\"\noptions = [\"runtime=nanopb\"]\n\
         [[gen.output]]\nlang = \"c\"\nout = \"bytes\"\noptions = [\"runtime=bytes\"]\n\
-        [[gen.output]]\nlang = \"cpp\"\nout = \"cpp\"\n";
+        [[gen.output]]\nlang = \"cpp\"\nout = \"cpp\"\n\
+        [[gen.output]]\nlang = \"python\"\nout = \"python\"\noptions = [\"sync=false\", \"package=hello_app\"]\n";
     let folder = folder(&[("spanwire.toml", config), ("proto/hello/hello.proto", HELLO)]);
     let result = spanwire(&folder, &["gen"]);
     assert!(result.status.success(), "{}", stderr(&result));
@@ -104,6 +105,10 @@ fn one_configuration_file_generates_several_languages() {
     assert!(content("nano/hello/hello.spanwire.h").contains("const hello_v1_Hi *request"));
     assert!(content("bytes/hello/hello.spanwire.c").contains("hello_v1_greeter_greet("));
     assert!(content("cpp/hello/hello.spanwire.hpp").contains("class GreeterClient"));
+    let python = content("python/hello/hello_spanwire.py");
+    assert!(
+        python.contains("from hello_app.hello import hello_pb2\n") && !python.contains("GreeterSyncClient")
+    );
     assert!(spanwire(&folder, &["gen", "--check"]).status.success());
     fs::write(folder.path().join("cpp/hello/hello.spanwire.hpp"), "old\n").unwrap();
     let check = spanwire(&folder, &["gen", "--check"]);
