@@ -14,6 +14,9 @@ use crate::guard::guard;
 #[derive(Debug)]
 pub(crate) struct Metadata(Core);
 
+/// Names and values.
+type Pairs<'py> = Vec<(String, Bound<'py, PyAny>)>;
+
 impl Metadata {
     pub(crate) fn of(metadata: Core) -> Self {
         Metadata(metadata)
@@ -121,9 +124,7 @@ impl Metadata {
         format!("Metadata({:?})", self.0)
     }
 
-    fn __reduce__<'py>(
-        slf: &Bound<'py, Self>,
-    ) -> PyResult<(Bound<'py, PyAny>, (Vec<(String, Bound<'py, PyAny>)>,))> {
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Pairs<'py>,))> {
         let py = slf.py();
         let pairs = slf.get().all(py).map(|(name, value)| (name.to_owned(), value)).collect();
         Ok((py.get_type::<Metadata>().into_any(), (pairs,)))
