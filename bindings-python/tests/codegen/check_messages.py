@@ -5,9 +5,11 @@ It prints the version that it ran with.
 
 from __future__ import annotations
 
+import ast
 import copy
 import importlib
 import pickle
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -137,6 +139,33 @@ def check_edition() -> None:
     assert message.SerializeToString().startswith(b"\x08\x00\x18\x01\x22\x02\x01\x02\x28\x01\x28\x02\x33")
 
 
+def check_stubs() -> None:
+    """What a stub declares is there at run time, and all fields are declared that can be."""
+    for module in (kinds, legacy, money, orders_pb2, no_package_pb2):
+        assert module.__file__ is not None
+        tree = ast.parse(Path(module.__file__).with_suffix(".pyi").read_text())
+        check_declared(tree.body, module)
+
+
+def check_declared(body: list[ast.stmt], owner: object) -> None:
+    """The declarations of a module, a message or an enum."""
+    declared = set()
+    for each in body:
+        if isinstance(each, ast.ClassDef | ast.FunctionDef):
+            declared.add(each.name)
+        elif isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
+            declared.add(each.target.id)
+        if isinstance(each, ast.ClassDef) and not each.name.startswith("_"):
+            found = getattr(owner, each.name)
+            check_declared(each.body, found() if isinstance(found, type) else found)
+    missing = [name for name in declared if not (name.startswith("_") or hasattr(owner, name))]
+    assert not missing, (owner, missing)
+    if isinstance(owner, Message):
+        fields = {field.name for field in owner.DESCRIPTOR.fields}
+        # A keyword, and a method of all messages.
+        assert fields - declared <= {"from", "ListFields"}, (owner, fields - declared)
+
+
 def services() -> list[ModuleType]:
     """The modules with services, as far as this protobuf can have their messages."""
     old = google.protobuf.__version__.startswith(("3.", "4."))
@@ -161,6 +190,7 @@ def main() -> None:
     check_words()
     check_legacy()
     check_descriptors()
+    check_stubs()
     check_edition()
     check_services()
     print(google.protobuf.__version__, api_implementation.Type())
