@@ -27,22 +27,22 @@ def serve(**options):
 """What every program begins with."""
 
 
-def source(program: str) -> str:
-    """A program with what each begins with."""
-    return PRELUDE.format(tests=str(TESTS)) + textwrap.dedent(program)
+def source(program: str, first: str = "") -> str:
+    """A program with what each begins with, and what comes even before that."""
+    return first + PRELUDE.format(tests=str(TESTS)) + textwrap.dedent(program)
 
 
-def run(program: str, *, seconds: float = 60, code: int = 0) -> str:
+def run(program: str, *, first: str = "", seconds: float = 60, code: int = 0) -> str:
     """Runs a program to its end and gives what it printed.
 
     Args:
         program: what follows the prelude.
+        first: what comes before it.
         seconds: how long it may take.
         code: what it has to end with.
     """
-    done = subprocess.run(
-        [sys.executable, "-c", source(program)], capture_output=True, text=True, timeout=seconds
-    )
+    command = [sys.executable, "-c", source(program, first)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=seconds)
     assert done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
     assert not done.stderr or code, done.stderr
     return done.stdout

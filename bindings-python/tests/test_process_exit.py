@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+
 from process_script import source
 
 PROGRAMS = {
@@ -110,9 +111,8 @@ def test_exit_with(name: str) -> None:
         ends, program = "", program.replace("os._exit(0)", "print(time.time(), flush=True); os._exit(0)")
         program = program.replace("sys.exit(0)", "print(time.time(), flush=True); sys.exit(0)")
     for _ in range(3):
-        done = subprocess.run(
-            [sys.executable, "-c", program + ends], capture_output=True, text=True, timeout=30
-        )
+        command = [sys.executable, "-c", program + ends]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
         ended = time.time()
         assert (done.returncode, done.stderr) == (0, "")
         assert ended - float(done.stdout) < 1

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from process_script import run, source
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
@@ -235,12 +236,13 @@ if __name__ == "__main__":
         print(pool.map(call, [server.target] * 20) == [b"x"] * 20)
 """)
     )
-    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, program], check=False, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
 
 
 def test_programs_that_are_started_inherit_nothing() -> None:
-    assert run("""
+    assert (
+        run("""
 import subprocess
 server = serve()
 channel = spanwire.sync.Channel(server.target)
@@ -251,7 +253,9 @@ for _ in range(20):
     assert len(found.split()) <= 4, found
     assert channel.unary(ECHO, b"after", timeout=LIMIT) == b"after"
 print("ok")
-""") == "ok\n"
+""")
+        == "ok\n"
+    )
 
 
 def test_inherited_channel_of_asyncio() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from process_script import run
 
 
@@ -12,7 +13,8 @@ def test_three_loops_under_load_log_nothing(runner: str) -> None:
         pytest.importorskip("uvloop")
     module = runner.partition(".")[0]
     # What anybody logs or warns of goes to stderr, which has to stay empty.
-    assert run(f"""
+    assert (
+        run(f"""
 import logging, warnings, {module}
 logging.basicConfig(level=logging.INFO)
 warnings.simplefilter("always")
@@ -48,4 +50,6 @@ for thread in threads:
     thread.join()
 server.close()
 print(len(finished))
-""") == "4\n"
+""")
+        == "4\n"
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from process_script import run
 
 FULL = os.environ.get("SPANWIRE_FULL_SIZE") == "1"
@@ -108,7 +109,8 @@ def test_calls_of_asyncio_leave_nothing(work: str, count: int) -> None:
 
 
 def test_channels_and_servers_leave_nothing() -> None:
-    assert run(f"""{MEASURE}
+    assert (
+        run(f"""{MEASURE}
 threads = threading.active_count()
 def made(count):
     for number in range(count):
@@ -119,4 +121,6 @@ def made(count):
     while threading.active_count() > threads and time.monotonic() < until:
         time.sleep(0.01)
 measure(made, 100)
-""") == "ok\n"
+""")
+        == "ok\n"
+    )

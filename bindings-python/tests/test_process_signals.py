@@ -6,6 +6,7 @@ import signal
 import sys
 
 import pytest
+
 from process_script import interrupt
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sync_service import CHAT, COUNT, ECHO, HANDLERS, LIMIT_SECONDS, SUM
 
 from spanwire import Code, Method, RpcError
 from spanwire.sync import (
@@ -21,6 +20,7 @@ from spanwire.sync import (
     ServerStreamingCall,
     UnaryCall,
 )
+from sync_service import CHAT, COUNT, ECHO, HANDLERS, LIMIT_SECONDS, SUM
 
 
 @pytest.fixture
@@ -309,8 +309,6 @@ def test_waits_for_a_server_that_comes_later() -> None:
         with pytest.raises(RpcError) as failed:
             channel.unary(ECHO, b"")
         assert (failed.value.code, failed.value.sent) == (Code.UNAVAILABLE, "not_sent")
-        waiting = pool.submit(
-            channel.unary, ECHO, b"late", wait_for_ready=True, timeout=LIMIT_SECONDS
-        )
+        waiting = pool.submit(channel.unary, ECHO, b"late", wait_for_ready=True, timeout=LIMIT_SECONDS)
         with Server(handlers=HANDLERS, address=f"127.0.0.1:{port}"):
             assert waiting.result(timeout=LIMIT_SECONDS) == b"late"

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sync_service import CHAT, COUNT, ECHO, HANDLERS, LIMIT_SECONDS, SUM
 
 from spanwire import Code, RpcError
 from spanwire.sync import CallInfo, Channel, Context, Server
+from sync_service import CHAT, COUNT, ECHO, HANDLERS, LIMIT_SECONDS, SUM
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
@@ -67,9 +67,7 @@ def test_messages_by_hand_pass_through_them(target: str) -> None:
 
 def test_server_interceptors_run_around_each_kind() -> None:
     with (
-        Server(
-            handlers=HANDLERS, address="127.0.0.1:0", interceptors=[marking(b"1"), marking(b"2")]
-        ) as server,
+        Server(handlers=HANDLERS, address="127.0.0.1:0", interceptors=[marking(b"1"), marking(b"2")]) as server,
         Channel(server.target) as channel,
     ):
         assert channel.unary(ECHO, b"x") == b"x1221"

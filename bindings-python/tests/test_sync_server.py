@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 import pytest
-from sync_service import CHAT, COUNT, ECHO, HANDLERS, LIMIT_SECONDS, SUM, echo, total
 
 from spanwire import Code, Method, RpcError
 from spanwire.sync import Channel, Context, Server, Service
+from sync_service import CHAT, COUNT, ECHO, HANDLERS, LIMIT_SECONDS, SUM, echo, total
 
 VARIABLE: contextvars.ContextVar[bytes] = contextvars.ContextVar("variable")
 

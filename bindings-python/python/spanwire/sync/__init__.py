@@ -13,10 +13,12 @@ It has the names of the asyncio API and no ``await``::
 Everything here may be used from any thread. Waiting lets go of the interpreter, and Ctrl-C ends it.
 """
 
+from .._native import SyncContext as Context
+from ..interceptor import CallInfo
 from ._calls import BidiCall, Call, ClientStreamingCall, ServerStreamingCall, UnaryCall
 from ._channel import Channel, Client
-from ._interceptors import CallInfo, ClientInterceptor, ServerInterceptor
-from ._server import Context, Server, Service
+from ._interceptors import ClientInterceptor, ServerInterceptor
+from ._server import Server, Service
 
 __all__ = [
     "BidiCall",

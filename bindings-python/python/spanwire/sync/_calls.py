@@ -96,6 +96,11 @@ class Call:
         """Whether the last message that was received came compressed."""
         return self._engine.compressed
 
+    @property
+    def _headers(self) -> Metadata:
+        """For interceptors."""
+        return self.headers()
+
     def __enter__(self) -> Self:
         return self
 
@@ -280,15 +285,13 @@ def start(hub: Hub | None, function: Callable[P, object], *args: P.args, **kwarg
     """Runs a function at the side, in a copy of the caller's context."""
     run = contextvars.copy_context().run
     if hub is not None:
-        hub.spawn(run, function, *args, **kwargs)
+        hub.spawn(lambda: run(function, *args, **kwargs))
         return
     # The process does not wait for it to end.
     threading.Thread(target=run, args=(function, *args), kwargs=kwargs, name="spanwire-requests", daemon=True).start()
 
 
-def of_kind(
-    method: Method[Any, Any], engine: Engine, hub: Hub | None, requests: Iterable[Any] | None
-) -> Call:
+def of_kind(method: Method[Any, Any], engine: Engine, hub: Hub | None, requests: Iterable[Any] | None) -> Call:
     """The call object of the method's kind."""
     match method._kind:
         case Kind.UNARY:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -24,9 +25,7 @@ class Hub:
 
     def wait(self, number: int) -> None:
         """Lets other greenlets run until the bell rings for this number."""
-        from gevent.hub import Waiter
-
-        waiter = Waiter()
+        waiter = _module("gevent.hub").Waiter()
         waiters = self._waiting.setdefault(number, [])
         waiters.append(waiter)
         self._watcher.ref = True
@@ -42,9 +41,11 @@ class Hub:
 
     def spawn(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Runs a function on a greenlet of its own."""
-        import gevent
+        _module("gevent").spawn(function, *args, **kwargs)
 
-        gevent.spawn(function, *args, **kwargs)
+    def pool(self, size: int) -> Any:
+        """A pool of so many greenlets: its ``spawn`` waits for a free one."""
+        return _module("gevent.pool").Pool(size)
 
     def _ring(self) -> None:
         for number in self.bell.take():
@@ -68,18 +69,24 @@ def find(wanted: bool | None) -> Hub | None:
         wanted = monkey is not None and monkey.is_module_patched("threading")
     if not wanted:
         return None
-    from gevent.hub import get_hub
-
-    hub = get_hub()
+    hub = _module("gevent.hub").get_hub()
     # The child of a fork inherits gevent's hub, but no bell.
+    pid: int | None
+    own: Any
     pid, own = getattr(hub, _ATTRIBUTE, (None, None))
-    if pid != os.getpid():
-        if own is not None:
-            own.close()
-        own = Hub(hub.loop)
-        setattr(hub, _ATTRIBUTE, (os.getpid(), own))
-    found: Hub = own
-    return found
+    if pid == os.getpid():
+        known: Hub = own
+        return known
+    if own is not None:
+        own.close()
+    made = Hub(hub.loop)
+    setattr(hub, _ATTRIBUTE, (os.getpid(), made))
+    return made
+
+
+def _module(name: str) -> Any:
+    """A module of gevent, which nobody else needs."""
+    return importlib.import_module(name)
 
 
 _ATTRIBUTE = "_spanwire"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import Code, RpcError
+from ..interceptor import CallInfo, chain
 from ..metadata import Metadata, MutableMetadata
 from ..method import Kind, Method
 from ._calls import Call, of_kind, send_all, start, wait
@@ -17,63 +18,6 @@ if TYPE_CHECKING:
     from .. import _native
     from ..options import CallOptions
     from ._hub import Hub
-    from ._server import Context
-
-
-class CallInfo:
-    """A call, as an interceptor sees it. What it changes is seen by those that come after it."""
-
-    __slots__ = ("_made", "context", "metadata", "method", "options", "request", "timeout")
-
-    method: Method[Any, Any]
-    """The method that is called."""
-    request: Any
-    """The request; of kinds with a stream of them, an iterator."""
-    metadata: Any
-    """On a client the request's metadata, to be changed (:class:`spanwire.metadata.MutableMetadata`); on a server what came."""
-    timeout: float | None
-    """Seconds; None for no limit. On a server, those that are left."""
-    options: CallOptions
-    """A client's other keywords."""
-    context: Context | None
-    """On a server, the handler's context."""
-
-    def __init__(
-        self,
-        method: Method[Any, Any],
-        request: Any,
-        metadata: Any,
-        timeout: float | None,
-        options: CallOptions | None = None,
-        context: Context | None = None,
-    ) -> None:
-        """Made for each call."""
-        self.method = method
-        self.request = request
-        self.metadata = metadata
-        self.timeout = timeout
-        self.options = {} if options is None else options
-        self.context = context
-        self._made: Call | None = None
-
-    @property
-    def kind(self) -> Kind:
-        """The kind of the method."""
-        return self.method.kind
-
-    @property
-    def headers(self) -> Metadata | MutableMetadata | None:
-        """The response's leading metadata: what came, once the call was made; on a server, what will be sent."""
-        if self.context is not None:
-            return self.context.headers
-        return None if self._made is None else self._made.headers()
-
-    @property
-    def trailers(self) -> Metadata | MutableMetadata | None:
-        """The trailing metadata, likewise; on a client None until the call is over."""
-        if self.context is not None:
-            return self.context.trailers
-        return None if self._made is None else self._made.trailers
 
 
 Next: TypeAlias = Callable[[CallInfo], Any]
@@ -84,17 +28,6 @@ ClientInterceptor: TypeAlias = Callable[[CallInfo, Next], Any]
 
 ServerInterceptor: TypeAlias = Callable[[CallInfo, Next], Any]
 """Runs around handlers of a server, likewise. Context variables that it sets are seen by the handler."""
-
-
-def chain(interceptors: Sequence[Callable[[CallInfo, Next], Any]], innermost: Next) -> Next:
-    """One function of all of them, the first one outermost."""
-    for interceptor in reversed(interceptors):
-        innermost = _around(interceptor, innermost)
-    return innermost
-
-
-def _around(interceptor: Callable[[CallInfo, Next], Any], inner: Next) -> Next:
-    return lambda call: interceptor(call, inner)
 
 
 def begin(
@@ -126,9 +59,7 @@ def begin(
     return of_kind(method, engine, hub, None)
 
 
-def _make(
-    channel: _native.SyncChannel, hub: Hub | None, call: CallInfo, outer: _Intercepted
-) -> Any:
+def _make(channel: _native.SyncChannel, hub: Hub | None, call: CallInfo, outer: _Intercepted) -> Any:
     """The call itself, within its interceptors."""
     options: CallOptions = {**call.options, "timeout": call.timeout, "metadata": call.metadata}
     bell = None if hub is None else hub.bell

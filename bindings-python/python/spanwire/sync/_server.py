@@ -15,9 +15,10 @@ from .. import _native
 from .._log import handler_failed
 from .._native import SyncContext as Context
 from ..errors import RpcError
+from ..interceptor import CallInfo, chain
 from ..method import Kind, Method
 from . import _hub
-from ._interceptors import CallInfo, ServerInterceptor, chain
+from ._interceptors import ServerInterceptor
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ..options import ServerOptions
 
 Handler: TypeAlias = Callable[[Any, Context], Any]
-"""``def f(request, context)``: kinds with a stream of requests get an iterator, kinds with a stream of responses give one."""
+"""``def f(request, context)``. Streams of requests come as an iterator, streams of responses are given as one."""
 
 
 class Service(ABC):
@@ -124,7 +125,7 @@ class Server:
         """Waits until it is closed, by another thread or a signal handler."""
         if self._hub is None:
             self._native.wait()
-            return
+            return None
         while True:
             try:
                 return self._native.wait()
@@ -176,9 +177,7 @@ class Server:
 
     def _dispatch(self, hub: _hub.Hub) -> None:
         """The same for greenlets: one takes the work, and gives each call a greenlet of its own."""
-        from gevent.pool import Pool
-
-        pool = Pool(self._workers)
+        pool = hub.pool(self._workers)
         while True:
             try:
                 task = self._native.next_task()
@@ -253,9 +252,7 @@ def _serving(
     return serve
 
 
-def _intercepted(
-    method: Method[Any, Any], handler: Handler, interceptors: Sequence[ServerInterceptor]
-) -> Handler:
+def _intercepted(method: Method[Any, Any], handler: Handler, interceptors: Sequence[ServerInterceptor]) -> Handler:
     run = chain(interceptors, lambda call: handler(call.request, call.context))
 
     def intercepted(request: Any, context: Context) -> Any:
