@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from . import _native
+from . import _gevent, _native
 
 logger = logging.getLogger("spanwire")
 engine = logging.getLogger("spanwire.engine")
@@ -40,8 +40,16 @@ def stop() -> None:
 
 
 def _run() -> None:
-    while (lines := _native.take_log_lines()) is not None:
+    while (lines := _take()) is not None:
         for level, text in lines:
             engine.log(level, "%s", text)
         # It may be another one by now.
         _native.set_log_level(engine.getEffectiveLevel())
+
+
+def _take() -> list[tuple[int, str]] | None:
+    if not _gevent.is_patched():
+        return _native.take_log_lines()
+    # This is a greenlet, and must not hold up the others.
+    lines: list[tuple[int, str]] | None = _gevent.module("gevent").get_hub().threadpool.apply(_native.take_log_lines)
+    return lines

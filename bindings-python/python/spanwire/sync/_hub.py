@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
+from .._gevent import is_patched, module
 from .._native import Bell
 
 P = ParamSpec("P")
@@ -25,7 +24,7 @@ class Hub:
 
     def wait(self, number: int) -> None:
         """Lets other greenlets run until the bell rings for this number."""
-        waiter = _module("gevent.hub").Waiter()
+        waiter = module("gevent.hub").Waiter()
         waiters = self._waiting.setdefault(number, [])
         waiters.append(waiter)
         self._watcher.ref = True
@@ -41,11 +40,11 @@ class Hub:
 
     def spawn(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Runs a function on a greenlet of its own."""
-        _module("gevent").spawn(function, *args, **kwargs)
+        module("gevent").spawn(function, *args, **kwargs)
 
     def pool(self, size: int) -> Any:
         """A pool of so many greenlets: its ``spawn`` waits for a free one."""
-        return _module("gevent.pool").Pool(size)
+        return module("gevent.pool").Pool(size)
 
     def _ring(self) -> None:
         for number in self.bell.take():
@@ -65,11 +64,10 @@ def find(wanted: bool | None) -> Hub | None:
         wanted: whether to wait by gevent's hub; None: if gevent has patched the standard library's threads.
     """
     if wanted is None:
-        monkey = sys.modules.get("gevent.monkey")
-        wanted = monkey is not None and monkey.is_module_patched("threading")
+        wanted = is_patched()
     if not wanted:
         return None
-    hub = _module("gevent.hub").get_hub()
+    hub = module("gevent.hub").get_hub()
     # The child of a fork inherits gevent's hub, but no bell.
     pid: int | None
     own: Any
@@ -82,11 +80,6 @@ def find(wanted: bool | None) -> Hub | None:
     made = Hub(hub.loop)
     setattr(hub, _ATTRIBUTE, (os.getpid(), made))
     return made
-
-
-def _module(name: str) -> Any:
-    """A module of gevent, which nobody else needs."""
-    return importlib.import_module(name)
 
 
 _ATTRIBUTE = "_spanwire"
