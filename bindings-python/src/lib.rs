@@ -47,7 +47,7 @@ mod _native {
     #[pymodule_export]
     use crate::convert::details::{decode_details, encode_details};
     #[pymodule_export]
-    use crate::convert::message::Method;
+    use crate::convert::message::{Method, uncompressed};
     #[pymodule_export]
     use crate::convert::metadata::Metadata;
     #[pymodule_export]

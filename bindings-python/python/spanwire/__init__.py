@@ -10,7 +10,7 @@ from .channel import Channel, Client
 from .errors import Code, RpcError
 from .interceptor import CallInfo, Interceptor, Next
 from .metadata import Metadata
-from .method import Kind, Method
+from .method import Kind, Method, uncompressed
 from .options import CallOptions, ChannelOptions, ServerOptions
 from .server import Server, Service
 
@@ -37,6 +37,7 @@ __all__ = [
     "Service",
     "Tls",
     "UnaryCall",
+    "uncompressed",
 ]
 
 # The engine's threads end before the interpreter does, and do not come along into the child of a fork.

@@ -50,6 +50,11 @@ class Call(ABC):
 
     @property
     @abstractmethod
+    def compressed(self) -> bool:
+        """Whether the last response that was taken came compressed."""
+
+    @property
+    @abstractmethod
     def done(self) -> bool:
         """Whether the call is over."""
 

@@ -12,6 +12,7 @@ Request_contra = TypeVar("Request_contra", contravariant=True)
 Response_co = TypeVar("Response_co", covariant=True)
 MessageT = TypeVar("MessageT", bound="Message")
 OtherT = TypeVar("OtherT", bound="Message")
+AnyT = TypeVar("AnyT")
 
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
@@ -30,6 +31,15 @@ class Message(Protocol):
     def FromString(self) -> Callable[[bytes], Any]:
         """Makes a message out of bytes; of the class, not of a message."""
         ...
+
+
+def uncompressed(message: AnyT) -> AnyT:
+    """Marks a message that is to go out as it is, on a call that compresses.
+
+    It may stand wherever a message to send may: as a request, in an iterable of requests, in ``send``, and as what a handler
+    returns or yields. What comes back is good for nothing else.
+    """
+    return _native.uncompressed(message)
 
 
 class Kind(IntEnum):

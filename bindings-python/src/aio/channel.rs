@@ -6,7 +6,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
-use spanwire::bridge::{self, CallOptions, ChannelOptions, Outgoing, fork};
+use spanwire::bridge::{self, CallOptions, ChannelOptions, fork};
 use spanwire::{Kind, Status};
 
 use super::event_loop::{Entry, Loop, current, lock};
@@ -77,21 +77,14 @@ fn start_unary(
 ) -> PyResult<Py<PyAny>> {
     let py = method.py();
     let about = method.get();
-    let bytes = about.request.encode(&about.path, request)?;
+    let message = about.request.encode(&about.path, request)?;
     let parent = parent::current(py)?;
     let parent = parent.as_ref().map(Parent::call);
     let unary = Arc::new(Unary::new(event_loop.clone(), method.clone().unbind()));
     let call = channel.unary_call();
     let key = event_loop.insert(Entry::Unary(unary.clone()));
     event_loop.before_operation(py);
-    let begun = channel.unary(
-        &about.path,
-        Outgoing::from(bytes),
-        options,
-        event_loop.report(key),
-        Some(&call),
-        parent,
-    );
+    let begun = channel.unary(&about.path, message, options, event_loop.report(key), Some(&call), parent);
     if let Err(error) = begun {
         drop(event_loop.remove(key));
         return Err(op_error(&error));
@@ -109,7 +102,7 @@ fn start_stream(
     let py = method.py();
     let about = method.get();
     let one = about.kind.one_request();
-    let bytes = if one { Some(about.request.encode(&about.path, request)?) } else { None };
+    let message = if one { Some(about.request.encode(&about.path, request)?) } else { None };
     let parent = parent::current(py)?;
     let parent = parent.as_ref().map(Parent::call);
     let options = CallOptions { credit: Credit::FIRST, ..options };
@@ -125,7 +118,7 @@ fn start_stream(
         }
     };
     // A request that is too large ends the call like anything else does.
-    match bytes.map_or(Ok(()), |bytes| call.send(Outgoing::from(bytes)).map(drop)) {
+    match message.map_or(Ok(()), |message| call.send(message).map(drop)) {
         Ok(()) => prepared.begin(),
         Err(error) => {
             let refused = Status::resource_exhausted(error.to_string());

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use bytes::Bytes;
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -36,6 +35,8 @@ pub(crate) struct Served {
 #[derive(Default)]
 struct State {
     cancelled: bool,
+    /// Whether the last message that was taken came compressed.
+    compressed: bool,
     /// The handler's task, to be cancelled with the call.
     task: Option<Py<PyAny>>,
     compression: Option<Encoding>,
@@ -108,6 +109,11 @@ impl Served {
         lock(&self.state).task = Some(task);
     }
 
+    /// The only request was taken.
+    pub(crate) fn set_compressed(&self, compressed: bool) {
+        lock(&self.state).compressed = compressed;
+    }
+
     pub(crate) fn is_cancelled(&self) -> bool {
         lock(&self.state).cancelled
     }
@@ -142,6 +148,7 @@ impl Served {
             };
         };
         let grant = if stream.end { 0 } else { stream.credit.taken(message.bytes.len()) };
+        state.compressed = message.compressed;
         drop(state);
         self.grant(py, grant);
         self.route.method.get().request.decode(py, &message.bytes).map(|message| Some(message.unbind()))
@@ -156,6 +163,7 @@ impl Served {
         let messages = std::mem::take(&mut stream.inbox);
         let grant: u32 = messages.iter().map(|message| stream.credit.taken(message.bytes.len())).sum();
         let grant = if stream.end { 0 } else { grant };
+        state.compressed = messages.back().is_some_and(|message| message.compressed);
         drop(state);
         self.grant(py, grant);
         list_of(py, &self.route.method.get().request, messages).map(Some)
@@ -178,7 +186,7 @@ impl Served {
         &self,
         py: Python<'_>,
         context: &Context,
-        message: Bytes,
+        message: Outgoing,
     ) -> PyResult<Result<Sending, OpError>> {
         if !lock(&self.state).headed {
             let answer = context.take_answer(py)?;
@@ -189,7 +197,7 @@ impl Served {
             }
         }
         self.event_loop.before_operation(py);
-        let sent = self.call.send(Outgoing::from(message));
+        let sent = self.call.send(message);
         if let Ok(Room::Full) = sent
             && let Some(stream) = &mut lock(&self.state).stream
         {
@@ -203,12 +211,12 @@ impl Served {
         self: &Arc<Self>,
         py: Python<'_>,
         context: &Context,
-        message: Bytes,
+        message: Outgoing,
     ) -> PyResult<()> {
         let answer = context.take_answer(py)?;
         let trailers = context.take_trailers(py)?;
         self.event_loop.before_operation(py);
-        match self.call.respond(Outgoing::from(message), answer, trailers) {
+        match self.call.respond(message, answer, trailers) {
             Err(OpError::Argument(text)) => Err(rpc_error(&Status::resource_exhausted(text), None)),
             result => {
                 self.over(result);
@@ -341,6 +349,11 @@ impl Context {
                 Err(error) => Err(op_error(&error)),
             }
         })
+    }
+
+    #[getter]
+    fn compressed(&self) -> bool {
+        lock(&self.served.state).compressed
     }
 
     #[getter]

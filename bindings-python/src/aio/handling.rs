@@ -8,7 +8,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use pyo3::exceptions::{PyException, PyStopAsyncIteration, PyStopIteration, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -16,6 +15,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyIterator;
 use pyo3::types::iterator::PySendResult;
 use spanwire::Status;
+use spanwire::bridge::Received;
 
 use super::awaiting::{Awaiting, Wanted, thrown};
 use super::context::{Context, Requests, Served};
@@ -38,7 +38,7 @@ pub(crate) struct Handling {
 }
 
 enum Stage {
-    Begin(Option<Bytes>),
+    Begin(Option<Received>),
     Coroutine(Py<PyAny>),
     Generator { generator: Py<PyAny>, step: Option<(Step, Py<PyAny>)> },
     Over,
@@ -62,7 +62,7 @@ enum Turn<'py> {
 }
 
 impl Handling {
-    pub(crate) fn new(served: Arc<Served>, context: Py<Context>, request: Option<Bytes>) -> Self {
+    pub(crate) fn new(served: Arc<Served>, context: Py<Context>, request: Option<Received>) -> Self {
         Handling { served, context, stage: Stage::Begin(request), sent: 0 }
     }
 
@@ -114,7 +114,10 @@ impl Handling {
         let route = &self.served.route;
         let method = route.method.get();
         let request = match request {
-            Some(bytes) => method.request.decode(py, &bytes)?,
+            Some(message) => {
+                self.served.set_compressed(message.compressed);
+                method.request.decode(py, &message.bytes)?
+            }
             None => Requests(self.served.clone()).into_pyobject(py)?.into_any(),
         };
         let handled = route.handler.bind(py).call1((request, &self.context))?;

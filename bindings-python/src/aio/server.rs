@@ -41,7 +41,7 @@ impl Route {
         mut event: Event,
     ) -> PyResult<()> {
         let EventKind::Request(request) = &mut event.kind else { return Ok(()) };
-        let message = request.message.take().map(|message| message.bytes);
+        let message = request.message.take();
         let mut served = None;
         let key = event.server_call().map(|call| {
             call.handle(|call| {

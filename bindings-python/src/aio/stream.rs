@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
-use bytes::Bytes;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -30,7 +29,7 @@ pub(crate) enum Want {
     /// Room for another message behind the one that was taken.
     Room,
     /// Room for this message, and that it is taken.
-    Send(Option<Bytes>),
+    Send(Option<Outgoing>),
 }
 
 /// What the table knows of a call, and those who feed it. Only its [`StreamCall`](super::stream_call::StreamCall) keeps it
@@ -45,6 +44,8 @@ pub(crate) struct Stream {
 struct State {
     headers: Option<CoreMetadata>,
     inbox: VecDeque<Received>,
+    /// Whether the last message that was taken came compressed.
+    compressed: bool,
     credit: Credit,
     outcome: Option<Outcome>,
     /// What ended it on our side: the requests themselves failed.
@@ -67,6 +68,7 @@ impl Stream {
             state: Mutex::new(State {
                 headers: None,
                 inbox: VecDeque::new(),
+                compressed: false,
                 credit: Credit::new(),
                 outcome: None,
                 failure: None,
@@ -148,8 +150,8 @@ impl Stream {
             Want::Headers => self.headers(py),
             Want::Room => Ok(self.has_room().then(|| py.None())),
             Want::Send(message) => {
-                let Some(bytes) = message.clone() else { return Ok(self.has_room().then(|| py.None())) };
-                match self.send(py, bytes)? {
+                let Some(again) = message.clone() else { return Ok(self.has_room().then(|| py.None())) };
+                match self.send(py, again)? {
                     Sending::Ready => Ok(Some(py.None())),
                     Sending::Full => {
                         *message = None;
@@ -164,6 +166,7 @@ impl Stream {
     fn next(&self, py: Python<'_>) -> PyResult<Taken> {
         let mut state = lock(&self.state);
         if let Some(message) = state.inbox.pop_front() {
+            state.compressed = message.compressed;
             let grant = state.credit.taken(message.bytes.len());
             let over = state.outcome.is_some();
             drop(state);
@@ -197,6 +200,7 @@ impl Stream {
             };
         }
         let messages = std::mem::take(&mut state.inbox);
+        state.compressed = messages.back().is_some_and(|message| message.compressed);
         let grant: u32 = messages.iter().map(|message| state.credit.taken(message.bytes.len())).sum();
         drop(state);
         if grant > 0 {
@@ -207,17 +211,18 @@ impl Stream {
     }
 
     fn summary(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let state = lock(&self.state);
+        let mut state = lock(&self.state);
         let Some(outcome) = &state.outcome else { return Ok(None) };
         if !outcome.status.is_ok() {
             return Err(self.error(py, state));
         }
         // With OK the engine has made sure of it.
-        let Some(message) = state.inbox.front().map(|message| message.bytes.clone()) else {
+        let Some(message) = state.inbox.front().cloned() else {
             return Err(rpc_error(&Status::internal("OK without the response that is due"), None));
         };
+        state.compressed = message.compressed;
         drop(state);
-        self.method.get().response.decode(py, &message).map(|message| Some(message.unbind()))
+        self.method.get().response.decode(py, &message.bytes).map(|message| Some(message.unbind()))
     }
 
     /// The leading metadata, if they came, or none can come any more.
@@ -241,11 +246,11 @@ impl Stream {
         !state.full || state.outcome.is_some()
     }
 
-    /// Sends a message as bytes.
-    pub(crate) fn send(&self, py: Python<'_>, message: Bytes) -> PyResult<Sending> {
+    /// Sends a message.
+    pub(crate) fn send(&self, py: Python<'_>, message: Outgoing) -> PyResult<Sending> {
         let call = self.call().ok_or(OpError::Over("the call was dropped"));
         self.event_loop.before_operation(py);
-        match call.and_then(|call| call.send(Outgoing::from(message))) {
+        match call.and_then(|call| call.send(message)) {
             Ok(Room::Ready) => Ok(Sending::Ready),
             Ok(Room::Full) => {
                 lock(&self.state).full = true;
@@ -305,6 +310,11 @@ impl Stream {
         let (status, peer, attempts) = (outcome.status.clone(), outcome.peer.clone(), outcome.attempts);
         drop(state);
         call_error(&status, peer.as_ref(), attempts)
+    }
+
+    /// Whether the last message that was taken came compressed.
+    pub(crate) fn compressed(&self) -> bool {
+        lock(&self.state).compressed
     }
 
     /// Something of how it ended, if it has.

@@ -58,6 +58,11 @@ impl StreamCall {
     }
 
     #[getter]
+    fn compressed(&self) -> bool {
+        self.stream.compressed()
+    }
+
+    #[getter]
     fn done(&self) -> bool {
         self.stream.known(|_| ()).is_some()
     }

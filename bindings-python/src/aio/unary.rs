@@ -132,6 +132,13 @@ impl UnaryCall {
     }
 
     #[getter]
+    fn compressed(&self) -> bool {
+        self.unary
+            .known(|outcome| outcome.message.as_ref().is_some_and(|message| message.compressed))
+            .unwrap_or(false)
+    }
+
+    #[getter]
     fn done(&self) -> bool {
         self.unary.known(|_| ()).is_some()
     }

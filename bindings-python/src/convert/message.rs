@@ -4,6 +4,7 @@ use bytes::Bytes;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyType};
+use spanwire::bridge::Outgoing;
 use spanwire::{Kind, Status};
 
 use super::lent;
@@ -120,26 +121,38 @@ impl Codec {
         }
     }
 
-    /// A message as bytes.
+    /// A message as it is sent.
     ///
     /// # Errors
     /// `TypeError`: it is not of the method's class; or what its own serializer raises.
-    pub(crate) fn encode(&self, method: &str, message: &Bound<'_, PyAny>) -> PyResult<Bytes> {
+    pub(crate) fn encode(&self, method: &str, message: &Bound<'_, PyAny>) -> PyResult<Outgoing> {
         let py = message.py();
         match self {
             Codec::Raw => match message.cast::<PyBytes>() {
-                Ok(bytes) => Ok(to_bytes(bytes)),
-                Err(_) => copied(message).ok_or_else(|| not_due(method, "bytes", message)),
+                Ok(bytes) => Ok(to_bytes(bytes).into()),
+                Err(_) => match copied(message) {
+                    Some(bytes) => Ok(bytes.into()),
+                    None => self.encode_plain(method, "bytes", message),
+                },
             },
             Codec::Class { class, write, .. } => {
                 let class = class.bind(py);
                 if !message.get_type().is(class) && !message.is_instance(class)? {
-                    return Err(not_due(method, &class.name()?.to_string(), message));
+                    return self.encode_plain(method, &class.name()?.to_string(), message);
                 }
                 let bytes = write.bind(py).call1((message,))?;
-                Ok(to_bytes(bytes.cast::<PyBytes>()?))
+                Ok(to_bytes(bytes.cast::<PyBytes>()?).into())
             }
         }
+    }
+
+    /// A message that was marked by `uncompressed`; no other is left.
+    fn encode_plain(&self, method: &str, due: &str, message: &Bound<'_, PyAny>) -> PyResult<Outgoing> {
+        let Ok(marked) = message.cast_exact::<Uncompressed>() else {
+            return Err(not_due(method, due, message));
+        };
+        let outgoing = self.encode(method, marked.get().0.bind(message.py()))?;
+        Ok(Outgoing { plain: true, ..outgoing })
     }
 
     /// A message out of bytes.
@@ -159,6 +172,16 @@ impl Codec {
             }),
         }
     }
+}
+
+/// A message that is to go out as it is.
+#[pyclass(frozen, module = "spanwire._native")]
+pub(crate) struct Uncompressed(Py<PyAny>);
+
+/// Marks a message: it is not compressed on a call that compresses.
+#[pyfunction]
+pub(crate) fn uncompressed(message: Py<PyAny>) -> Uncompressed {
+    Uncompressed(message)
 }
 
 fn not_due(method: &str, due: &str, message: &Bound<'_, PyAny>) -> PyErr {

@@ -196,7 +196,7 @@ impl SyncContext {
     fn _send(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<()> {
         guard(|| {
             let method = self.method.get();
-            let mut message = Some(method.response.encode(&method.path, message)?.into());
+            let mut message = Some(method.response.encode(&method.path, message)?);
             let mut answer = Some(self.answer(py)?);
             let call = &self.served.call;
             let sent = wait_for(py, &self.served.inbox, |state| {
@@ -236,7 +236,7 @@ impl SyncContext {
             self.pool.check().map_err(|error| op_error(&error))?;
             let method = self.method.get();
             self.pool.hand_in(Finished {
-                message: method.response.encode(&method.path, response)?.into(),
+                message: method.response.encode(&method.path, response)?,
                 answer: self.answer(py)?,
                 trailers: set_metadata(py, &self.trailers)?,
                 served: self.served.clone(),
