@@ -117,8 +117,11 @@ async def download(target: str, name: str, path: Path) -> None:
         with path.open("ab") as file:
             request = DownloadRequest(name=name, offset=file.tell())
             async with FilesClient(channel).download(request) as call:
-                size = (await call.headers())["file-size"]
-                print(f"downloading bytes {request.offset} to {size!s}", flush=True)
+                headers = await call.headers()
+                # A call that has failed may have none; the loop raises its error.
+                if "file-size" in headers:
+                    size = headers["file-size"]
+                    print(f"downloading bytes {request.offset} to {size!s}", flush=True)
                 async for piece in call:
                     await asyncio.to_thread(file.write, piece.data)
             file.flush()
