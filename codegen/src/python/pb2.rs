@@ -19,6 +19,8 @@ pub(crate) fn generate(code: &FileCode<'_>) -> Result<GeneratedFile, Error> {
     let File { descriptor, encoded, .. } = code.file;
     let serialized = compact(encoded)?;
     let mut text = code.first_lines();
+    // Types are in the stub; this here is what types cannot say.
+    text.push_str("# type: ignore\n");
     let _ = write!(
         text,
         "from google.protobuf import descriptor as _descriptor
