@@ -58,6 +58,7 @@ def groups() -> list[Group]:
     edges = ROOT / "codegen" / "tests"
     legacy = [edges / "python-protos" / "edge" / f"{name}.proto" for name in ("kinds", "legacy-types")]
     _generate("codegen/generated", [edges / "protos", edges / "python-protos"], [edges / "protos", *legacy])
+    generated = ("interop", "demo", "examples", "codegen", "bench")
     programs = [
         Group("interop", _python(tests / "interop" / "python-spanwire"), [OUT / "interop"]),
         Group("demo", _python(tests / "demo" / "python-spanwire"), [OUT / "demo", tests / "demo" / "python"]),
@@ -67,11 +68,8 @@ def groups() -> list[Group]:
     return [
         Group("package", [PACKAGE / "spanwire"], []),
         Group("tests", _python(PYTHON_BINDING / "tests"), [tests]),
-        Group(
-            "generated",
-            sorted(OUT.rglob("*.py*")),
-            [OUT / name for name in ("interop", "demo", "examples", "codegen", "bench")],
-        ),
+        # By its folders, in which a stub stands for its module.
+        *(Group(f"generated {name}", [OUT / name], [OUT / name]) for name in generated),
         Group("codegen", _python(PYTHON_BINDING / "tests" / "codegen"), [OUT / "codegen", tests]),
         *programs,
     ]

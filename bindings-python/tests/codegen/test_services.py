@@ -114,7 +114,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("services")
     includes = [f"-I{PROTOS / name}" for name in ("protos", "python-protos")]
     files = [PROTOS / "protos" / "orders.proto", PROTOS / "python-protos" / "edge" / "kinds.proto"]
-    gen = [sys.executable, "-m", "spanwire", "gen", "--lang", "python", "--out", folder / "generated"]
+    gen: list[str | Path] = [sys.executable, "-m", "spanwire", "gen", "--lang", "python", "--out", folder / "generated"]
     subprocess.run([*gen, *includes, *files], check=True, stdout=subprocess.DEVNULL)
     return folder
 
