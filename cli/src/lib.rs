@@ -14,7 +14,13 @@ use clap::{Parser, Subcommand};
 
 /// gRPC from the command line.
 #[derive(Debug, Parser)]
-#[command(name = "spanwire", bin_name = "spanwire", version, arg_required_else_help = true, no_binary_name = true)]
+#[command(
+    name = "spanwire",
+    bin_name = "spanwire",
+    version,
+    arg_required_else_help = true,
+    no_binary_name = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
