@@ -22,8 +22,7 @@ class Orders(OrdersBase):
             raise RpcError(Code.NOT_FOUND, "there is no order 0")
         if request.id == 99:
             await asyncio.sleep(1000)
-        for key, value in context.metadata.pairs():
-            context.headers.append(key, value)
+        context.headers["x-request-id"] = context.metadata.get("x-request-id", "none")
         context.trailers["x-cost"] = "1"
         return Order(id=request.id, state=STATE_PAID)
 

@@ -1,0 +1,3 @@
+"""For all tests: the fixture that runs pytest itself, for the plugin."""
+
+pytest_plugins = ["pytester"]
