@@ -52,6 +52,8 @@ pub(crate) fn current(py: Python<'_>) -> PyResult<Option<Parent>> {
     let context = variable(py)?.call_method1(intern!(py, "get"), (py.None(),))?;
     Ok(match context.cast_into::<Context>() {
         Ok(context) => Some(Parent::Aio(context.unbind())),
-        Err(other) => other.into_inner().cast_into::<SyncContext>().ok().map(|context| Parent::Sync(context.unbind())),
+        Err(other) => {
+            other.into_inner().cast_into::<SyncContext>().ok().map(|context| Parent::Sync(context.unbind()))
+        }
     })
 }

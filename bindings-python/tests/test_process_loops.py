@@ -9,8 +9,6 @@ from process_script import run
 
 @pytest.mark.parametrize("runner", ["asyncio.run", "uvloop.run"])
 def test_three_loops_under_load_log_nothing(runner: str) -> None:
-    if runner == "uvloop.run":
-        pytest.importorskip("uvloop")
     module = runner.partition(".")[0]
     # What anybody logs or warns of goes to stderr, which has to stay empty.
     assert (

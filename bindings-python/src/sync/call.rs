@@ -83,7 +83,7 @@ impl SyncCall {
                     return None;
                 }
                 // Under the inbox's lock, so that the word of room to come cannot overtake the one of none.
-                match self.call.send(message.take()?.into()) {
+                match self.call.send(message.take()?) {
                     Ok(room) => {
                         state.full = room == Room::Full;
                         Some(Sent::Taken)
@@ -96,7 +96,9 @@ impl SyncCall {
             match sent {
                 Sent::Taken => Ok(true),
                 Sent::Over => Ok(false),
-                Sent::Refused(OpError::Argument(text)) => Err(rpc_error(&Status::resource_exhausted(text), None)),
+                Sent::Refused(OpError::Argument(text)) => {
+                    Err(rpc_error(&Status::resource_exhausted(text), None))
+                }
                 Sent::Refused(error) => Err(op_error(&error)),
             }
         })

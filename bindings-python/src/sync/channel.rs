@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use spanwire::{Kind, Status};
 use spanwire::bridge::{Channel, ChannelOptions, Event, Queue, ReportTo};
+use spanwire::{Kind, Status};
 
 use super::bell::{Bell, Rope, next_number};
 use super::call::{SyncCall, answer};
@@ -97,7 +97,7 @@ impl SyncChannel {
             // Only a signal ends a wait early, and only the main thread gets signals.
             let call = is_main_thread(py)?.then(|| live.channel.unary_call());
             live.channel
-                .unary(&method.path, request.into(), options, live.report(&inbox), call.as_ref(), parent)
+                .unary(&method.path, request, options, live.report(&inbox), call.as_ref(), parent)
                 .map_err(|error| op_error(&error))?;
             let (outcome, message) =
                 wait_for(py, &inbox, |state| Some((state.outcome.take()?, state.messages.pop_front())))?;
@@ -129,7 +129,7 @@ impl SyncChannel {
                 (Kind::Unary, Some(request)) => {
                     let call = live.channel.unary_call();
                     live.channel
-                        .unary(&described.path, request.into(), options, report, Some(&call), parent)
+                        .unary(&described.path, request, options, report, Some(&call), parent)
                         .map_err(|error| op_error(&error))?;
                     call
                 }
@@ -140,7 +140,7 @@ impl SyncChannel {
                         .stream(&described.path, kind, options, report.clone(), parent)
                         .map_err(|error| op_error(&error))?;
                     // A request that is too large ends the call like anything else does.
-                    match request.map_or(Ok(()), |request| call.send(request.into()).map(drop)) {
+                    match request.map_or(Ok(()), |request| call.send(request).map(drop)) {
                         Ok(()) => prepared.begin(),
                         Err(error) => live
                             .channel

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyTuple};
 use spanwire::bridge::{Answer, OpError, Received, Room, ServerCall};
 use spanwire::{Code, Encoding, Status};
 
@@ -117,9 +117,11 @@ impl SyncContext {
 
     /// The client's certificates (DER), its own first, if it proved to own some.
     #[getter]
-    fn tls_identity<'py>(&self, py: Python<'py>) -> Option<Vec<Bound<'py, PyBytes>>> {
-        let identity = self.served.call.tls_identity()?;
-        Some(identity.certificates().iter().map(|certificate| PyBytes::new(py, certificate)).collect())
+    fn tls_identity<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let identity = self.served.call.tls_identity();
+        identity
+            .map(|identity| PyTuple::new(py, identity.certificates().iter().map(|der| PyBytes::new(py, der))))
+            .transpose()
     }
 
     /// The seconds that the client still waits; `None` if it has set no limit.
@@ -252,6 +254,10 @@ impl SyncContext {
             self.finish(status, self.answer(py)?);
             Ok(())
         })
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<spanwire.sync.Context {}>", self.method.get().path)
     }
 
     /// Makes the call the one that the running code handles: calls that it makes end no later.

@@ -56,7 +56,12 @@ pub(crate) struct State {
 impl Inbox {
     /// An inbox for threads, or for the hub at the other end of the rope.
     pub(crate) fn new(rope: Option<Rope>) -> Self {
-        Inbox { state: Mutex::new(State::new()), changed: Condvar::new(), rope, generation: fork::generation() }
+        Inbox {
+            state: Mutex::new(State::new()),
+            changed: Condvar::new(),
+            rope,
+            generation: fork::generation(),
+        }
     }
 
     /// Whether it rings instead of letting anybody wait.

@@ -133,14 +133,15 @@ class Server:
                 self._hub.wait(self._native.number)
 
     def run(self, grace: float | None = None) -> None:
-        """Serves until SIGTERM or Ctrl-C, on the main thread.
+        """Serves until SIGTERM or Ctrl-C, on the main thread. Listens first, unless it was started already.
 
         SIGTERM lets calls finish; Ctrl-C ends them.
 
         Args:
             grace: seconds that calls get to finish after SIGTERM; None waits for ever.
         """
-        self.start()
+        if not self._started:
+            self.start()
 
         def stop(number: int, _frame: FrameType | None) -> None:
             self._native.shutdown(0 if number == signal.SIGINT else grace)
