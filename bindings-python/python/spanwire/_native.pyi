@@ -1,5 +1,6 @@
 """The native module. Private: what is public is in :mod:`spanwire`."""
 
+from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Mapping
 from os import PathLike
 from types import TracebackType
@@ -189,7 +190,8 @@ class Queue:
         cls,
         waiter: Callable[[], Any],
         spawn: Callable[[Coroutine[Any, Any, Any]], Any],
-        soon: Callable[[Callable[[], None]], object] | None,
+        soon: Callable[[Callable[[], None]], object] | None = None,
+        asyncio: AbstractEventLoop | None = None,
     ) -> Queue: ...
     @staticmethod
     def current() -> Queue: ...
@@ -270,13 +272,15 @@ def encode_details(code: int, message: str, details: Iterable[Detail]) -> bytes:
 def shutdown() -> None: ...
 def after_fork_in_child() -> None: ...
 
+@final
 class Bell:
     def __new__(cls) -> Bell: ...
     def fileno(self) -> int: ...
     def take(self) -> list[int]: ...
 
+@final
 class SyncChannel:
-    def __new__(cls, target: str, options: Mapping[str, Any] | None = None) -> SyncChannel: ...
+    def __new__(cls, target: str, options: Mapping[str, Any] | None) -> SyncChannel: ...
     def unary(self, method: Method, request: Any, options: Mapping[str, Any] | None = None) -> Any: ...
     def call(
         self,
@@ -287,6 +291,7 @@ class SyncChannel:
     ) -> SyncCall: ...
     def close(self) -> None: ...
 
+@final
 class SyncCall:
     @property
     def number(self) -> int: ...
@@ -308,26 +313,59 @@ class SyncCall:
     def check(self) -> None: ...
     def cancel(self) -> None: ...
 
+@final
 class SyncContext:
+    """What a handler knows of its call and sets for its answer.
+
+    It may be used from any thread while the handler runs.
+    """
+
     @property
-    def method(self) -> PublicMethod[Any, Any]: ...
+    def method(self) -> PublicMethod[Any, Any]:
+        """The method that is called."""
+
     @property
-    def metadata(self) -> Metadata: ...
+    def metadata(self) -> Metadata:
+        """The request's metadata."""
+
     @property
-    def peer(self) -> str: ...
+    def peer(self) -> str:
+        """The client's address."""
+
     @property
-    def tls_identity(self) -> tuple[bytes, ...] | None: ...
+    def tls_identity(self) -> tuple[bytes, ...] | None:
+        """The client's certificates (DER), its own first; None if it did not prove to have one."""
+
     @property
-    def cancelled(self) -> bool: ...
+    def cancelled(self) -> bool:
+        """Whether nobody waits for an answer any more: the client is gone, or its deadline has passed."""
+
     @property
-    def compressed(self) -> bool: ...
+    def compressed(self) -> bool:
+        """Whether the last message that was received came compressed."""
+
     @property
-    def headers(self) -> MutableMetadata: ...
+    def headers(self) -> MutableMetadata:
+        """The leading metadata of the answer, to be set before its first message."""
+
     @property
-    def trailers(self) -> MutableMetadata: ...
-    def time_remaining(self) -> float | None: ...
-    def set_compression(self, name: Compression) -> None: ...
-    def send_headers(self) -> None: ...
+    def trailers(self) -> MutableMetadata:
+        """The trailing metadata of the answer, to be set before the handler returns."""
+
+    def time_remaining(self) -> float | None:
+        """Seconds that the client still waits; None if it has set no limit."""
+
+    def set_compression(self, name: Compression) -> None:
+        """Compresses the messages of the answer, if the client can read that."""
+
+    def send_headers(self) -> None:
+        """Sends the leading metadata now, instead of with the first message.
+
+        Raises:
+            RpcError: the client is gone.
+            RuntimeError: they were sent before.
+        """
+
     @property
     def _number(self) -> int: ...
     def _enter(self) -> None: ...
@@ -337,6 +375,7 @@ class SyncContext:
     def _finish(self) -> None: ...
     def _fail(self, error: BaseException) -> None: ...
 
+@final
 class SyncServer:
     def __new__(
         cls, methods: list[Any], options: Mapping[str, Any] | None = None, bell: Bell | None = None
