@@ -42,7 +42,7 @@ def _generate(folder: str, includes: list[Path], sources: list[Path]) -> Path:
     out = OUT / folder
     flags: list[str | Path] = [word for include in includes for word in ("-I", str(include))]
     command = ["cargo", "run", "--quiet", "--locked", "-p", "spanwire-cli", "--", "gen", "--lang", "python"]
-    setup.command([*command, "--out", out, *flags, *sources], quiet=False)
+    setup.command([*command, "--out", out, *flags, *sources])
     return out
 
 
@@ -53,6 +53,7 @@ def groups() -> list[Group]:
     zones = proto / "spanwire" / "demo" / "v1"
     _generate("demo/generated", [zones], [zones / "zones.proto"])
     _generate("examples/generated", [proto / "examples"], [proto / "examples"])
+    docs = _generate("docs", [proto / "examples"], [proto / "examples" / "shop"])
     bench = _generate("bench", [proto], [proto / "bench"])
     # Less the edition, which needs a protoc that knows it; nothing else of it is new to a type checker.
     edges = ROOT / "codegen" / "tests"
@@ -67,7 +68,7 @@ def groups() -> list[Group]:
     ]
     return [
         Group("package", [PACKAGE / "spanwire"], []),
-        Group("tests", _python(PYTHON_BINDING / "tests"), [tests]),
+        Group("tests", _python(PYTHON_BINDING / "tests"), [tests, docs]),
         # By its folders, in which a stub stands for its module.
         *(Group(f"generated {name}", [OUT / name], [OUT / name]) for name in generated),
         Group("codegen", _python(PYTHON_BINDING / "tests" / "codegen"), [OUT / "codegen", tests]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -67,6 +67,11 @@ def _configured(client_side: bool) -> h2.connection.H2Connection:
     return h2.connection.H2Connection(config)
 
 
+def _fields(headers: Iterable[tuple[str | bytes, str | bytes]]) -> dict[str, str]:
+    # Text, because of `header_encoding`.
+    return {str(name): str(value) for name, value in headers}
+
+
 class RawServer:
     """Answers every request as `answer` says, given the request's headers. Use as a context manager."""
 
@@ -113,7 +118,7 @@ class RawServer:
             return
 
     def _respond(self, connection: h2.connection.H2Connection, request: h2.events.RequestReceived) -> None:
-        answer = self._answer(dict(request.headers))
+        answer = self._answer(_fields(request.headers))
         stream = request.stream_id
         alone = not answer.chunks and answer.trailers is None and answer.reset is None
         if answer.headers:
@@ -148,9 +153,9 @@ def raw_call(port: int, path: str, body: bytes, *fields: tuple[str, str]) -> Exc
         while received := connected.recv(65536):
             for event in connection.receive_data(received):
                 if isinstance(event, h2.events.ResponseReceived):
-                    exchange.headers = dict(event.headers)
+                    exchange.headers = _fields(event.headers)
                 elif isinstance(event, h2.events.TrailersReceived):
-                    exchange.trailers = dict(event.headers)
+                    exchange.trailers = _fields(event.headers)
                 elif isinstance(event, h2.events.DataReceived):
                     exchange.body += event.data
                 elif isinstance(event, h2.events.StreamEnded):

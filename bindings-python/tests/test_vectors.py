@@ -74,6 +74,7 @@ def test_binary_metadata_that_arrive(case: Case, wire: Wire) -> None:
     wire.answer = ok(x_bin=case["wire"])
     call = wire.channel.call(DOWN, b"", timeout=LIMIT_SECONDS)
     assert list(call) == []
+    assert call.trailers is not None
     assert [value.hex() for value in map(_bytes, call.trailers.get_all("x-bin"))] == case["values"]
 
 

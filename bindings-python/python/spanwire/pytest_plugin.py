@@ -93,6 +93,8 @@ def _serve_asyncio(at_end: Callable[..., object], services: tuple[Any, ...], opt
 class _LoopThread:
     """An event loop that runs in a thread of its own."""
 
+    _stopped: asyncio.Event
+
     def __init__(self) -> None:
         import threading
         from concurrent.futures import Future

@@ -48,7 +48,8 @@ class Server:
         self,
         *services: Service,
         address: str,
-        handlers: Mapping[Method[Any, Any], Handler] | None = None,
+        # By methods. A mapping's keys are invariant, so that one with methods of one kind would be refused.
+        handlers: Mapping[Any, Handler] | None = None,
         interceptors: Sequence[Interceptor] = (),
         **options: Unpack[ServerOptions],
     ) -> None:

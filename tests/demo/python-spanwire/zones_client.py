@@ -23,6 +23,7 @@ from spanwire import Channel, RpcError
 
 Answer = tuple[int, Any]
 """Messages of a call, both ways, and its answer."""
+Call = Callable[[ZonesClient, Any], Awaitable[Answer]]
 
 
 def _position(pair: list[float]) -> Position:
@@ -74,9 +75,7 @@ async def locate(zones: ZonesClient, positions: list[list[float]]) -> Answer:
     return 2 * len(positions), answers
 
 
-async def report(
-    zones: ZonesClient, work: list[Any], call: Callable[[ZonesClient, Any], Awaitable[Answer]]
-) -> dict[str, Any]:
+async def report(zones: ZonesClient, work: list[Any], call: Call) -> dict[str, Any]:
     """Makes all calls of one method."""
     messages = 0
     answers = []
@@ -103,7 +102,12 @@ async def main() -> int:
         zones = ZonesClient(channel)
         # Connecting is not what is timed.
         await zones.get(GetZone(name="Europe/Zurich"), wait_for_ready=True)
-        calls = {"get": get, "near": near, "journey": journey, "locate": locate}
+        calls: dict[str, Call] = {
+            "get": get,
+            "near": near,
+            "journey": journey,
+            "locate": locate,
+        }
         reports = {name: await report(zones, work[name], call) for name, call in calls.items()}
     print(json.dumps(reports))
     return 0

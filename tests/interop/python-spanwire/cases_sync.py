@@ -173,7 +173,7 @@ def empty_stream(session: Session, service: TestServiceSyncClient) -> None:
 
 def custom_metadata(session: Session, service: TestServiceSyncClient) -> None:
     """Metadata that come back, in front and behind."""
-    metadata = {
+    metadata: dict[str, str | bytes] = {
         testing.INITIAL_KEY: testing.INITIAL_VALUE,
         testing.TRAILING_KEY: testing.TRAILING_VALUE,
     }

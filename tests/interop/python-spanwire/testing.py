@@ -77,13 +77,15 @@ def check_status(error: spanwire.RpcError, code: spanwire.Code, message: str | N
         check_equal(error.message, message, "status message")
 
 
-def check_echo(metadata: spanwire.Metadata, key: str, value: str | bytes) -> None:
+def check_echo(metadata: spanwire.Metadata | None, key: str, value: str | bytes) -> None:
     """Fails the case unless the key is there once, with this value."""
+    assert metadata is not None, "the call is not over"
     check_equal(list(metadata.get_all(key)), [value], key)
 
 
-def check_report(trailers: spanwire.Metadata) -> None:
+def check_report(trailers: spanwire.Metadata | None) -> None:
     """Fails the case unless the load report of `PER_QUERY_REPORT` is in the trailers."""
+    assert trailers is not None, "the call is not over"
     found = trailers.get(REPORT_TRAILER)
     check(isinstance(found, bytes), "the trailers have no report")
     assert isinstance(found, bytes)
