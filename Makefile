@@ -34,7 +34,8 @@ fmt:
 	cargo fmt --manifest-path fuzz/Cargo.toml
 	git ls-files "*.go" | xargs -r gofmt -w
 	.venv/bin/ruff format tests
-	.venv/bin/ruff format --config tests/ruff.toml bench
+	.venv/bin/ruff format --config tests/ruff.toml bench examples
+	.venv/bin/ruff format bindings-python
 	git ls-files '*.c' '*.h' '*.cc' '*.cpp' '*.hpp' ':!codegen/tests/golden' ':!ffi-c/include/spanwire.h' | \
 	  xargs .venv/bin/clang-format -i
 

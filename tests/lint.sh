@@ -28,11 +28,14 @@ step "Python"
 .venv/bin/ruff format --check tests
 .venv/bin/ruff check --config tests/ruff.toml bench ffi-c examples
 .venv/bin/ruff format --check --config tests/ruff.toml bench ffi-c examples
+.venv/bin/ruff check bindings-python
+.venv/bin/ruff format --check bindings-python
 .venv/bin/mypy --config-file tests/mypy.ini tests/interop/run.py tests/interop/test_interop_matrix.py
 .venv/bin/mypy --config-file tests/mypy.ini tests/demo/run.py tests/demo/test_demo_work.py
 .venv/bin/mypy --config-file tests/mypy.ini tests/h2spec/run.py
 .venv/bin/mypy --config-file tests/mypy.ini tests/attack/honest.py
 .venv/bin/mypy --config-file tests/mypy.ini bench/run.py bench/size.py
+python3 bindings-python/tests/check_types.py
 
 step "Go"
 unformatted=$(git ls-files '*.go' | xargs -r gofmt -l)

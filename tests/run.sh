@@ -20,6 +20,8 @@ step "C and C++: tests, sanitizers, valgrind"
 ./ffi-c/tests/symbols.sh
 step "C and C++: what is generated compiles and runs"
 SPANWIRE_LIB_DIR=$PWD/target/debug SPANWIRE_BIN_DIR=$PWD/target/debug ./ffi-c/tests/codegen.sh
+step "Python: the wheel, its tests, types and sources"
+./bindings-python/tests/run.sh
 step "C and C++: installed, as the guide says, and the examples of all languages"
 ./ffi-c/tests/install.sh target/debug
 ./ffi-c/tests/docs.sh
@@ -37,7 +39,7 @@ step "demo"
 .venv/bin/python tests/demo/run.py
 step "bench: the programs run, and the pages show the newest results"
 ./bench/run.sh --check
-./bench/run.sh --quick --only rust,c
+./bench/run.sh --quick --only rust,c,python
 step "size of the demo's server"
 .venv/bin/python bench/size.py
 step "fuzz: every target for half a minute"
