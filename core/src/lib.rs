@@ -27,8 +27,9 @@ mod timer;
 mod transport;
 
 pub use channel::{
-    BidiCall, Channel, ChannelBuilder, ChannelError, ClientStream, ClientStreamingCall, Connectivity, Duplex,
-    Response, ServerStreamingCall, TargetError, UnaryCall,
+    Address, BidiCall, Channel, ChannelBuilder, ChannelError, ClientStream, ClientStreamingCall,
+    Connectivity, Duplex, LoadBalancing, Resolution, Resolver, Response, ServerStreamingCall, TargetError,
+    UnaryCall,
 };
 pub use engine::Engine;
 pub use message::{Message, Raw};

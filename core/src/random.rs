@@ -10,16 +10,32 @@ thread_local! {
 
 /// From 0 up to, not including, 1.
 pub(crate) fn unit() -> f64 {
-    let bits = SEEDED.with(|seeded| match seeded.get() {
+    // 53 bits are what a float holds.
+    (bits() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// From 0 up to, not including, `end`; 0 if that is 0.
+pub(crate) fn below(end: usize) -> usize {
+    // The high half of the product: no bias that anybody could see.
+    ((u128::from(bits()) * end as u128) >> 64) as usize
+}
+
+/// Puts `items` into a random order.
+pub(crate) fn shuffle<T>(items: &mut [T]) {
+    for last in (1..items.len()).rev() {
+        items.swap(last, below(last + 1));
+    }
+}
+
+fn bits() -> u64 {
+    SEEDED.with(|seeded| match seeded.get() {
         None => RandomState::new().hash_one(0_u8),
         Some(state) => {
             let state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
             seeded.set(Some(state));
             mixed(state)
         }
-    });
-    // 53 bits are what a float holds.
-    (bits >> 11) as f64 / (1_u64 << 53) as f64
+    })
 }
 
 /// The last step of SplitMix64.
@@ -56,5 +72,22 @@ mod tests {
         assert_ne!(first, ten());
         seed_this_thread(7);
         assert_eq!(first, ten());
+    }
+
+    #[test]
+    fn whole_numbers_and_orders_are_spread() {
+        let mut counts = [0; 3];
+        (0..3000).for_each(|_| counts[below(3)] += 1);
+        assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
+        assert_eq!(below(0), 0);
+        let mut firsts = [0; 3];
+        for _ in 0..3000 {
+            let mut items = [0, 1, 2];
+            shuffle(&mut items);
+            firsts[items[0]] += 1;
+            items.sort_unstable();
+            assert_eq!(items, [0, 1, 2]);
+        }
+        assert!(firsts.iter().all(|count| (800..1200).contains(count)), "{firsts:?}");
     }
 }

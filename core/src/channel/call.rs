@@ -98,7 +98,7 @@ impl Prepared {
         if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return None;
         }
-        let connection = self.channel.subchannel().usable()?;
+        let connection = self.channel.control().usable()?;
         let slot = connection.slot_now()?;
         Some((connection, slot))
     }
@@ -122,7 +122,7 @@ impl Prepared {
 
     async fn room(&self) -> Result<(Arc<Connection>, Slot), Status> {
         loop {
-            let connection = self.channel.subchannel().acquire(self.wait_for_ready).await?;
+            let connection = self.channel.control().acquire(self.wait_for_ready).await?;
             // `None`: it takes no more calls, so another one is made.
             if let Some(slot) = connection.slot().await {
                 return Ok((connection, slot));

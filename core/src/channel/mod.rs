@@ -1,12 +1,17 @@
 //! Channels: from a target to calls.
 
+mod address;
 pub(crate) mod backoff;
+mod balance;
 pub(crate) mod call;
 mod calls;
 mod connect;
+mod control;
 mod generic;
+mod mail;
 mod options;
 mod outgoing;
+mod resolver;
 pub(crate) mod stream;
 mod subchannel;
 pub(crate) mod target;
@@ -24,15 +29,19 @@ use spanwire_wire::call::{Limits, RequestTemplate};
 use spanwire_wire::encoding::{Encoding, EncodingSet};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use address::Address;
 use backoff::BackoffConfig;
+use balance::{PickFirst, Policy, RoundRobin};
 pub(crate) use calls::open;
 pub use calls::{
     BidiCall, ClientStream, ClientStreamingCall, Duplex, Response, ServerStreamingCall, UnaryCall,
 };
 use connect::Connector;
+use control::{Control, Keeping};
 pub(crate) use options::CallOptions;
+use resolver::Naming;
+pub use resolver::{Resolution, Resolver};
 pub use subchannel::Connectivity;
-use subchannel::Subchannel;
 use target::Target;
 pub use target::TargetError;
 
@@ -45,10 +54,10 @@ use crate::transport::limits::{self, BadOption};
 use crate::transport::{ClientTls, FloodLimits, Http2, Keepalive, TlsError};
 use crate::{Engine, Method, Status};
 
-/// A client's connection to a service, as far as the caller is concerned. Cheap to clone; clones share the
-/// connection.
+/// A service, as far as the caller is concerned: its name, and the connections to the servers behind it. Cheap to clone;
+/// clones share the connections.
 ///
-/// It is lazy: the first call connects, and a lost connection is made again by the next call.
+/// It is lazy: the first call resolves the name and connects.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -66,13 +75,44 @@ pub struct Channel {
 }
 
 struct Inner {
-    subchannel: Arc<Subchannel>,
+    control: Arc<Control>,
     target: Target,
     template: RequestTemplate,
     defaults: Defaults,
     limits: Limits,
     interceptors: Interceptors,
     spawner: Spawner,
+}
+
+/// How the calls of a channel are spread over the addresses of its service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LoadBalancing {
+    /// All go to the first address that answers (gRFC A61).
+    #[default]
+    PickFirst,
+    /// The same, with the addresses tried in a random order (gRFC A62).
+    PickFirstShuffled,
+    /// Every address is connected, and calls go to those in turn.
+    RoundRobin,
+}
+
+impl LoadBalancing {
+    fn policy(self) -> fn() -> Box<dyn Policy> {
+        match self {
+            LoadBalancing::PickFirst => || Box::new(PickFirst::new(false)),
+            LoadBalancing::PickFirstShuffled => || Box::new(PickFirst::new(true)),
+            LoadBalancing::RoundRobin => || Box::new(RoundRobin::default()),
+        }
+    }
+
+    /// See [`ChannelBuilder::name_ttl`].
+    fn name_ttl(self) -> Option<Duration> {
+        match self {
+            LoadBalancing::PickFirst | LoadBalancing::PickFirstShuffled => None,
+            LoadBalancing::RoundRobin => Some(Duration::from_secs(30)),
+        }
+    }
 }
 
 /// What holds for calls that do not say otherwise.
@@ -131,6 +171,10 @@ impl Channel {
     pub fn builder(target: &str) -> ChannelBuilder {
         ChannelBuilder {
             target: target.to_owned(),
+            resolver: None,
+            name_ttl: None,
+            load_balancing: LoadBalancing::default(),
+            idle_timeout: Some(Duration::from_secs(30 * 60)),
             dial: None,
             tls: None,
             authority: None,
@@ -185,25 +229,39 @@ impl Channel {
         if self.inner.interceptors.is_empty() { chain } else { generic::within(deadline, chain) }
     }
 
-    /// The state of the connection.
+    /// The state of the connections.
     #[must_use]
     pub fn connectivity(&self) -> Connectivity {
-        self.inner.subchannel.connectivity()
+        self.inner.control.connectivity()
+    }
+
+    /// Waits until the state of the connections is another than `known`, and gives it. States that last only a moment may
+    /// be missed.
+    pub async fn connectivity_changed(&self, known: Connectivity) -> Connectivity {
+        let mut states = self.inner.control.watch();
+        // It ends with the channel, which this has a clone of.
+        states.wait_for(|state| *state != known).await.map_or(known, |state| *state)
+    }
+
+    /// Says that the machine's network is another one: the name is resolved again at once, instead of when a connection is
+    /// found to be lost.
+    pub fn on_network_changed(&self) {
+        self.inner.control.refresh();
     }
 
     /// What the channel did so far, and how often each limit was hit.
     #[must_use]
     pub fn stats(&self) -> ChannelStats {
-        self.inner.subchannel.stats()
+        self.inner.control.stats()
     }
 
     /// Connects now, instead of with the first call.
     pub fn connect(&self) {
-        self.inner.subchannel.connect_if_idle();
+        self.inner.control.want();
     }
 
-    pub(crate) fn subchannel(&self) -> &Arc<Subchannel> {
-        &self.inner.subchannel
+    pub(crate) fn control(&self) -> &Arc<Control> {
+        &self.inner.control
     }
 
     pub(crate) fn template(&self) -> &RequestTemplate {
@@ -240,6 +298,10 @@ impl fmt::Debug for Channel {
 #[must_use = "a builder does nothing until `build`"]
 pub struct ChannelBuilder {
     target: String,
+    resolver: Option<Arc<dyn Resolver>>,
+    name_ttl: Option<Duration>,
+    load_balancing: LoadBalancing,
+    idle_timeout: Option<Duration>,
     dial: Option<Dial>,
     tls: Option<ClientTls>,
     authority: Option<String>,
@@ -270,6 +332,34 @@ impl ChannelBuilder {
     /// Put in front of the engine's own `user-agent`.
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
         self.user_agent = Some(user_agent.into());
+        self
+    }
+
+    /// Asks `resolver` for addresses, instead of what the target says. The target still names the authority and the host
+    /// of TLS; its scheme and address are not looked at.
+    pub fn resolver(mut self, resolver: impl Resolver) -> Self {
+        self.resolver = Some(Arc::new(resolver));
+        self
+    }
+
+    /// How long a name that the system resolves holds, at least 1 s. Then it is resolved again, so that servers that were
+    /// added are found although none was lost. By default 30 s, and for [`LoadBalancing::PickFirst`], which would not move
+    /// to them, until a connection is lost.
+    pub fn name_ttl(mut self, ttl: Duration) -> Self {
+        self.name_ttl = Some(ttl);
+        self
+    }
+
+    /// Which of a service's addresses are connected, and which of them a call gets; the first that answers by default.
+    pub fn load_balancing(mut self, load_balancing: LoadBalancing) -> Self {
+        self.load_balancing = load_balancing;
+        self
+    }
+
+    /// How long there may be no call before the connections are closed, until the next one: 30 minutes by default, `None`
+    /// never. They may stay for up to twice as long.
+    pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.idle_timeout = timeout.into();
         self
     }
 
@@ -414,6 +504,8 @@ impl ChannelBuilder {
         self.http2.check()?;
         limits::at_least_one("max_metadata_fields", self.limits.max_metadata_fields)?;
         limits::some_time("connect_timeout", Some(self.connect_timeout))?;
+        limits::some_time("name_ttl", self.name_ttl)?;
+        limits::some_time("idle_timeout", self.idle_timeout)?;
         let BackoffConfig { initial, max, .. } = self.backoff;
         limits::some_time("backoff", Some(initial))?;
         limits::check(
@@ -450,16 +542,30 @@ impl ChannelBuilder {
         let tls = self.tls.map(|tls| tls.build()).transpose()?;
         let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         let backoff = BackoffConfig { min_connect_timeout: self.connect_timeout, ..self.backoff };
+        let naming = match self.resolver {
+            _ if self.dial.is_some() => Naming::Fixed(vec![Address::Connector]),
+            Some(resolver) => Naming::Asked(resolver),
+            None => Naming::of(&target, self.name_ttl.or_else(|| self.load_balancing.name_ttl())),
+        };
+        let keeping = Keeping {
+            naming,
+            policy: self.load_balancing.policy(),
+            backoff,
+            idle_timeout: self.idle_timeout,
+            spawner: self.spawner.clone(),
+        };
         let connector = Connector {
-            target: target.clone(),
+            target: target.to_string(),
+            host: target.host().to_owned(),
             dial: self.dial,
             tls,
             http2: self.http2,
             connect_timeout: self.connect_timeout,
+            keepalive: std::sync::Mutex::new(self.keepalive),
             counters: ChannelCounters::default(),
         };
         let inner = Inner {
-            subchannel: Subchannel::new(connector, self.keepalive, backoff, self.spawner.clone()),
+            control: Control::new(connector, keeping),
             spawner: self.spawner,
             target,
             template: RequestTemplate::new(scheme, authority, EncodingSet::all(), user_agent),

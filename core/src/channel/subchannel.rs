@@ -1,28 +1,31 @@
-//! One endpoint and its connection: made on demand, replaced when lost, spaced by backoff.
+//! One address and its connection: made when a policy asks for it, spaced by backoff.
 //!
 //! ```text
-//! Idle ── a call wants it ──► Connecting ── ok ──► Ready ── GOAWAY, loss ──► Idle
-//!   ▲                             │ fails
-//!   └──── backoff is over ── TransientFailure
+//! Idle ── connect ──► Connecting ── ok ──► Ready ── GOAWAY, loss ──► Idle
+//!   ▲                     │ fails
+//!   └── backoff is over ── TransientFailure
 //! ```
-//! Name resolution and balancing will hold several of these; a channel has one today.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Poll;
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use super::address::Address;
 use super::backoff::{Backoff, BackoffConfig};
+use super::balance::SubchannelState;
 use super::connect::Connector;
-use crate::Status;
+use super::mail::{Event, Mail};
 use crate::engine::Spawner;
 use crate::middleware::BoxFuture;
-use crate::stats::ChannelStats;
-use crate::transport::Keepalive;
 use crate::transport::client::Connection;
 
-/// The state of a channel's connection, in gRPC's words.
+/// The state of a channel's connections, in gRPC's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connectivity {
     /// No connection and no wish for one; the next call makes one.
@@ -41,85 +44,59 @@ enum Phase {
     Connecting,
     Ready,
     TransientFailure,
+    /// Its policy is done with it.
+    Dropped,
 }
 
-/// What waiting calls watch. The count tells them of a failure also when the next attempt began before they looked.
-#[derive(Debug)]
-struct State {
-    phase: Phase,
-    failures: u64,
-    last_failure: Option<Status>,
-}
-
+/// See the [module](self).
 pub(crate) struct Subchannel {
+    id: u64,
+    address: Address,
     current: ArcSwapOption<Connection>,
-    state: Mutex<State>,
-    /// Wakes those who wait in the order in which they came.
-    changed: Notify,
+    phase: Mutex<Phase>,
     backoff: Mutex<Backoff>,
-    keepalive: Mutex<Option<Keepalive>>,
-    connector: Connector,
-    /// A pointer, which only the making of a channel fills in. Streams know their channel, and a server's are of
-    /// the same type: by this a program that only serves is linked without all that it takes to connect.
-    attempt: fn(Attempt) -> BoxFuture<'static, ()>,
+    connector: Arc<Connector>,
+    mail: Arc<Mail>,
+    /// Ends an attempt that nobody needs any more.
+    dropped: CancellationToken,
     spawner: Spawner,
+}
+
+impl std::fmt::Debug for Subchannel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Subchannel").field(&self.address).finish()
+    }
 }
 
 impl Subchannel {
     pub(crate) fn new(
-        connector: Connector,
-        keepalive: Option<Keepalive>,
+        address: Address,
+        connector: Arc<Connector>,
         backoff: BackoffConfig,
         spawner: Spawner,
+        mail: Arc<Mail>,
     ) -> Arc<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         Arc::new(Subchannel {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            address,
             current: ArcSwapOption::empty(),
-            state: Mutex::new(State { phase: Phase::Idle, failures: 0, last_failure: None }),
-            changed: Notify::new(),
+            phase: Mutex::new(Phase::Idle),
             backoff: Mutex::new(Backoff::new(backoff)),
-            keepalive: Mutex::new(keepalive),
             connector,
-            attempt: |subchannel| Box::pin(attempt(subchannel)),
+            mail,
+            dropped: CancellationToken::new(),
             spawner,
         })
     }
 
-    pub(crate) fn connectivity(&self) -> Connectivity {
-        if self.usable().is_some() {
-            return Connectivity::Ready;
-        }
-        match self.state().phase {
-            Phase::Idle | Phase::Ready => Connectivity::Idle,
-            Phase::Connecting => Connectivity::Connecting,
-            Phase::TransientFailure => Connectivity::TransientFailure,
-        }
+    /// Its number, which no other one has.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
-    pub(crate) fn stats(&self) -> ChannelStats {
-        let counters = &self.connector.counters;
-        ChannelStats {
-            total_connections: counters.connected.get(),
-            failed_connections: counters.failed.get(),
-            calls: self.current.load().as_ref().map_or(0, |connection| connection.live_calls() as u64),
-            limits: counters.limits.read(),
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes the state and tells those who wait. `change` says whether there is anything to tell.
-    fn update(&self, change: impl FnOnce(&mut State) -> bool) -> bool {
-        let changed = change(&mut self.state());
-        if changed {
-            self.changed.notify_waiters();
-        }
-        changed
-    }
-
-    fn lock_backoff(&self) -> MutexGuard<'_, Backoff> {
-        self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
     }
 
     /// The connection, if it takes calls.
@@ -127,115 +104,141 @@ impl Subchannel {
         self.current.load_full().filter(|connection| connection.is_usable())
     }
 
-    /// A connection that takes calls.
-    ///
-    /// # Errors
-    /// UNAVAILABLE with the reason of the last attempt, unless `wait_for_ready`.
-    pub(crate) async fn acquire(self: &Arc<Self>, wait_for_ready: bool) -> Result<Arc<Connection>, Status> {
-        if let Some(connection) = self.usable() {
-            return Ok(connection);
-        }
-        let failures = self.state().failures;
-        loop {
-            // Made before looking, so that no change after this line can be missed.
-            let changed = self.changed.notified();
-            let failure = {
-                let state = self.state();
-                let failed = state.phase == Phase::TransientFailure || state.failures != failures;
-                state.last_failure.clone().filter(|_| failed && !wait_for_ready)
-            };
-            if let Some(connection) = self.usable() {
-                return Ok(connection);
-            }
-            if let Some(status) = failure {
-                return Err(status);
-            }
-            self.connect_if_idle();
-            changed.await;
+    /// Calls that are open on it, or wait for room.
+    pub(crate) fn live_calls(&self) -> usize {
+        self.current.load().as_ref().map_or(0, |connection| connection.live_calls())
+    }
+
+    /// Grows with every stream that is opened here.
+    pub(crate) fn newest_stream(&self) -> u64 {
+        self.current.load().as_ref().map_or(0, |connection| connection.newest_stream())
+    }
+
+    fn phase(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_backoff(&self) -> MutexGuard<'_, Backoff> {
+        self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters a phase, unless its policy has dropped it, and tells that.
+    fn enter(&self, next: Phase, state: SubchannelState) {
+        let mut phase = self.phase();
+        if *phase != Phase::Dropped {
+            *phase = next;
+            // Under the lock, so that changes are told in their order.
+            self.mail.post(Event::Changed(self.id, state));
         }
     }
 
-    /// Starts an attempt when there is no usable connection and none is being made.
-    pub(crate) fn connect_if_idle(self: &Arc<Self>) {
-        let started = self.update(|state| {
-            let idle = match state.phase {
-                Phase::Idle => true,
-                Phase::Ready => self.usable().is_none(),
-                Phase::Connecting | Phase::TransientFailure => false,
-            };
-            if idle {
-                state.phase = Phase::Connecting;
+    /// Starts an attempt if it is idle.
+    pub(crate) fn connect(self: &Arc<Self>) {
+        {
+            let mut phase = self.phase();
+            if *phase != Phase::Idle {
+                return;
             }
-            idle
-        });
-        if started {
-            self.retire();
-            self.spawner.spawn((self.attempt)(Attempt(Arc::downgrade(self))));
+            *phase = Phase::Connecting;
+            self.mail.post(Event::Changed(self.id, SubchannelState::Connecting));
         }
+        let task = Attempt(Arc::downgrade(self)).run(self.connector.clone(), self.dropped.clone());
+        self.spawner.spawn(task);
     }
 
-    /// Forgets a connection that takes no more calls; those under way keep it alive. A server that complained
-    /// of our pings gets half as many from the next one (gRFC A8).
-    fn retire(&self) {
-        let Some(old) = self.current.swap(None) else { return };
-        if old.had_too_many_pings() {
-            let mut keepalive = self.keepalive.lock().unwrap_or_else(PoisonError::into_inner);
-            *keepalive = keepalive.as_ref().map(Keepalive::doubled);
+    /// Forgets a connection that takes no more calls; those under way keep it alive. Whether there was one.
+    pub(crate) fn retire(&self) -> bool {
+        let lost = |connection: &Connection| !connection.is_usable();
+        if !self.current.load().as_deref().is_some_and(lost) {
+            return false;
         }
+        if let Some(old) = self.current.swap(None)
+            && old.had_too_many_pings()
+        {
+            self.connector.ping_less();
+        }
+        self.enter(Phase::Idle, SubchannelState::Idle);
+        true
+    }
+
+    /// Its policy is done with it. Calls under way go on.
+    pub(crate) fn shut(&self) {
+        *self.phase() = Phase::Dropped;
+        self.dropped.cancel();
+        self.current.store(None);
     }
 }
 
-/// An attempt under way. Dropped without an outcome (its runtime ended, or it panicked) it leaves the
+/// An attempt under way, or its connection. Dropped without an outcome (its runtime ended, or it panicked) it leaves the
 /// subchannel idle, so that the next call tries again instead of waiting for ever.
 struct Attempt(Weak<Subchannel>);
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if let Some(this) = self.0.upgrade() {
-            this.update(|state| {
-                let unfinished = matches!(state.phase, Phase::Connecting | Phase::TransientFailure);
-                if unfinished {
-                    state.phase = Phase::Idle;
-                }
-                unfinished
-            });
+        let Some(this) = self.0.upgrade() else { return };
+        let unfinished = matches!(*this.phase(), Phase::Connecting | Phase::TransientFailure);
+        if unfinished {
+            this.enter(Phase::Idle, SubchannelState::Idle);
         }
+        this.retire();
     }
 }
 
-/// One attempt, on its own task: it outlives the call that asked for it, because others wait for it too.
-async fn attempt(subchannel: Attempt) {
-    let Some(this) = subchannel.0.upgrade() else { return };
-    let deadline = this.lock_backoff().start(Instant::now());
-    let keepalive = this.keepalive.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    match this.connector.connect(deadline, keepalive.as_ref()).await {
-        Ok((connection, driver)) => {
-            this.lock_backoff().succeeded();
-            this.current.store(Some(Arc::new(connection)));
-            this.update(|state| {
-                state.phase = Phase::Ready;
-                state.last_failure = None;
-                true
-            });
-            drop(this);
-            driver.await;
-            // Calls that wait to be ready look again; the loss itself is in their own streams.
-            if let Some(this) = subchannel.0.upgrade() {
-                this.changed.notify_waiters();
+impl Attempt {
+    /// On its own task: it outlives the call that asked for it, because others wait for it too.
+    fn run(self, connector: Arc<Connector>, dropped: CancellationToken) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let driver = tokio::select! {
+                biased;
+                () = dropped.cancelled() => return,
+                driver = self.connect(&connector) => driver,
+            };
+            // From here on it lives as long as its calls.
+            if let Some(driver) = driver {
+                self.watch(driver).await;
+            }
+        })
+    }
+
+    async fn connect(&self, connector: &Connector) -> Option<impl Future<Output = ()> + use<>> {
+        let (address, deadline) = {
+            let this = self.0.upgrade()?;
+            (this.address.clone(), this.lock_backoff().start(Instant::now()))
+        };
+        match connector.connect(&address, deadline).await {
+            Ok((connection, driver)) => {
+                let this = self.0.upgrade()?;
+                this.lock_backoff().succeeded();
+                this.current.store(Some(Arc::new(connection)));
+                this.enter(Phase::Ready, SubchannelState::Ready);
+                Some(driver)
+            }
+            Err(status) => {
+                tracing::debug!(%status, "connection attempt failed");
+                let next = {
+                    let this = self.0.upgrade()?;
+                    let next = this.lock_backoff().failed(Instant::now());
+                    this.enter(Phase::TransientFailure, SubchannelState::TransientFailure(status));
+                    next
+                };
+                // Then this is dropped, which makes the subchannel idle.
+                tokio::time::sleep_until(next).await;
+                None
             }
         }
-        Err(status) => {
-            tracing::debug!(%status, "connection attempt failed");
-            let next = this.lock_backoff().failed(Instant::now());
-            this.update(|state| {
-                state.phase = Phase::TransientFailure;
-                state.failures += 1;
-                state.last_failure = Some(status);
-                true
-            });
-            drop(this);
-            // Then it is dropped, which makes the subchannel idle.
-            tokio::time::sleep_until(next).await;
-        }
+    }
+
+    /// Drives the connection, and says so when it takes no more calls, which is before it ends.
+    async fn watch(&self, driver: impl Future<Output = ()>) {
+        let mut driver = pin!(driver);
+        let mut told = false;
+        poll_fn(|cx| {
+            let ended = driver.as_mut().poll(cx);
+            if !told && let Some(this) = self.0.upgrade() {
+                told = this.retire();
+            }
+            if ended.is_ready() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 }

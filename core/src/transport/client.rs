@@ -254,6 +254,11 @@ impl Connection {
         self.shared.live.load(Ordering::Relaxed)
     }
 
+    /// Grows with every stream that is opened.
+    pub(crate) fn newest_stream(&self) -> u64 {
+        self.shared.facts.max_written_stream().into()
+    }
+
     /// Whether the server closed this connection because of our pings.
     pub(crate) fn had_too_many_pings(&self) -> bool {
         self.shared.facts.go_away().is_some_and(|go_away| go_away.is_too_many_pings())

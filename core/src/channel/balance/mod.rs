@@ -1,0 +1,112 @@
+//! Load balancing: which connections a channel makes, and which of them a call gets.
+//!
+//! A policy is told what happens (addresses, states of its subchannels, calls that wait, time) and answers with what is
+//! to be done. It does no I/O and knows no clock but the one it is given, so every rule is tested in virtual time.
+
+mod pick_first;
+mod round_robin;
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+pub(crate) use pick_first::PickFirst;
+pub(crate) use round_robin::RoundRobin;
+
+use super::address::Address;
+use super::subchannel::{Connectivity, Subchannel};
+use crate::Status;
+
+/// What a subchannel does.
+#[derive(Clone, Debug)]
+pub(crate) enum SubchannelState {
+    Idle,
+    Connecting,
+    Ready,
+    /// The last attempt failed; after a pause it is idle.
+    TransientFailure(Status),
+}
+
+/// Decides about connections.
+pub(crate) trait Policy: Send {
+    /// The service is at these addresses now; never none.
+    fn resolved(&mut self, addresses: &[Address], host: &mut dyn Host);
+
+    /// The state of a subchannel that the policy has made, and not dropped since.
+    fn changed(&mut self, subchannel: &Arc<Subchannel>, state: &SubchannelState, host: &mut dyn Host);
+
+    /// Somebody wants a connection, and there is none that the policy keeps by itself.
+    fn wanted(&mut self, host: &mut dyn Host);
+
+    /// Nothing more has happened for now: the moment to publish what follows from much.
+    fn settle(&mut self, host: &mut dyn Host) {
+        let _ = host;
+    }
+
+    /// The time that was asked for has come.
+    fn timer(&mut self, host: &mut dyn Host) {
+        let _ = host;
+    }
+
+    /// Connections are dropped: nobody needs them.
+    fn idle(&mut self, host: &mut dyn Host);
+}
+
+/// What a policy can ask for.
+pub(crate) trait Host {
+    fn now(&self) -> Instant;
+
+    /// A subchannel to an address, idle at first. The policy is told how it fares until it drops it.
+    fn subchannel(&mut self, address: &Address) -> Arc<Subchannel>;
+
+    /// Starts an attempt if the subchannel is idle.
+    fn connect(&mut self, subchannel: &Arc<Subchannel>);
+
+    /// The policy is done with a subchannel. Calls under way on it go on.
+    fn drop_subchannel(&mut self, subchannel: &Arc<Subchannel>);
+
+    /// Calls are placed by `picker` from now on.
+    fn publish(&mut self, state: Connectivity, picker: Picker);
+
+    /// Asks for the addresses again.
+    fn resolve_again(&mut self);
+
+    /// [`Policy::timer`] is to be called at `at`, and not at the time that was asked for before.
+    fn set_timer(&mut self, at: Option<Instant>);
+}
+
+/// Places calls. Made anew with every change, so that a pick takes no lock.
+#[derive(Clone)]
+pub(crate) enum Picker {
+    /// Calls wait, and what waits wants a connection.
+    Idle,
+    /// Calls wait for what is under way.
+    Wait,
+    /// Calls fail, but those that wait for a connection.
+    Fail(Status),
+    /// All calls go to one subchannel.
+    One(Arc<Subchannel>),
+    /// Each call is placed by itself.
+    Each(Arc<dyn PickEach>),
+}
+
+/// See [`Picker::Each`].
+pub(crate) trait PickEach: Send + Sync {
+    fn pick(&self) -> Arc<Subchannel>;
+}
+
+impl fmt::Debug for Picker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Picker::Idle => f.write_str("Idle"),
+            Picker::Wait => f.write_str("Wait"),
+            Picker::Fail(status) => f.debug_tuple("Fail").field(status).finish(),
+            Picker::One(subchannel) => f.debug_tuple("One").field(subchannel.address()).finish(),
+            Picker::Each(_) => f.write_str("Each"),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

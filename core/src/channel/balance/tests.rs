@@ -1,0 +1,214 @@
+//! A bench for policies: a host without sockets, with a clock that moves when it is told to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::super::address::Address;
+use super::super::connect::Connector;
+use super::super::mail::Mail;
+use super::super::subchannel::{Connectivity, Subchannel};
+use super::{Host, Picker, Policy, SubchannelState};
+use crate::Status;
+use crate::channel::backoff::BackoffConfig;
+use crate::engine::Spawner;
+use crate::stats::ChannelCounters;
+use crate::transport::Http2;
+
+/// Addresses whose ports are 1, 2, 3 and so on: the name of each in the tests.
+pub(crate) fn addresses(count: u16) -> Vec<Address> {
+    (1..=count).map(|port| Address::Tcp(([192, 0, 2, 1], port).into())).collect()
+}
+
+/// A policy under test.
+pub(crate) struct Bench<P> {
+    policy: P,
+    host: Log,
+    pub(crate) state: Connectivity,
+    pub(crate) resolutions: usize,
+}
+
+/// What the policy has asked for.
+struct Log {
+    now: Instant,
+    made: Vec<Arc<Subchannel>>,
+    connects: Vec<u16>,
+    dropped: Vec<u16>,
+    state: Connectivity,
+    picker: Picker,
+    resolutions: usize,
+    timer: Option<Instant>,
+}
+
+fn port(subchannel: &Subchannel) -> u16 {
+    match subchannel.address() {
+        Address::Tcp(address) => address.port(),
+        other => panic!("{other} has no port"),
+    }
+}
+
+impl Host for Log {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn subchannel(&mut self, address: &Address) -> Arc<Subchannel> {
+        let connector = Connector {
+            target: "test".to_owned(),
+            host: "test".to_owned(),
+            dial: None,
+            tls: None,
+            http2: Http2::default(),
+            connect_timeout: Duration::from_secs(1),
+            keepalive: std::sync::Mutex::default(),
+            counters: ChannelCounters::default(),
+        };
+        let backoff = BackoffConfig::default();
+        let subchannel = Subchannel::new(
+            address.clone(),
+            Arc::new(connector),
+            backoff,
+            Spawner::Current,
+            Arc::new(Mail::default()),
+        );
+        self.made.push(subchannel.clone());
+        subchannel
+    }
+
+    fn connect(&mut self, subchannel: &Arc<Subchannel>) {
+        self.connects.push(port(subchannel));
+    }
+
+    fn drop_subchannel(&mut self, subchannel: &Arc<Subchannel>) {
+        let before = self.made.len();
+        self.made.retain(|made| !Arc::ptr_eq(made, subchannel));
+        assert_eq!(self.made.len() + 1, before, "it was dropped before");
+        self.dropped.push(port(subchannel));
+    }
+
+    fn publish(&mut self, state: Connectivity, picker: Picker) {
+        self.state = state;
+        self.picker = picker;
+    }
+
+    fn resolve_again(&mut self) {
+        self.resolutions += 1;
+    }
+
+    fn set_timer(&mut self, at: Option<Instant>) {
+        self.timer = at;
+    }
+}
+
+impl<P: Policy> Bench<P> {
+    pub(crate) fn new(policy: P) -> Self {
+        let host = Log {
+            now: Instant::now(),
+            made: Vec::new(),
+            connects: Vec::new(),
+            dropped: Vec::new(),
+            state: Connectivity::Idle,
+            picker: Picker::Idle,
+            resolutions: 0,
+            timer: None,
+        };
+        Bench { policy, host, state: Connectivity::Idle, resolutions: 0 }
+    }
+
+    fn settle(&mut self) {
+        self.policy.settle(&mut self.host);
+        self.state = self.host.state;
+        self.resolutions = self.host.resolutions;
+    }
+
+    pub(crate) fn resolved(&mut self, addresses: &[Address]) {
+        self.policy.resolved(addresses, &mut self.host);
+        self.settle();
+    }
+
+    pub(crate) fn wanted(&mut self) {
+        self.policy.wanted(&mut self.host);
+        self.settle();
+    }
+
+    pub(crate) fn go_idle(&mut self) {
+        self.policy.idle(&mut self.host);
+        self.settle();
+    }
+
+    fn change(&mut self, number: u16, state: &SubchannelState) {
+        let subchannel = self.host.made.iter().find(|made| port(made) == number).cloned();
+        let subchannel = subchannel.unwrap_or_else(|| panic!("there is no subchannel to port {number}"));
+        self.policy.changed(&subchannel, state, &mut self.host);
+        self.settle();
+    }
+
+    pub(crate) fn idle(&mut self, port: u16) {
+        self.change(port, &SubchannelState::Idle);
+    }
+
+    pub(crate) fn connecting(&mut self, port: u16) {
+        self.change(port, &SubchannelState::Connecting);
+    }
+
+    pub(crate) fn ready(&mut self, port: u16) {
+        self.change(port, &SubchannelState::Ready);
+    }
+
+    pub(crate) fn fail(&mut self, port: u16) {
+        self.change(
+            port,
+            &SubchannelState::TransientFailure(Status::unavailable(format!("port {port} is down"))),
+        );
+    }
+
+    /// Lets time pass, with all that was to happen in it.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let end = self.host.now + time;
+        while let Some(at) = self.host.timer.filter(|at| *at <= end) {
+            self.host.now = at;
+            self.host.timer = None;
+            self.policy.timer(&mut self.host);
+            self.settle();
+        }
+        self.host.now = end;
+    }
+
+    /// The ports that were to be connected, in order.
+    pub(crate) fn connects(&self) -> Vec<u16> {
+        self.host.connects.clone()
+    }
+
+    /// The ports that were dropped, in order.
+    pub(crate) fn dropped(&self) -> Vec<u16> {
+        self.host.dropped.clone()
+    }
+
+    /// The text of the failure that calls get.
+    pub(crate) fn failure(&self) -> String {
+        match &self.host.picker {
+            Picker::Fail(status) => status.message().to_owned(),
+            other => panic!("calls do not fail: {other:?}"),
+        }
+    }
+
+    /// The ports that so many calls get.
+    pub(crate) fn pick_times(&self, calls: usize) -> Vec<u16> {
+        (0..calls)
+            .map(|_| match &self.host.picker {
+                Picker::One(subchannel) => port(subchannel),
+                Picker::Each(each) => port(&each.pick()),
+                other => panic!("calls get nothing: {other:?}"),
+            })
+            .collect()
+    }
+
+    /// The ports that get calls at all.
+    pub(crate) fn picks(&self) -> Vec<u16> {
+        let mut picks = self.pick_times(100);
+        picks.sort_unstable();
+        picks.dedup();
+        picks
+    }
+}

@@ -1,0 +1,436 @@
+//! What stands between a channel's calls and its connections: resolver, policy and subchannels, kept by one task.
+//!
+//! ```text
+//! calls ── pick ──► picker ◄── publish ── policy ◄── states ── subchannels
+//!   └── want ─────────────────────────────► ▲
+//!                                 addresses ┘◄── resolver (first want, loss, failure, end of a TTL)
+//! ```
+//!
+//! The task begins with the first call. It holds the channel only weakly: when the last clone and the last call are gone,
+//! it ends, and with it the connections.
+
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::address::Address;
+use super::backoff::{Backoff, BackoffConfig};
+use super::balance::{Host, Picker, Policy};
+use super::connect::Connector;
+use super::mail::{Event, Letters, Mail};
+use super::resolver::{Naming, Resolution};
+use super::subchannel::{Connectivity, Subchannel};
+use crate::Status;
+use crate::engine::Spawner;
+use crate::middleware::BoxFuture;
+use crate::stats::ChannelStats;
+use crate::timer::{Timer, after};
+use crate::transport::client::Connection;
+
+/// Names are asked for no more often than this for the sake of lost connections: what is down for all clients would be
+/// asked for by all of them at once.
+const RESOLVE_PAUSE: Duration = Duration::from_secs(30);
+
+/// What a name holds at least, whatever its resolver says.
+const SHORTEST_TTL: Duration = Duration::from_secs(1);
+
+/// How a channel is kept, as plain data.
+pub(crate) struct Keeping {
+    pub(crate) naming: Naming,
+    pub(crate) policy: fn() -> Box<dyn Policy>,
+    pub(crate) backoff: BackoffConfig,
+    /// How long nobody may call before the connections are dropped.
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) spawner: Spawner,
+}
+
+/// See the [module](self).
+pub(crate) struct Control {
+    picker: ArcSwap<Picker>,
+    connectivity: watch::Sender<Connectivity>,
+    /// Wakes those who wait in the order in which they came.
+    changed: Notify,
+    mail: Arc<Mail>,
+    running: AtomicBool,
+    subchannels: Mutex<HashMap<u64, Arc<Subchannel>>>,
+    connector: Arc<Connector>,
+    keeping: Keeping,
+    /// A pointer, which only the making of a channel fills in. Streams know their channel, and a server's are of
+    /// the same type: by this a program that only serves is linked without all that it takes to connect.
+    run: fn(Keeper) -> BoxFuture<'static, ()>,
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.mail.close();
+        for subchannel in self.subchannels().values() {
+            subchannel.shut();
+        }
+    }
+}
+
+impl Control {
+    pub(crate) fn new(connector: Connector, keeping: Keeping) -> Arc<Self> {
+        Arc::new(Control {
+            picker: ArcSwap::from_pointee(Picker::Idle),
+            connectivity: watch::Sender::new(Connectivity::Idle),
+            changed: Notify::new(),
+            mail: Arc::default(),
+            running: AtomicBool::new(false),
+            subchannels: Mutex::default(),
+            connector: Arc::new(connector),
+            keeping,
+            run: |keeper| Box::pin(keeper.run()),
+        })
+    }
+
+    fn subchannels(&self) -> MutexGuard<'_, HashMap<u64, Arc<Subchannel>>> {
+        self.subchannels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn connectivity(&self) -> Connectivity {
+        *self.connectivity.borrow()
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Connectivity> {
+        self.connectivity.subscribe()
+    }
+
+    pub(crate) fn stats(&self) -> ChannelStats {
+        let counters = &self.connector.counters;
+        ChannelStats {
+            total_connections: counters.connected.get(),
+            failed_connections: counters.failed.get(),
+            calls: self.subchannels().values().map(|subchannel| subchannel.live_calls() as u64).sum(),
+            limits: counters.limits.read(),
+        }
+    }
+
+    /// A connection for one call, if there is one at hand.
+    pub(crate) fn usable(&self) -> Option<Arc<Connection>> {
+        match &**self.picker.load() {
+            Picker::One(subchannel) => subchannel.usable(),
+            Picker::Each(each) => each.pick().usable(),
+            Picker::Idle | Picker::Wait | Picker::Fail(_) => None,
+        }
+    }
+
+    /// A connection for one call.
+    ///
+    /// # Errors
+    /// The reason of the last failure, unless `wait_for_ready`.
+    pub(crate) async fn acquire(self: &Arc<Self>, wait_for_ready: bool) -> Result<Arc<Connection>, Status> {
+        loop {
+            // Made before looking, so that no change after this line can be missed.
+            let changed = self.changed.notified();
+            let picker = self.picker.load_full();
+            let picked = match &*picker {
+                Picker::One(subchannel) => Some(subchannel.clone()),
+                Picker::Each(each) => Some(each.pick()),
+                Picker::Fail(status) if !wait_for_ready => return Err(status.clone()),
+                Picker::Idle | Picker::Wait | Picker::Fail(_) => None,
+            };
+            drop(picker);
+            if let Some(subchannel) = picked {
+                if let Some(connection) = subchannel.usable() {
+                    return Ok(connection);
+                }
+                self.mail.post(Event::Lost(subchannel.id()));
+            }
+            self.want();
+            changed.await;
+        }
+    }
+
+    /// Has a connection made, if the policy keeps none by itself.
+    pub(crate) fn want(self: &Arc<Self>) {
+        self.mail.want();
+        if !self.running.swap(true, Ordering::AcqRel) {
+            let keeper = Keeper { control: Arc::downgrade(self), mail: self.mail.clone() };
+            self.keeping.spawner.spawn((self.run)(keeper));
+        }
+    }
+
+    /// Asks for the addresses again, soon.
+    pub(crate) fn refresh(&self) {
+        self.mail.refresh();
+    }
+
+    fn publish(&self, state: Connectivity, picker: Picker) {
+        self.picker.store(Arc::new(picker));
+        self.connectivity.send_if_modified(|now| std::mem::replace(now, state) != state);
+        self.changed.notify_waiters();
+    }
+}
+
+/// The task. Dropped in the middle (its runtime ended, or a policy panicked) it leaves the channel as at the beginning, so
+/// that the next call begins anew instead of waiting for ever.
+pub(crate) struct Keeper {
+    control: Weak<Control>,
+    mail: Arc<Mail>,
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        let Some(control) = self.control.upgrade() else { return };
+        let subchannels = std::mem::take(&mut *control.subchannels());
+        subchannels.values().for_each(|subchannel| subchannel.shut());
+        drop(self.mail.take());
+        control.running.store(false, Ordering::Release);
+        control.publish(Connectivity::Idle, Picker::Idle);
+    }
+}
+
+impl Keeper {
+    async fn run(self) {
+        let Some(mut state) = self.control.upgrade().map(|control| State::new(&control)) else { return };
+        loop {
+            let woken = state.next(&self.mail).await;
+            let Some(control) = self.control.upgrade() else { return };
+            let letters = self.mail.take();
+            if letters.closed {
+                return;
+            }
+            state.step(&control, woken, letters);
+        }
+    }
+}
+
+/// What the task knows.
+struct State {
+    policy: Box<dyn Policy>,
+    policy_timer: Option<Instant>,
+    naming: Naming,
+    resolving: Option<BoxFuture<'static, Result<Resolution, Status>>>,
+    /// Whether the policy has addresses.
+    resolved: bool,
+    backoff: Backoff,
+    /// When it was last asked, and when to ask again.
+    asked_at: Option<Instant>,
+    ask_at: Option<Instant>,
+    idle_timeout: Option<Duration>,
+    idle_at: Option<Instant>,
+    /// What the subchannels' streams added up to when we last looked whether the channel is used.
+    used: u64,
+    timer: Timer,
+}
+
+enum Woken {
+    Mail,
+    Time,
+    Resolved(Result<Resolution, Status>),
+}
+
+impl State {
+    fn new(control: &Control) -> Self {
+        let keeping = &control.keeping;
+        State {
+            policy: (keeping.policy)(),
+            policy_timer: None,
+            naming: keeping.naming.clone(),
+            resolving: None,
+            resolved: false,
+            backoff: Backoff::new(keeping.backoff.clone()),
+            asked_at: None,
+            ask_at: None,
+            idle_timeout: keeping.idle_timeout,
+            idle_at: None,
+            used: 0,
+            timer: Timer::default(),
+        }
+    }
+
+    /// Waits until there is something to do.
+    async fn next(&mut self, mail: &Mail) -> Woken {
+        let mut arrival = std::pin::pin!(mail.arrival());
+        let (timer, resolving) = (&mut self.timer, &mut self.resolving);
+        let at = [self.policy_timer, self.ask_at, self.idle_at].into_iter().flatten().min();
+        poll_fn(|cx| {
+            if let Some(resolution) = resolving
+                && let Poll::Ready(result) = resolution.as_mut().poll(cx)
+            {
+                *resolving = None;
+                return Poll::Ready(Woken::Resolved(result));
+            }
+            if arrival.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Woken::Mail);
+            }
+            timer.poll(at, cx).map(|()| Woken::Time)
+        })
+        .await
+    }
+
+    fn step(&mut self, control: &Arc<Control>, woken: Woken, letters: Letters) {
+        let now = Instant::now();
+        let mut host = Acting { control, now, timer: self.policy_timer, resolve: false };
+        if let Woken::Resolved(result) = woken {
+            self.take_resolution(result, &mut host);
+        }
+        for event in letters.events {
+            let (Event::Changed(id, _) | Event::Lost(id)) = &event;
+            // One that the policy has dropped has nothing to say.
+            let Some(subchannel) = control.subchannels().get(id).cloned() else { continue };
+            match event {
+                Event::Changed(_, state) => self.policy.changed(&subchannel, &state, &mut host),
+                // Its change follows. If it is well again, the call is to look again.
+                Event::Lost(_) if !subchannel.retire() => control.changed.notify_waiters(),
+                Event::Lost(_) => {}
+            }
+        }
+        if letters.wanted {
+            self.idle_at = self.idle_timeout.map(|timeout| after(now, timeout));
+            if self.resolved {
+                self.policy.wanted(&mut host);
+            } else if self.resolving.is_none() && self.ask_at.is_none() {
+                control.publish(Connectivity::Connecting, Picker::Wait);
+                self.ask(now);
+            }
+        }
+        if host.timer.is_some_and(|at| at <= now) {
+            host.timer = None;
+            self.policy.timer(&mut host);
+        }
+        self.policy.settle(&mut host);
+        let again = host.resolve;
+        self.policy_timer = host.timer;
+        if letters.refresh && self.resolved && matches!(self.naming, Naming::Asked(_)) {
+            self.ask(now);
+        } else if again
+            && self.resolved
+            && self.resolving.is_none()
+            && matches!(self.naming, Naming::Asked(_))
+        {
+            let soonest = self.asked_at.map_or(now, |at| after(at, RESOLVE_PAUSE));
+            self.ask_at = Some(self.ask_at.map_or(soonest, |at| at.min(soonest)));
+        }
+        if self.ask_at.is_some_and(|at| at <= now) {
+            self.ask(now);
+        }
+        if self.idle_at.is_some_and(|at| at <= now) {
+            self.look_whether_idle(control, now);
+        }
+    }
+
+    fn ask(&mut self, now: Instant) {
+        self.ask_at = None;
+        if self.resolving.is_some() {
+            return;
+        }
+        self.asked_at = Some(now);
+        self.resolving = Some(match &self.naming {
+            Naming::Fixed(addresses) => {
+                let resolution = Resolution::new(addresses.iter().cloned());
+                Box::pin(async { Ok(resolution) })
+            }
+            Naming::Asked(resolver) => {
+                self.backoff.start(now);
+                resolver.resolve()
+            }
+        });
+    }
+
+    fn take_resolution(&mut self, result: Result<Resolution, Status>, host: &mut Acting<'_>) {
+        let none = || Status::unavailable("the name has no address");
+        let result =
+            result.and_then(|found| if found.addresses.is_empty() { Err(none()) } else { Ok(found) });
+        match result {
+            Ok(found) => {
+                self.backoff.succeeded();
+                self.ask_at = found.ttl.map(|ttl| after(host.now, ttl.max(SHORTEST_TTL)));
+                let first = !std::mem::replace(&mut self.resolved, true);
+                self.policy.resolved(&found.addresses, host);
+                if first {
+                    // Nobody resolves a name without wanting a connection.
+                    self.policy.wanted(host);
+                }
+            }
+            Err(status) => {
+                self.ask_at = Some(self.backoff.failed(host.now));
+                let target = &host.control.connector.target;
+                let text = format!("cannot connect to {target}: {}", status.message());
+                tracing::debug!(%status, target, "the name was not resolved");
+                // What was found before is better than nothing.
+                if !self.resolved {
+                    let status = Status::new(status.code(), text);
+                    host.control.publish(Connectivity::TransientFailure, Picker::Fail(status));
+                }
+            }
+        }
+    }
+
+    /// Drops the connections if nobody has called for so long.
+    fn look_whether_idle(&mut self, control: &Arc<Control>, now: Instant) {
+        let (used, live) = {
+            let subchannels = control.subchannels();
+            let used = subchannels.values().map(|subchannel| subchannel.newest_stream()).sum();
+            (used, subchannels.values().any(|subchannel| subchannel.live_calls() > 0))
+        };
+        let in_use = live || std::mem::replace(&mut self.used, used) != used;
+        if in_use || self.resolving.is_some() {
+            self.idle_at = self.idle_timeout.map(|timeout| after(now, timeout));
+            return;
+        }
+        (self.idle_at, self.ask_at) = (None, None);
+        let mut host = Acting { control, now, timer: None, resolve: false };
+        self.policy.idle(&mut host);
+        self.policy_timer = None;
+        // The next call asks for addresses first.
+        self.resolved = false;
+        control.publish(Connectivity::Idle, Picker::Idle);
+    }
+}
+
+/// A policy's means, for one step.
+struct Acting<'a> {
+    control: &'a Arc<Control>,
+    now: Instant,
+    timer: Option<Instant>,
+    resolve: bool,
+}
+
+impl Host for Acting<'_> {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn subchannel(&mut self, address: &Address) -> Arc<Subchannel> {
+        let control = self.control;
+        let subchannel = Subchannel::new(
+            address.clone(),
+            control.connector.clone(),
+            control.keeping.backoff.clone(),
+            control.keeping.spawner.clone(),
+            control.mail.clone(),
+        );
+        control.subchannels().insert(subchannel.id(), subchannel.clone());
+        subchannel
+    }
+
+    fn connect(&mut self, subchannel: &Arc<Subchannel>) {
+        subchannel.connect();
+    }
+
+    fn drop_subchannel(&mut self, subchannel: &Arc<Subchannel>) {
+        self.control.subchannels().remove(&subchannel.id());
+        subchannel.shut();
+    }
+
+    fn publish(&mut self, state: Connectivity, picker: Picker) {
+        self.control.publish(state, picker);
+    }
+
+    fn resolve_again(&mut self) {
+        self.resolve = true;
+    }
+
+    fn set_timer(&mut self, at: Option<Instant>) {
+        self.timer = at;
+    }
+}

@@ -1,0 +1,128 @@
+//! From a target to addresses, as often as that is wanted.
+
+use std::fmt;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::address::Address;
+use super::target::{Endpoint, Target};
+use crate::Status;
+use crate::middleware::BoxFuture;
+
+/// What a name was resolved to.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Resolution {
+    /// Where the service is, the best first. None at all is a failure.
+    pub addresses: Vec<Address>,
+    /// How long this holds; then the name is resolved again, so that servers that were added are found. Without, the name
+    /// is resolved again only when a connection is lost or cannot be made.
+    pub ttl: Option<Duration>,
+}
+
+impl Resolution {
+    /// Addresses that hold until one of them fails.
+    pub fn new(addresses: impl IntoIterator<Item = impl Into<Address>>) -> Self {
+        Resolution { addresses: addresses.into_iter().map(Into::into).collect(), ttl: None }
+    }
+
+    /// Sets how long they hold.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+}
+
+/// Finds the addresses of a service. A function that returns a future of a [`Resolution`] is one:
+///
+/// ```
+/// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// use spanwire::{Channel, Resolution, Status};
+///
+/// let channel = Channel::builder("orders")
+///     .resolver(|| async {
+///         let addresses = ["192.0.2.1:50051", "192.0.2.2:50051"].map(|text| text.parse::<std::net::SocketAddr>());
+///         let addresses = addresses.into_iter().collect::<Result<Vec<_>, _>>();
+///         let addresses = addresses.map_err(|error| Status::unavailable(error.to_string()))?;
+///         Ok(Resolution::new(addresses).ttl(Duration::from_secs(30)))
+///     })
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+pub trait Resolver: Send + Sync + 'static {
+    /// Resolves once. It is asked again when what it said does not hold any more, with pauses that grow while it fails.
+    ///
+    /// # Errors
+    /// The status is that of calls while there are no addresses; UNAVAILABLE unless there is a reason for another.
+    fn resolve(&self) -> BoxFuture<'static, Result<Resolution, Status>>;
+}
+
+impl<F, Fut> Resolver for F
+where
+    F: Fn() -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Resolution, Status>> + Send + 'static,
+{
+    fn resolve(&self) -> BoxFuture<'static, Result<Resolution, Status>> {
+        Box::pin(self())
+    }
+}
+
+/// How a channel gets its addresses.
+#[derive(Clone)]
+pub(crate) enum Naming {
+    /// They are what the target says.
+    Fixed(Vec<Address>),
+    /// They are asked for.
+    Asked(Arc<dyn Resolver>),
+}
+
+impl fmt::Debug for Naming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Naming::Fixed(addresses) => f.debug_tuple("Fixed").field(addresses).finish(),
+            Naming::Asked(_) => f.write_str("Asked"),
+        }
+    }
+}
+
+impl Naming {
+    /// What `target` itself asks for. Names that are resolved by the system hold for `ttl`, because it does not say.
+    pub(crate) fn of(target: &Target, ttl: Option<Duration>) -> Self {
+        match &target.endpoint {
+            Endpoint::Dns { host, port, .. } => match host.parse::<IpAddr>() {
+                Ok(address) => Naming::Fixed(vec![SocketAddr::new(address, *port).into()]),
+                Err(_) => Naming::Asked(Arc::new(SystemResolver { host: host.clone(), port: *port, ttl })),
+            },
+            Endpoint::Addresses(addresses) => {
+                Naming::Fixed(addresses.iter().copied().map(Into::into).collect())
+            }
+            Endpoint::Unix(path) => Naming::Fixed(vec![Address::Unix(path.clone())]),
+            Endpoint::UnixAbstract(name) => Naming::Fixed(vec![Address::UnixAbstract(name.clone())]),
+            Endpoint::InProcess(name) => Naming::Fixed(vec![Address::InProcess(name.clone())]),
+        }
+    }
+}
+
+/// The system's own resolver: files, DNS and whatever else the machine is set up for.
+struct SystemResolver {
+    host: String,
+    port: u16,
+    ttl: Option<Duration>,
+}
+
+impl Resolver for SystemResolver {
+    fn resolve(&self) -> BoxFuture<'static, Result<Resolution, Status>> {
+        let (host, port, ttl) = (self.host.clone(), self.port, self.ttl);
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((host.as_str(), port)).await;
+            let found = found.map_err(|error| Status::unavailable(error.to_string()))?;
+            Ok(Resolution { addresses: found.map(Into::into).collect(), ttl })
+        })
+    }
+}
