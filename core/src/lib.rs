@@ -28,8 +28,8 @@ mod transport;
 
 pub use channel::{
     Address, BidiCall, Channel, ChannelBuilder, ChannelError, ClientStream, ClientStreamingCall,
-    Connectivity, Duplex, LoadBalancing, Resolution, Resolver, Response, ServerStreamingCall, TargetError,
-    UnaryCall,
+    Connectivity, Duplex, LoadBalancing, Resolution, Resolver, Response, ServerStreamingCall,
+    ServiceConfigError, TargetError, UnaryCall,
 };
 pub use engine::Engine;
 pub use message::{Message, Raw};

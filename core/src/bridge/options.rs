@@ -375,7 +375,8 @@ impl CallOptions {
             encoding: self.compression,
             max_recv_bytes: number("max_recv_message_bytes", self.max_recv_message_bytes)?,
             max_send_bytes: number("max_send_message_bytes", self.max_send_message_bytes)?,
-            wait_for_ready: self.wait_for_ready,
+            // Not to wait is what calls do that nothing was said of.
+            wait_for_ready: self.wait_for_ready.then_some(true),
             ..channel::CallOptions::default()
         })
     }

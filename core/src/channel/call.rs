@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use spanwire_wire::call::{ClientCall, ClientEvent, Exceeded, Excess, ResponseKind};
@@ -11,9 +12,11 @@ use spanwire_wire::encoding::{Encoding, EncodingSet};
 use spanwire_wire::reset::{CANCEL, REFUSED_STREAM};
 use tokio::time::Instant;
 
+use super::config::MethodConfig;
+use super::retry::Retries;
 use super::{Channel, options::CallOptions};
 use crate::message::Framing;
-use crate::timer::Deadline;
+use crate::timer::{Deadline, Timer, after};
 use crate::transport::client::{Connection, GoingAway, Opened, Slot, StreamTag, Unopened};
 use crate::transport::{Peer, RecvPart, SendPart, StreamEvent, StreamFailure};
 use crate::{Metadata, Method, Sent, Status};
@@ -21,6 +24,9 @@ use crate::{Metadata, Method, Sent, Status};
 /// How often a call looks for another connection when the ones it is given close under its hands. Each
 /// round needs a new connection, which backoff spaces; the bound only guards against a fault of ours.
 const MAX_OPENS: u32 = 16;
+
+/// Tells a server how often the call was made before (gRFC A6).
+const PREVIOUS_ATTEMPTS: http::HeaderName = http::HeaderName::from_static("grpc-previous-rpc-attempts");
 
 /// All that is needed to open a call's stream, also a second time.
 pub(crate) struct Prepared {
@@ -31,12 +37,17 @@ pub(crate) struct Prepared {
     pub(crate) framing: Framing,
     max_recv_bytes: usize,
     wait_for_ready: bool,
+    /// What the service config says of the method.
+    config: Option<Arc<MethodConfig>>,
 }
 
 /// What happened to earlier attempts of a call.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Attempts {
     opened: u32,
+    retries: Retries,
+    /// Earliest start of the next attempt.
+    not_before: Option<Instant>,
     /// Connections that closed between being chosen and being used.
     missed: u32,
     refused: bool,
@@ -44,18 +55,29 @@ pub(crate) struct Attempts {
 
 impl Prepared {
     pub(crate) fn new(channel: Channel, method: Method, options: CallOptions) -> Result<Self, Status> {
+        let config = channel.service_config().method(method.path()).cloned();
+        let said = config.as_deref();
         let deadline = options.effective_deadline();
+        let configured = said.and_then(|said| said.timeout).map(|timeout| after(Instant::now(), timeout));
+        let deadline = deadline.into_iter().chain(configured).min();
+        let smaller = |own: Option<usize>, said: Option<usize>| own.into_iter().chain(said).min();
         if let Some(mistake) = options.mistake {
             return Err(mistake.with_sent(Sent::NotSent));
         }
         let defaults = channel.defaults();
         Ok(Prepared {
             framing: Framing {
-                max_send_bytes: options.max_send_bytes.unwrap_or(defaults.max_send_bytes),
+                max_send_bytes: smaller(options.max_send_bytes, said.and_then(|said| said.max_send_bytes))
+                    .unwrap_or(defaults.max_send_bytes),
                 encoding: options.encoding.or(defaults.encoding).unwrap_or(Encoding::Identity),
             },
-            max_recv_bytes: options.max_recv_bytes.unwrap_or(defaults.max_recv_bytes),
-            wait_for_ready: options.wait_for_ready,
+            max_recv_bytes: smaller(options.max_recv_bytes, said.and_then(|said| said.max_recv_bytes))
+                .unwrap_or(defaults.max_recv_bytes),
+            wait_for_ready: options
+                .wait_for_ready
+                .or(said.and_then(|said| said.wait_for_ready))
+                .unwrap_or(false),
+            config,
             channel,
             method,
             metadata: options.metadata,
@@ -65,13 +87,17 @@ impl Prepared {
 
     /// Opens the stream on a usable connection, waiting for one, and for room on it, if need be.
     pub(crate) async fn open(&self, attempts: &mut Attempts) -> Result<(SendPart, Receive), Status> {
+        if let Some(start) = attempts.not_before.take() {
+            let mut timer = Box::new(Timer::default());
+            poll_fn(|cx| timer.poll(Some(start), cx)).await;
+        }
         loop {
             let (connection, slot) = match self.connection_now() {
                 Some(ready) => ready,
                 // Boxed, so that the usual call does not carry the state of waiting.
                 None => Box::pin(self.connection()).await?,
             };
-            match connection.open(slot, self.head()?) {
+            match connection.open(slot, self.head(attempts)?) {
                 Ok(Opened { send, recv, tag }) => {
                     attempts.opened += 1;
                     return Ok((send, Receive::new(self, recv, tag, *attempts)));
@@ -130,10 +156,15 @@ impl Prepared {
         }
     }
 
-    fn head(&self) -> Result<http::Request<()>, Status> {
+    fn head(&self, attempts: &Attempts) -> Result<http::Request<()>, Status> {
         let path = self.method.to_http().map_err(|status| status.with_sent(Sent::NotSent))?;
         let timeout = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        Ok(self.channel.template().request(path, timeout, self.framing.encoding, self.metadata.clone()))
+        let template = self.channel.template();
+        let mut head = template.request(path, timeout, self.framing.encoding, self.metadata.clone());
+        if attempts.retries.made() > 0 {
+            head.headers_mut().insert(PREVIOUS_ATTEMPTS, attempts.retries.made().into());
+        }
+        Ok(head)
     }
 
     fn response_kind(&self) -> ResponseKind {
@@ -151,12 +182,21 @@ pub(crate) enum Received {
     Message(Bytes),
     /// The end of the call, once.
     Done(Status),
-    /// The server's application never saw this attempt, so it may be made again. The status is the call's
-    /// if it is not.
+    /// The call may be made again: the server's application never saw this attempt, or the service config says so. The
+    /// status is the call's if it is not.
     Retry {
         status: Status,
-        refused: bool,
+        again: Again,
     },
+}
+
+/// Why a call may be made again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Again {
+    /// Nobody worked on it. `refused`: by the server's word.
+    Unseen { refused: bool },
+    /// It failed, and is worth another attempt after this pause.
+    Policy(Retries, Duration),
 }
 
 /// The answering half of one attempt.
@@ -165,6 +205,8 @@ pub(crate) struct Receive {
     machine: ClientCall,
     tag: StreamTag,
     attempts: Attempts,
+    channel: Channel,
+    config: Option<Arc<MethodConfig>>,
     deadline: Deadline,
     max_metadata_bytes: u32,
     /// The connection is gone: what was not written by now never will be.
@@ -182,6 +224,8 @@ impl Receive {
             machine: machine.with_limits(limits),
             tag,
             attempts,
+            channel: prepared.channel.clone(),
+            config: prepared.config.clone(),
             deadline: Deadline::new(prepared.deadline),
             max_metadata_bytes: u32::try_from(limits.max_metadata_bytes).unwrap_or(u32::MAX),
             connection_over: false,
@@ -225,7 +269,7 @@ impl Receive {
                 Some(ClientEvent::Message(message)) => return Poll::Ready(Received::Message(message)),
                 Some(ClientEvent::Done(status)) => {
                     self.count_excess();
-                    return Poll::Ready(Received::Done(self.finished(status)));
+                    return Poll::Ready(self.end(status));
                 }
                 None => {}
             }
@@ -257,6 +301,20 @@ impl Receive {
                 }
             }
         }
+    }
+
+    /// The end of this attempt: of the call, or not.
+    fn end(&self, status: Status) -> Received {
+        let mut retries = self.attempts.retries;
+        let policy = self.config.as_ref().and_then(|config| config.retry.as_ref());
+        let pause = retries.after(&status, self.machine.has_headers(), policy, self.channel.throttle());
+        let status = self.finished(status);
+        let Some(pause) = pause else { return Received::Done(status) };
+        // An attempt that could not begin in time would only hide why the call fails.
+        if self.given_up || self.deadline.at().is_some_and(|end| after(Instant::now(), pause) >= end) {
+            return Received::Done(status);
+        }
+        Received::Retry { status, again: Again::Policy(retries, pause) }
     }
 
     fn count_excess(&self) {
@@ -293,7 +351,7 @@ impl Receive {
         let status = || {
             self.finished(self.tag.failure_status(failure, self.max_metadata_bytes)).with_sent(Sent::NotSent)
         };
-        again.then(|| Received::Retry { status: status(), refused })
+        again.then(|| Received::Retry { status: status(), again: Again::Unseen { refused } })
     }
 
     /// Adds what only this side knows.
@@ -320,8 +378,17 @@ impl Attempts {
         self.opened
     }
 
-    /// Takes note of how the last attempt was turned away: a refusal counts, the rest does not (gRFC A6).
-    pub(crate) fn turned_away(&mut self, refused: bool) {
-        self.refused |= refused;
+    /// Takes note of how the last attempt ended, before the next one: a refusal counts, and so does a retry; that nobody
+    /// saw it does not (gRFC A6).
+    pub(crate) fn turned_away(&mut self, again: Again) {
+        match again {
+            Again::Unseen { refused } => self.refused |= refused,
+            Again::Policy(retries, pause) => {
+                self.retries = retries;
+                self.not_before = Some(after(Instant::now(), pause));
+                // Of the new attempt nothing is known yet.
+                self.refused = false;
+            }
+        }
     }
 }

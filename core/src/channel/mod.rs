@@ -5,6 +5,7 @@ pub(crate) mod backoff;
 mod balance;
 pub(crate) mod call;
 mod calls;
+mod config;
 mod connect;
 mod control;
 mod generic;
@@ -12,6 +13,7 @@ mod mail;
 mod options;
 mod outgoing;
 mod resolver;
+mod retry;
 pub(crate) mod stream;
 mod subchannel;
 pub(crate) mod target;
@@ -36,11 +38,14 @@ pub(crate) use calls::open;
 pub use calls::{
     BidiCall, ClientStream, ClientStreamingCall, Duplex, Response, ServerStreamingCall, UnaryCall,
 };
+use config::ServiceConfig;
+pub use config::ServiceConfigError;
 use connect::Connector;
 use control::{Control, Keeping};
 pub(crate) use options::CallOptions;
 use resolver::Naming;
 pub use resolver::{Resolution, Resolver};
+use retry::Throttle;
 pub use subchannel::Connectivity;
 use target::Target;
 pub use target::TargetError;
@@ -79,6 +84,8 @@ struct Inner {
     target: Target,
     template: RequestTemplate,
     defaults: Defaults,
+    service_config: ServiceConfig,
+    throttle: Option<Throttle>,
     limits: Limits,
     interceptors: Interceptors,
     spawner: Spawner,
@@ -139,6 +146,9 @@ pub enum ChannelError {
     /// The TLS settings do not work.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The service config cannot be used; the text says where it is wrong.
+    #[error(transparent)]
+    ServiceConfig(#[from] ServiceConfigError),
     /// A setting has a value that cannot be sent.
     #[error("{setting}: {value} cannot be used: {reason}")]
     Setting {
@@ -173,7 +183,8 @@ impl Channel {
             target: target.to_owned(),
             resolver: None,
             name_ttl: None,
-            load_balancing: LoadBalancing::default(),
+            load_balancing: None,
+            service_config: None,
             idle_timeout: Some(Duration::from_secs(30 * 60)),
             dial: None,
             tls: None,
@@ -272,6 +283,14 @@ impl Channel {
         self.inner.defaults
     }
 
+    pub(crate) fn service_config(&self) -> &ServiceConfig {
+        &self.inner.service_config
+    }
+
+    pub(crate) fn throttle(&self) -> Option<&Throttle> {
+        self.inner.throttle.as_ref()
+    }
+
     pub(crate) fn limits(&self) -> Limits {
         self.inner.limits
     }
@@ -300,7 +319,8 @@ pub struct ChannelBuilder {
     target: String,
     resolver: Option<Arc<dyn Resolver>>,
     name_ttl: Option<Duration>,
-    load_balancing: LoadBalancing,
+    load_balancing: Option<LoadBalancing>,
+    service_config: Option<String>,
     idle_timeout: Option<Duration>,
     dial: Option<Dial>,
     tls: Option<ClientTls>,
@@ -351,8 +371,34 @@ impl ChannelBuilder {
     }
 
     /// Which of a service's addresses are connected, and which of them a call gets; the first that answers by default.
+    /// Goes before what the service config says.
     pub fn load_balancing(mut self, load_balancing: LoadBalancing) -> Self {
-        self.load_balancing = load_balancing;
+        self.load_balancing = Some(load_balancing);
+        self
+    }
+
+    /// What the service's owner says about calling it, as JSON in the form of gRPC's `ServiceConfig`:
+    /// `loadBalancingConfig`, `methodConfig` (`timeout`, `waitForReady`, the largest messages, `retryPolicy`) and
+    /// `retryThrottling`. Without one nothing is retried but what certainly nobody worked on.
+    ///
+    /// ```
+    /// # fn example() -> Result<(), spanwire::ChannelError> {
+    /// let channel = spanwire::Channel::builder("dns:///orders:443")
+    ///     .service_config(
+    ///         r#"{"methodConfig": [{
+    ///             "name": [{"service": "orders.Orders"}],
+    ///             "retryPolicy": {
+    ///                 "maxAttempts": 3, "initialBackoff": "0.1s", "maxBackoff": "1s", "backoffMultiplier": 2,
+    ///                 "retryableStatusCodes": ["UNAVAILABLE"]
+    ///             }
+    ///         }]}"#,
+    ///     )
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn service_config(mut self, json: impl Into<String>) -> Self {
+        self.service_config = Some(json.into());
         self
     }
 
@@ -524,6 +570,9 @@ impl ChannelBuilder {
     pub fn build(self) -> Result<Channel, ChannelError> {
         self.check()?;
         let target = Target::parse(&self.target)?;
+        let service_config =
+            self.service_config.as_deref().map(ServiceConfig::parse).transpose()?.unwrap_or_default();
+        let load_balancing = self.load_balancing.or(service_config.load_balancing).unwrap_or_default();
         let authority = self.authority.unwrap_or_else(|| target.authority().to_owned());
         let authority = Authority::try_from(authority.as_str()).map_err(|_| ChannelError::Setting {
             setting: "authority",
@@ -545,11 +594,11 @@ impl ChannelBuilder {
         let naming = match self.resolver {
             _ if self.dial.is_some() => Naming::Fixed(vec![Address::Connector]),
             Some(resolver) => Naming::Asked(resolver),
-            None => Naming::of(&target, self.name_ttl.or_else(|| self.load_balancing.name_ttl())),
+            None => Naming::of(&target, self.name_ttl.or_else(|| load_balancing.name_ttl())),
         };
         let keeping = Keeping {
             naming,
-            policy: self.load_balancing.policy(),
+            policy: load_balancing.policy(),
             backoff,
             idle_timeout: self.idle_timeout,
             spawner: self.spawner.clone(),
@@ -570,6 +619,8 @@ impl ChannelBuilder {
             target,
             template: RequestTemplate::new(scheme, authority, EncodingSet::all(), user_agent),
             defaults: self.defaults,
+            throttle: service_config.throttling.map(Throttle::new),
+            service_config,
             limits: self.limits,
             interceptors: Interceptors::new(self.interceptors),
         };

@@ -16,7 +16,7 @@ pub(crate) struct CallOptions {
     pub(crate) encoding: Option<Encoding>,
     pub(crate) max_recv_bytes: Option<usize>,
     pub(crate) max_send_bytes: Option<usize>,
-    pub(crate) wait_for_ready: bool,
+    pub(crate) wait_for_ready: Option<bool>,
     /// The first mistake made while building; it is reported when the call is awaited.
     pub(crate) mistake: Option<Status>,
 }
@@ -96,7 +96,7 @@ macro_rules! call_options {
         /// Whether the call waits while no connection can be made, instead of failing with UNAVAILABLE. Give
         /// it a timeout too.
         pub fn wait_for_ready(mut self, wait: bool) -> Self {
-            self.options.wait_for_ready = wait;
+            self.options.wait_for_ready = Some(wait);
             self
         }
     };

@@ -204,8 +204,8 @@ impl ClientReceive {
                     };
                     return Poll::Ready(Some(self.end(status)));
                 }
-                Received::Retry { status, refused } => {
-                    self.attempts.turned_away(refused);
+                Received::Retry { status, again } => {
+                    self.attempts.turned_away(again);
                     if let Some(cause) = self.outgoing.take_cause() {
                         return Poll::Ready(Some(self.end(cause.with_sent(status.sent()))));
                     }

@@ -91,7 +91,7 @@ pub(crate) async fn call(prepared: &Prepared, request: Frame) -> Result<Answer, 
         .await;
         stream.end(unsent.is_none());
         match end {
-            Received::Retry { refused, .. } => attempts.turned_away(refused),
+            Received::Retry { again, .. } => attempts.turned_away(again),
             Received::Done(status) if status.is_ok() => {
                 let peer = stream.receive.peer().addr().clone();
                 let compressed = stream.receive.last_compressed();

@@ -1,0 +1,125 @@
+//! Service configs: what a service's owner says about calling it, as JSON (gRPC's `service_config.proto`).
+//!
+//! A config is taken whole or not at all. What is wrong with one is told by its place:
+//! `methodConfig[0].retryPolicy.maxAttempts: must be a whole number above 1, and is 1`.
+
+mod json;
+mod method;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use json::At;
+use serde_json::Value;
+
+use super::LoadBalancing;
+use super::retry::{RetryPolicy, Throttling};
+
+/// A service config that cannot be used: where it is wrong, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceConfigError(String);
+
+impl fmt::Display for ServiceConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "service config: {}", self.0)
+    }
+}
+
+impl std::error::Error for ServiceConfigError {}
+
+/// See the [module](self).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct ServiceConfig {
+    pub(crate) load_balancing: Option<LoadBalancing>,
+    methods: HashMap<String, Arc<MethodConfig>>,
+    pub(crate) throttling: Option<Throttling>,
+}
+
+/// What holds for the calls of a method that do not say otherwise.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct MethodConfig {
+    pub(crate) wait_for_ready: Option<bool>,
+    /// The shorter one of this and the call's own counts.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) max_send_bytes: Option<usize>,
+    pub(crate) max_recv_bytes: Option<usize>,
+    pub(crate) retry: Option<RetryPolicy>,
+}
+
+impl ServiceConfig {
+    /// Reads a config. Fields that are not known are left alone, as everywhere in gRPC.
+    pub(crate) fn parse(text: &str) -> Result<Self, ServiceConfigError> {
+        let value: Value = serde_json::from_str(text)
+            .map_err(|error| ServiceConfigError(format!("this is no JSON: {error}")))?;
+        read(&At::root(&value)).map_err(ServiceConfigError)
+    }
+
+    /// What it says of `/package.Service/Method`: the method's own entry, else that of its service, else the one for all.
+    pub(crate) fn method(&self, path: &str) -> Option<&Arc<MethodConfig>> {
+        if self.methods.is_empty() {
+            return None;
+        }
+        let service = path.rsplit_once('/').map_or("", |(service, _)| service);
+        let found = self.methods.get(path).or_else(|| self.methods.get(service));
+        found.or_else(|| self.methods.get(""))
+    }
+}
+
+fn read(config: &At<'_>) -> Result<ServiceConfig, String> {
+    config.object()?;
+    let mut methods = HashMap::new();
+    for entry in config.list("methodConfig")? {
+        let names = method::names(&entry)?;
+        let read = Arc::new(method::read(&entry)?);
+        for (name, at) in names {
+            if methods.insert(name, read.clone()).is_some() {
+                return Err(at.wrong("is there twice"));
+            }
+        }
+    }
+    let throttling =
+        config.get("retryThrottling").map(|throttling| method::throttling(&throttling)).transpose()?;
+    Ok(ServiceConfig { load_balancing: load_balancing(config)?, methods, throttling })
+}
+
+/// The first policy of the list that is known, or the one of the older field.
+fn load_balancing(config: &At<'_>) -> Result<Option<LoadBalancing>, String> {
+    let policies = config.list("loadBalancingConfig")?;
+    let mut unknown = Vec::new();
+    for policy in &policies {
+        let entries = policy.object()?;
+        let [(name, _)] = entries.as_slice() else {
+            return Err(policy.wrong("must have exactly one field, the name of a policy"));
+        };
+        let Some(settings) = policy.get(name) else { continue };
+        if let Some(known) = known(name, &settings)? {
+            return Ok(Some(known));
+        }
+        unknown.push(*name);
+    }
+    if let Some(list) = config.get("loadBalancingConfig").filter(|_| !policies.is_empty()) {
+        return Err(list.wrong(&format!("has no policy that is known here: {}", unknown.join(", "))));
+    }
+    let Some(name) = config.get("loadBalancingPolicy") else { return Ok(None) };
+    match name.text()?.to_ascii_lowercase().as_str() {
+        "pick_first" => Ok(Some(LoadBalancing::PickFirst)),
+        "round_robin" => Ok(Some(LoadBalancing::RoundRobin)),
+        _ => Err(name.wrong("is no policy that is known here")),
+    }
+}
+
+fn known(name: &str, settings: &At<'_>) -> Result<Option<LoadBalancing>, String> {
+    settings.object()?;
+    Ok(match name {
+        "pick_first" => Some(match settings.get("shuffleAddressList") {
+            Some(shuffle) if shuffle.truth()? => LoadBalancing::PickFirstShuffled,
+            _ => LoadBalancing::PickFirst,
+        }),
+        "round_robin" => Some(LoadBalancing::RoundRobin),
+        _ => None,
+    })
+}

@@ -1,0 +1,130 @@
+use std::time::Duration;
+
+use super::*;
+use crate::Code;
+
+const FULL: &str = r#"{
+  "loadBalancingConfig": [{"grpclb": {}}, {"round_robin": {}}, {"pick_first": {}}],
+  "methodConfig": [
+    {"name": [{"service": "a.B", "method": "C"}], "timeout": "0.25s", "waitForReady": true,
+     "maxRequestMessageBytes": 7, "maxResponseMessageBytes": "9",
+     "retryPolicy": {"maxAttempts": 9, "initialBackoff": "0.1s", "maxBackoff": "1s", "backoffMultiplier": 2,
+                     "retryableStatusCodes": ["UNAVAILABLE", "aborted", 8]}},
+    {"name": [{"service": "a.B"}, {"service": "a.D"}], "timeout": "2s", "somethingNew": 1},
+    {"name": [{}], "timeout": "3s"}
+  ],
+  "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1239}
+}"#;
+
+#[test]
+fn everything_is_read() {
+    let config = ServiceConfig::parse(FULL).unwrap();
+    assert_eq!(config.load_balancing, Some(LoadBalancing::RoundRobin), "the first that is known");
+    assert_eq!(config.throttling, Some(Throttling { max_tokens: 10, ratio_thousandths: 123 }));
+    let method = config.method("/a.B/C").unwrap();
+    let retry = RetryPolicy {
+        max_attempts: 5,
+        initial_backoff: Duration::from_millis(100),
+        max_backoff: Duration::from_secs(1),
+        multiplier: 2.0,
+        codes: vec![Code::Unavailable, Code::Aborted, Code::ResourceExhausted],
+    };
+    let expected = MethodConfig {
+        wait_for_ready: Some(true),
+        timeout: Some(Duration::from_millis(250)),
+        max_send_bytes: Some(7),
+        max_recv_bytes: Some(9),
+        retry: Some(retry),
+    };
+    assert_eq!(**method, expected);
+}
+
+#[test]
+fn entry_of_the_method_comes_before_that_of_its_service_and_that_of_all() {
+    let config = ServiceConfig::parse(FULL).unwrap();
+    let timeout = |path| config.method(path).and_then(|method| method.timeout).map(|time| time.as_millis());
+    assert_eq!(timeout("/a.B/C"), Some(250));
+    assert_eq!(timeout("/a.B/Other"), Some(2000));
+    assert_eq!(timeout("/a.D/Other"), Some(2000));
+    assert_eq!(timeout("/x.Y/Z"), Some(3000));
+    assert_eq!(ServiceConfig::parse("{}").unwrap().method("/a.B/C"), None);
+}
+
+#[test]
+fn mistakes_are_told_by_their_place() {
+    let retry = |field: &str, value: &str| {
+        let mut policy = serde_json::json!({"maxAttempts": 3, "initialBackoff": "1s", "maxBackoff": "1s",
+            "backoffMultiplier": 1.5, "retryableStatusCodes": ["UNAVAILABLE"]});
+        policy[field] = serde_json::from_str(value).unwrap();
+        serde_json::json!({"methodConfig": [{"retryPolicy": policy}]}).to_string()
+    };
+    let policy = "methodConfig[0].retryPolicy";
+    let cases = [
+        ("[]".to_owned(), "the whole: must be an object".to_owned()),
+        (r#"{"methodConfig": {}}"#.into(), "methodConfig: must be a list".into()),
+        (
+            r#"{"methodConfig": [{"name": [{"method": "C"}]}]}"#.into(),
+            "methodConfig[0].name[0]: has a method and no service".into(),
+        ),
+        (
+            r#"{"methodConfig": [{"name": [{"service": "a"}]}, {"name": [{"service": "b"}, {"service": "a"}]}]}"#.into(),
+            "methodConfig[1].name[1]: is there twice".into(),
+        ),
+        (
+            r#"{"methodConfig": [{"timeout": "1"}]}"#.into(),
+            r#"methodConfig[0].timeout: must be a span of time such as "1.5s", and is "1""#.into(),
+        ),
+        (
+            r#"{"methodConfig": [{"timeout": "-1s"}]}"#.into(),
+            r#"methodConfig[0].timeout: must be a span of time such as "1.5s", and is "-1s""#.into(),
+        ),
+        (
+            r#"{"methodConfig": [{"waitForReady": 1}]}"#.into(),
+            "methodConfig[0].waitForReady: must be true or false, and is 1".into(),
+        ),
+        (retry("maxAttempts", "1"), format!("{policy}.maxAttempts: must be a whole number above 1, and is 1")),
+        (retry("maxAttempts", "2.5"), format!("{policy}.maxAttempts: must be a whole number above 1, and is 2.5")),
+        (retry("maxAttempts", "null"), format!("{policy}: has no maxAttempts")),
+        (retry("initialBackoff", r#""0s""#), format!(r#"{policy}.initialBackoff: must be above 0, and is "0s""#)),
+        (retry("backoffMultiplier", "0"), format!("{policy}.backoffMultiplier: must be above 0, and is 0")),
+        (retry("retryableStatusCodes", "[]"), format!("{policy}: has no retryableStatusCodes")),
+        (
+            retry("retryableStatusCodes", r#"["NO"]"#),
+            format!(r#"{policy}.retryableStatusCodes[0]: is no status code, and is "NO""#),
+        ),
+        (
+            retry("retryableStatusCodes", "[17]"),
+            format!("{policy}.retryableStatusCodes[0]: is no status code, and is 17"),
+        ),
+        (
+            r#"{"methodConfig": [{"retryPolicy": {}, "hedgingPolicy": {}}]}"#.into(),
+            "methodConfig[0].hedgingPolicy: is there beside a retryPolicy: there can be one of the two".into(),
+        ),
+        (
+            r#"{"loadBalancingConfig": [{"a": {}}, {"b": {}}]}"#.into(),
+            "loadBalancingConfig: has no policy that is known here: a, b".into(),
+        ),
+        (
+            r#"{"loadBalancingConfig": [{"a": {}, "b": {}}]}"#.into(),
+            "loadBalancingConfig[0]: must have exactly one field, the name of a policy".into(),
+        ),
+        (
+            r#"{"loadBalancingPolicy": "x"}"#.into(),
+            r#"loadBalancingPolicy: is no policy that is known here, and is "x""#.into(),
+        ),
+        (
+            r#"{"retryThrottling": {"maxTokens": 1001, "tokenRatio": 1}}"#.into(),
+            "retryThrottling.maxTokens: must be a whole number from 1 to 1000, and is 1001".into(),
+        ),
+        (
+            r#"{"retryThrottling": {"maxTokens": 1, "tokenRatio": 0.0001}}"#.into(),
+            "retryThrottling.tokenRatio: must be at least 0.001, and is 0.0001".into(),
+        ),
+    ];
+    for (text, problem) in cases {
+        let error = ServiceConfig::parse(&text).unwrap_err();
+        assert_eq!(error.to_string(), format!("service config: {problem}"), "{text}");
+    }
+    let error = ServiceConfig::parse("{").unwrap_err().to_string();
+    assert!(error.starts_with("service config: this is no JSON: "), "{error}");
+}
