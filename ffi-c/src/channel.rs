@@ -94,6 +94,16 @@ pub extern "C" fn spanwire_channel_connect(channel: *mut spanwire_channel) -> sp
     })
 }
 
+/// Says that the machine's network is another one: the target's name is resolved again at once, instead of when a connection
+/// is found to be lost.
+#[unsafe(no_mangle)]
+pub extern "C" fn spanwire_channel_network_changed(channel: *mut spanwire_channel) -> spanwire_result {
+    guard(|| {
+        find(&tables().channels, channel, "channel")?.channel.network_changed()?;
+        Ok(SPANWIRE_DONE)
+    })
+}
+
 /// Writes the channel's numbers to `stats`, at most `capacity` of them, and returns how many there are: connections, calls,
 /// and how often each limit was hit. 0 on failure.
 ///

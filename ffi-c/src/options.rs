@@ -106,6 +106,17 @@ pub struct spanwire_channel_options {
     pub flood_max_pending_acks: i64,
     /// What unread small DATA frames may add up to.
     pub flood_small_data_budget: i64,
+    /// Which of a service's addresses calls go to: `pick_first` (null), `round_robin`, `least_request` or
+    /// `weighted_round_robin`. Goes before what the service config says.
+    pub load_balancing: *const c_char,
+    /// The service config: JSON in the form of gRPC's `ServiceConfig`, with `methodConfig` (timeouts, retries),
+    /// `retryThrottling` and `loadBalancingConfig`. A mistake is told by its place.
+    pub service_config: *const c_char,
+    /// How long a name that the system resolves holds. By default 30 s where calls are spread; else until a connection is
+    /// lost.
+    pub name_ttl_ms: i64,
+    /// How long nobody may call before the connections are closed, until the next call; negative: for ever.
+    pub idle_timeout_ms: i64,
 }
 
 /// Options of a server. Zeros are the defaults; numbers that can be off are off when negative. `docs/limits.md` explains the
@@ -266,6 +277,10 @@ pub(crate) unsafe fn channel(options: *const spanwire_channel_options) -> Result
             keepalive_interval_ms: options.keepalive_interval_ms,
             keepalive_timeout_ms: options.keepalive_timeout_ms,
             keepalive_without_calls: options.keepalive_without_calls,
+            load_balancing: owned(options.load_balancing, "load_balancing")?,
+            service_config: owned(options.service_config, "service_config")?,
+            name_ttl_ms: options.name_ttl_ms,
+            idle_timeout_ms: options.idle_timeout_ms,
             limits: limits!(options, 0),
         })
     }

@@ -136,6 +136,16 @@ impl Channel {
         Ok(())
     }
 
+    /// Says that the machine's network is another one: the target's name is resolved again at once.
+    ///
+    /// # Errors
+    /// [`OpError::Forked`].
+    pub fn network_changed(&self) -> Result<(), OpError> {
+        self.0.lane.check()?;
+        self.0.channel.on_network_changed();
+        Ok(())
+    }
+
     /// What the channel did so far, and how often each limit was hit.
     ///
     /// # Errors

@@ -39,6 +39,15 @@ pub struct ChannelOptions {
     pub keepalive_timeout_ms: i64,
     /// Ping also while there are no calls.
     pub keepalive_without_calls: bool,
+    /// Which of a service's addresses calls go to: `pick_first` by default, `round_robin`, `least_request` or
+    /// `weighted_round_robin`. Goes before what the service config says.
+    pub load_balancing: Option<String>,
+    /// The service config: JSON, see [`ChannelBuilder::service_config`].
+    pub service_config: Option<String>,
+    /// How long a name that the system resolves holds.
+    pub name_ttl_ms: i64,
+    /// How long nobody may call before the connections are closed; negative for ever.
+    pub idle_timeout_ms: i64,
     /// Limits of both sides.
     pub limits: Limits,
 }
@@ -225,6 +234,19 @@ impl ChannelOptions {
                 permit_without_calls: self.keepalive_without_calls,
                 ..keepalive
             });
+        }
+        if let Some(name) = &self.load_balancing {
+            let named = name.parse().map_err(|error| OpError::Argument(format!("load_balancing: {error}")))?;
+            builder = builder.load_balancing(named);
+        }
+        if let Some(json) = &self.service_config {
+            builder = builder.service_config(json);
+        }
+        if let Some(ttl) = time("name_ttl_ms", self.name_ttl_ms)? {
+            builder = builder.name_ttl(ttl);
+        }
+        if self.idle_timeout_ms != 0 {
+            builder = builder.idle_timeout(positive_time(self.idle_timeout_ms));
         }
         let builder = set_limits!(builder, self.limits);
         Ok(builder.flood_limits(self.limits.floods(FloodLimits::client_default())?))

@@ -13,11 +13,13 @@ use spanwire_wire::reset::{CANCEL, REFUSED_STREAM};
 use tokio::time::Instant;
 
 use super::config::MethodConfig;
+use super::control::Placed;
 use super::retry::Retries;
+use super::subchannel::Subchannel;
 use super::{Channel, options::CallOptions};
 use crate::message::Framing;
 use crate::timer::{Deadline, Timer, after};
-use crate::transport::client::{Connection, GoingAway, Opened, Slot, StreamTag, Unopened};
+use crate::transport::client::{GoingAway, Opened, Slot, StreamTag, Unopened};
 use crate::transport::{Peer, RecvPart, SendPart, StreamEvent, StreamFailure};
 use crate::{Metadata, Method, Sent, Status};
 
@@ -92,7 +94,7 @@ impl Prepared {
             poll_fn(|cx| timer.poll(Some(start), cx)).await;
         }
         loop {
-            let (connection, slot) = match self.connection_now() {
+            let (Placed { connection, watcher }, slot) = match self.connection_now() {
                 Some(ready) => ready,
                 // Boxed, so that the usual call does not carry the state of waiting.
                 None => Box::pin(self.connection()).await?,
@@ -100,7 +102,7 @@ impl Prepared {
             match connection.open(slot, self.head(attempts)?) {
                 Ok(Opened { send, recv, tag }) => {
                     attempts.opened += 1;
-                    return Ok((send, Receive::new(self, recv, tag, *attempts)));
+                    return Ok((send, Receive::new(self, recv, tag, *attempts, watcher)));
                 }
                 Err(Unopened::TooLarge(excess)) => {
                     let status =
@@ -120,17 +122,17 @@ impl Prepared {
     }
 
     /// A connection with room for one more call, if there is one at hand.
-    fn connection_now(&self) -> Option<(Arc<Connection>, Slot)> {
+    fn connection_now(&self) -> Option<(Placed, Slot)> {
         if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return None;
         }
-        let connection = self.channel.control().usable()?;
-        let slot = connection.slot_now()?;
-        Some((connection, slot))
+        let placed = self.channel.control().usable()?;
+        let slot = placed.connection.slot_now()?;
+        Some((placed, slot))
     }
 
     /// A connection with room for one more call, before the deadline.
-    async fn connection(&self) -> Result<(Arc<Connection>, Slot), Status> {
+    async fn connection(&self) -> Result<(Placed, Slot), Status> {
         let mut deadline = Deadline::new(self.deadline);
         if deadline.passed() {
             return Err(deadline_exceeded("before it was sent").with_sent(Sent::NotSent));
@@ -146,12 +148,12 @@ impl Prepared {
         result.map_err(|status| status.with_sent(Sent::NotSent))
     }
 
-    async fn room(&self) -> Result<(Arc<Connection>, Slot), Status> {
+    async fn room(&self) -> Result<(Placed, Slot), Status> {
         loop {
-            let connection = self.channel.control().acquire(self.wait_for_ready).await?;
+            let placed = self.channel.control().acquire(self.wait_for_ready).await?;
             // `None`: it takes no more calls, so another one is made.
-            if let Some(slot) = connection.slot().await {
-                return Ok((connection, slot));
+            if let Some(slot) = placed.connection.slot().await {
+                return Ok((placed, slot));
             }
         }
     }
@@ -205,6 +207,7 @@ pub(crate) struct Receive {
     machine: ClientCall,
     tag: StreamTag,
     attempts: Attempts,
+    watcher: Option<Arc<Subchannel>>,
     channel: Channel,
     config: Option<Arc<MethodConfig>>,
     deadline: Deadline,
@@ -216,7 +219,13 @@ pub(crate) struct Receive {
 }
 
 impl Receive {
-    fn new(prepared: &Prepared, recv: RecvPart, tag: StreamTag, attempts: Attempts) -> Self {
+    fn new(
+        prepared: &Prepared,
+        recv: RecvPart,
+        tag: StreamTag,
+        attempts: Attempts,
+        watcher: Option<Arc<Subchannel>>,
+    ) -> Self {
         let limits = prepared.channel.limits();
         let machine = ClientCall::new(prepared.response_kind(), prepared.max_recv_bytes, EncodingSet::all());
         Receive {
@@ -224,6 +233,7 @@ impl Receive {
             machine: machine.with_limits(limits),
             tag,
             attempts,
+            watcher,
             channel: prepared.channel.clone(),
             config: prepared.config.clone(),
             deadline: Deadline::new(prepared.deadline),
@@ -305,6 +315,9 @@ impl Receive {
 
     /// The end of this attempt: of the call, or not.
     fn end(&self, status: Status) -> Received {
+        if let Some(watcher) = &self.watcher {
+            watcher.calls().ended(&status);
+        }
         let mut retries = self.attempts.retries;
         let policy = self.config.as_ref().and_then(|config| config.retry.as_ref());
         let pause = retries.after(&status, self.machine.has_headers(), policy, self.channel.throttle());

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use super::address::Address;
 use super::backoff::{Backoff, BackoffConfig};
-use super::balance::{Host, Picker, Policy};
+use super::balance::{Host, Picker, Policy, PolicyConfig};
 use super::connect::Connector;
 use super::mail::{Event, Letters, Mail};
 use super::resolver::{Naming, Resolution};
@@ -44,11 +44,27 @@ const SHORTEST_TTL: Duration = Duration::from_secs(1);
 /// How a channel is kept, as plain data.
 pub(crate) struct Keeping {
     pub(crate) naming: Naming,
-    pub(crate) policy: fn() -> Box<dyn Policy>,
+    pub(crate) policy: PolicyConfig,
     pub(crate) backoff: BackoffConfig,
     /// How long nobody may call before the connections are dropped.
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) spawner: Spawner,
+}
+
+/// Where a call goes.
+pub(crate) struct Placed {
+    pub(crate) connection: Arc<Connection>,
+    /// Whom to tell how the call ended, if anybody wants to know.
+    pub(crate) watcher: Option<Arc<Subchannel>>,
+}
+
+impl Placed {
+    /// `None`: it takes no calls now.
+    fn on(subchannel: &Arc<Subchannel>) -> Option<Self> {
+        let connection = subchannel.usable()?;
+        let watcher = subchannel.calls().is_watched().then(|| subchannel.clone());
+        Some(Placed { connection, watcher })
+    }
 }
 
 /// See the [module](self).
@@ -113,34 +129,34 @@ impl Control {
         }
     }
 
-    /// A connection for one call, if there is one at hand.
-    pub(crate) fn usable(&self) -> Option<Arc<Connection>> {
+    /// A place for one call, if there is one at hand.
+    pub(crate) fn usable(&self) -> Option<Placed> {
         match &**self.picker.load() {
-            Picker::One(subchannel) => subchannel.usable(),
-            Picker::Each(each) => each.pick().usable(),
+            Picker::One(subchannel) => Placed::on(subchannel),
+            Picker::Each(each) => Placed::on(each.pick()),
             Picker::Idle | Picker::Wait | Picker::Fail(_) => None,
         }
     }
 
-    /// A connection for one call.
+    /// A place for one call.
     ///
     /// # Errors
     /// The reason of the last failure, unless `wait_for_ready`.
-    pub(crate) async fn acquire(self: &Arc<Self>, wait_for_ready: bool) -> Result<Arc<Connection>, Status> {
+    pub(crate) async fn acquire(self: &Arc<Self>, wait_for_ready: bool) -> Result<Placed, Status> {
         loop {
             // Made before looking, so that no change after this line can be missed.
             let changed = self.changed.notified();
             let picker = self.picker.load_full();
             let picked = match &*picker {
                 Picker::One(subchannel) => Some(subchannel.clone()),
-                Picker::Each(each) => Some(each.pick()),
+                Picker::Each(each) => Some(each.pick().clone()),
                 Picker::Fail(status) if !wait_for_ready => return Err(status.clone()),
                 Picker::Idle | Picker::Wait | Picker::Fail(_) => None,
             };
             drop(picker);
             if let Some(subchannel) = picked {
-                if let Some(connection) = subchannel.usable() {
-                    return Ok(connection);
+                if let Some(placed) = Placed::on(&subchannel) {
+                    return Ok(placed);
                 }
                 self.mail.post(Event::Lost(subchannel.id()));
             }
@@ -232,7 +248,7 @@ impl State {
     fn new(control: &Control) -> Self {
         let keeping = &control.keeping;
         State {
-            policy: (keeping.policy)(),
+            policy: keeping.policy.make(),
             policy_timer: None,
             naming: keeping.naming.clone(),
             resolving: None,

@@ -9,6 +9,7 @@ mod config;
 mod connect;
 mod control;
 mod generic;
+mod load;
 mod mail;
 mod options;
 mod outgoing;
@@ -33,7 +34,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use address::Address;
 use backoff::BackoffConfig;
-use balance::{PickFirst, Policy, RoundRobin};
+use balance::PolicyConfig;
 pub(crate) use calls::open;
 pub use calls::{
     BidiCall, ClientStream, ClientStreamingCall, Duplex, Response, ServerStreamingCall, UnaryCall,
@@ -91,7 +92,8 @@ struct Inner {
     spawner: Spawner,
 }
 
-/// How the calls of a channel are spread over the addresses of its service.
+/// How the calls of a channel are spread over the addresses of its service, with the default settings of each way; a
+/// service config can have others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LoadBalancing {
@@ -102,25 +104,47 @@ pub enum LoadBalancing {
     PickFirstShuffled,
     /// Every address is connected, and calls go to those in turn.
     RoundRobin,
+    /// Every address is connected, and calls go to the one of two chosen at random that has fewer under way (gRFC A48).
+    LeastRequest,
+    /// Every address is connected, and calls go to those in proportion to what their servers report that they can bear
+    /// (gRFC A58).
+    WeightedRoundRobin,
 }
 
-impl LoadBalancing {
-    fn policy(self) -> fn() -> Box<dyn Policy> {
-        match self {
-            LoadBalancing::PickFirst => || Box::new(PickFirst::new(false)),
-            LoadBalancing::PickFirstShuffled => || Box::new(PickFirst::new(true)),
-            LoadBalancing::RoundRobin => || Box::new(RoundRobin::default()),
-        }
-    }
+/// The text is the name of no policy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no load balancing policy; there are pick_first, round_robin, least_request and weighted_round_robin")]
+pub struct UnknownLoadBalancing(String);
 
-    /// See [`ChannelBuilder::name_ttl`].
-    fn name_ttl(self) -> Option<Duration> {
-        match self {
-            LoadBalancing::PickFirst | LoadBalancing::PickFirstShuffled => None,
-            LoadBalancing::RoundRobin => Some(Duration::from_secs(30)),
+impl std::str::FromStr for LoadBalancing {
+    type Err = UnknownLoadBalancing;
+
+    /// Reads a name as service configs have it.
+    fn from_str(name: &str) -> Result<Self, UnknownLoadBalancing> {
+        match name {
+            "pick_first" => Ok(LoadBalancing::PickFirst),
+            "round_robin" => Ok(LoadBalancing::RoundRobin),
+            "least_request" => Ok(LoadBalancing::LeastRequest),
+            "weighted_round_robin" => Ok(LoadBalancing::WeightedRoundRobin),
+            _ => Err(UnknownLoadBalancing(name.to_owned())),
         }
     }
 }
+
+impl From<LoadBalancing> for PolicyConfig {
+    fn from(load_balancing: LoadBalancing) -> Self {
+        match load_balancing {
+            LoadBalancing::PickFirst => PolicyConfig::PickFirst { shuffle: false },
+            LoadBalancing::PickFirstShuffled => PolicyConfig::PickFirst { shuffle: true },
+            LoadBalancing::RoundRobin => PolicyConfig::RoundRobin,
+            LoadBalancing::LeastRequest => PolicyConfig::LeastRequest(Default::default()),
+            LoadBalancing::WeightedRoundRobin => PolicyConfig::WeightedRoundRobin(Default::default()),
+        }
+    }
+}
+
+/// How long a name that the system resolves holds, where added addresses matter.
+const NAME_TTL: Duration = Duration::from_secs(30);
 
 /// What holds for calls that do not say otherwise.
 #[derive(Clone, Copy, Debug)]
@@ -363,8 +387,7 @@ impl ChannelBuilder {
     }
 
     /// How long a name that the system resolves holds, at least 1 s. Then it is resolved again, so that servers that were
-    /// added are found although none was lost. By default 30 s, and for [`LoadBalancing::PickFirst`], which would not move
-    /// to them, until a connection is lost.
+    /// added are found although none was lost. By default 30 s, and for `pick_first`, which would not move to them, until a connection is lost.
     pub fn name_ttl(mut self, ttl: Duration) -> Self {
         self.name_ttl = Some(ttl);
         self
@@ -572,7 +595,9 @@ impl ChannelBuilder {
         let target = Target::parse(&self.target)?;
         let service_config =
             self.service_config.as_deref().map(ServiceConfig::parse).transpose()?.unwrap_or_default();
-        let load_balancing = self.load_balancing.or(service_config.load_balancing).unwrap_or_default();
+        let configured = service_config.load_balancing.clone();
+        let policy = self.load_balancing.map(PolicyConfig::from).or(configured).unwrap_or_default();
+        let ttl = self.name_ttl.or(policy.spreads().then_some(NAME_TTL));
         let authority = self.authority.unwrap_or_else(|| target.authority().to_owned());
         let authority = Authority::try_from(authority.as_str()).map_err(|_| ChannelError::Setting {
             setting: "authority",
@@ -594,11 +619,11 @@ impl ChannelBuilder {
         let naming = match self.resolver {
             _ if self.dial.is_some() => Naming::Fixed(vec![Address::Connector]),
             Some(resolver) => Naming::Asked(resolver),
-            None => Naming::of(&target, self.name_ttl.or_else(|| load_balancing.name_ttl())),
+            None => Naming::of(&target, ttl),
         };
         let keeping = Keeping {
             naming,
-            policy: load_balancing.policy(),
+            policy,
             backoff,
             idle_timeout: self.idle_timeout,
             spawner: self.spawner.clone(),

@@ -20,6 +20,7 @@ use super::address::Address;
 use super::backoff::{Backoff, BackoffConfig};
 use super::balance::SubchannelState;
 use super::connect::Connector;
+use super::load::CallRecord;
 use super::mail::{Event, Mail};
 use crate::engine::Spawner;
 use crate::middleware::BoxFuture;
@@ -53,6 +54,7 @@ pub(crate) struct Subchannel {
     id: u64,
     address: Address,
     current: ArcSwapOption<Connection>,
+    calls: CallRecord,
     phase: Mutex<Phase>,
     backoff: Mutex<Backoff>,
     connector: Arc<Connector>,
@@ -81,6 +83,7 @@ impl Subchannel {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             address,
             current: ArcSwapOption::empty(),
+            calls: CallRecord::default(),
             phase: Mutex::new(Phase::Idle),
             backoff: Mutex::new(Backoff::new(backoff)),
             connector,
@@ -102,6 +105,11 @@ impl Subchannel {
     /// The connection, if it takes calls.
     pub(crate) fn usable(&self) -> Option<Arc<Connection>> {
         self.current.load_full().filter(|connection| connection.is_usable())
+    }
+
+    /// How its calls ended, if that is watched.
+    pub(crate) fn calls(&self) -> &CallRecord {
+        &self.calls
     }
 
     /// Calls that are open on it, or wait for room.

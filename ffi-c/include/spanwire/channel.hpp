@@ -233,6 +233,10 @@ class channel {
   std::vector<stat> stats() const { return detail::stats_of(spanwire_channel_stats, get()); }
   /// Connects without a call.
   spanwire::status connect() const { return spanwire::status::of_result(spanwire_channel_connect(get())); }
+  /// The machine's network is another one: the target's name is resolved again at once.
+  spanwire::status network_changed() const {
+    return spanwire::status::of_result(spanwire_channel_network_changed(get()));
+  }
   /// Adds hooks for all calls that begin later; the first one added sees a call first.
   spanwire::status intercept(interceptor hooks) {
     return detail::add_hooks(std::move(hooks), [this](const spanwire_interceptor *raw) {

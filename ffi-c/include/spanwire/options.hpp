@@ -145,6 +145,14 @@ struct channel_options {
   size_limits limits = {};
   /// What the server may do.
   flood_limits flood = {};
+  /// Which of a service's addresses calls go to: pick_first (empty), round_robin, least_request or
+  /// weighted_round_robin. Goes before what the service config says.
+  std::string load_balancing = {};
+  /// The service config: JSON in the form of gRPC's ServiceConfig. A mistake is told by its place.
+  std::string service_config = {};
+  /// How long a name that the system resolves holds, and how long nobody may call before the connections are closed
+  /// (negative: for ever).
+  milliseconds name_ttl{0}, idle_timeout{0};
 };
 
 /// How many messages of a stream may arrive before the first is taken, unless a call says otherwise; as they are
@@ -324,6 +332,10 @@ inline spanwire_channel *make_channel(spanwire_engine *engine, const char *targe
   raw.keepalive_interval_ms = from.keepalive_interval.count();
   raw.keepalive_timeout_ms = from.keepalive_timeout.count();
   raw.keepalive_without_calls = from.keepalive_without_calls;
+  raw.load_balancing = or_null(from.load_balancing);
+  raw.service_config = or_null(from.service_config);
+  raw.name_ttl_ms = from.name_ttl.count();
+  raw.idle_timeout_ms = from.idle_timeout.count();
   set_limits(raw, from.limits, from.flood);
   return spanwire_channel_new(engine, target, &raw);
 }

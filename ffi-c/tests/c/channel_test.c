@@ -209,6 +209,53 @@ static void engines_are_separate(void) {
   spanwire_queue_free(queue);
 }
 
+/* The port behind the last colon. */
+static const char *port_of(const char *target) { return strrchr(target, ':') + 1; }
+
+static void calls_take_turns_among_addresses(void) {
+  peer peers[2];
+  for (size_t i = 0; i < COUNT_OF(peers); i++) peer_start(&peers[i], NULL, NULL);
+  char target[128];
+  snprintf(target, sizeof target, "ipv4:127.0.0.1:%s,127.0.0.1:%s", port_of(peers[0].target),
+           port_of(peers[1].target));
+  spanwire_channel_options options = {.size = sizeof options, .load_balancing = "round_robin"};
+  spanwire_channel *channel = MADE(spanwire_channel_new(NULL, target, &options));
+  int64_t deadline = now_ms() + patience_ms();
+  bool seen[2] = {false, false};
+  while (!seen[0] || !seen[1]) {
+    CHECK(now_ms() < deadline);
+    spanwire_event done = {0};
+    TRY(spanwire_call_unary_blocking(channel, UNARY, TEXT(""), NULL, &done));
+    CHECK_EQ(done.status.code, SPANWIRE_CODE_OK);
+    for (size_t i = 0; i < COUNT_OF(peers); i++)
+      seen[i] = seen[i] || strcmp(port_of(done.peer), port_of(peers[i].target)) == 0;
+    spanwire_event_free(&done);
+  }
+  TRY(spanwire_channel_network_changed(channel));
+  spanwire_channel_free(channel);
+  for (size_t i = 0; i < COUNT_OF(peers); i++) peer_stop(&peers[i]);
+}
+
+static void service_config_works_or_is_named(void) {
+  spanwire_channel_options options = {.size = sizeof options};
+  options.service_config = "{\"methodConfig\": [{\"name\": [{}], \"timeout\": \"0.05s\", \"waitForReady\": true}]}";
+  char target[64];
+  snprintf(target, sizeof target, "127.0.0.1:%d", closed_port());
+  spanwire_channel *channel = MADE(spanwire_channel_new(NULL, target, &options));
+  spanwire_event done = {0};
+  TRY(spanwire_call_unary_blocking(channel, UNARY, TEXT(""), NULL, &done));
+  CHECK_EQ(done.status.code, SPANWIRE_CODE_DEADLINE_EXCEEDED);
+  spanwire_event_free(&done);
+  spanwire_channel_free(channel);
+  options.service_config = "{\"methodConfig\": [{\"timeout\": 1}]}";
+  CHECK(spanwire_channel_new(NULL, target, &options) == NULL);
+  CHECK_HAS(spanwire_last_error(), "methodConfig[0].timeout");
+  options.service_config = NULL;
+  options.load_balancing = "random";
+  CHECK(spanwire_channel_new(NULL, target, &options) == NULL);
+  CHECK_HAS(spanwire_last_error(), "load_balancing");
+}
+
 int main(int argc, char **argv) {
   static const test tests[] = {
       TEST(connects_with_the_first_call_or_when_asked),
@@ -219,6 +266,8 @@ int main(int argc, char **argv) {
       TEST(keepalive_options_work_or_are_named),
       TEST(authority_and_user_agent_reach_the_server),
       TEST(engines_are_separate),
+      TEST(calls_take_turns_among_addresses),
+      TEST(service_config_works_or_is_named),
   };
   return run_tests(tests, COUNT_OF(tests), argc, argv);
 }

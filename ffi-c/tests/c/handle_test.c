@@ -39,6 +39,7 @@ static void each_function(const handles *bad, const handles *good) {
 
   IS_INVALID(spanwire_channel_connectivity(bad->channel));
   IS_INVALID(spanwire_channel_connect(bad->channel));
+  IS_INVALID(spanwire_channel_network_changed(bad->channel));
   IS_INVALID(spanwire_channel_intercept(bad->channel, &interceptor));
   CHECK_EQ(spanwire_channel_stats(bad->channel, NULL, 0), 0);
 

@@ -3,16 +3,26 @@
 //! A policy is told what happens (addresses, states of its subchannels, calls that wait, time) and answers with what is
 //! to be done. It does no I/O and knows no clock but the one it is given, so every rule is tested in virtual time.
 
+mod config;
+mod everywhere;
+mod least_request;
+mod outlier;
 mod pick_first;
 mod round_robin;
+mod weighted;
 
 use std::fmt;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
+pub(crate) use config::PolicyConfig;
+pub(crate) use everywhere::Everywhere;
+pub(crate) use least_request::LeastRequest;
+pub(crate) use outlier::{FailurePercentage, Outlier, OutlierDetection, SuccessRate};
 pub(crate) use pick_first::PickFirst;
 pub(crate) use round_robin::RoundRobin;
+pub(crate) use weighted::WeightedRoundRobin;
 
 use super::address::Address;
 use super::subchannel::{Connectivity, Subchannel};
@@ -51,6 +61,32 @@ pub(crate) trait Policy: Send {
 
     /// Connections are dropped: nobody needs them.
     fn idle(&mut self, host: &mut dyn Host);
+}
+
+impl Policy for Box<dyn Policy> {
+    fn resolved(&mut self, addresses: &[Address], host: &mut dyn Host) {
+        (**self).resolved(addresses, host);
+    }
+
+    fn changed(&mut self, subchannel: &Arc<Subchannel>, state: &SubchannelState, host: &mut dyn Host) {
+        (**self).changed(subchannel, state, host);
+    }
+
+    fn wanted(&mut self, host: &mut dyn Host) {
+        (**self).wanted(host);
+    }
+
+    fn settle(&mut self, host: &mut dyn Host) {
+        (**self).settle(host);
+    }
+
+    fn timer(&mut self, host: &mut dyn Host) {
+        (**self).timer(host);
+    }
+
+    fn idle(&mut self, host: &mut dyn Host) {
+        (**self).idle(host);
+    }
 }
 
 /// What a policy can ask for.
@@ -93,7 +129,7 @@ pub(crate) enum Picker {
 
 /// See [`Picker::Each`].
 pub(crate) trait PickEach: Send + Sync {
-    fn pick(&self) -> Arc<Subchannel>;
+    fn pick(&self) -> &Arc<Subchannel>;
 }
 
 impl fmt::Debug for Picker {

@@ -1,233 +1,40 @@
-//! round_robin: every address is connected, and calls go to the connected ones in turn.
+//! round_robin: calls go to the connected addresses in turn.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::super::address::Address;
-use super::super::subchannel::{Connectivity, Subchannel};
-use super::{Host, PickEach, Picker, Policy, SubchannelState};
-use crate::{Status, random};
+use tokio::time::Instant;
+
+use super::super::subchannel::Subchannel;
+use super::PickEach;
+use super::everywhere::Placing;
+use crate::random;
 
 /// See the [module](self).
-#[derive(Default)]
-pub(crate) struct RoundRobin {
-    all: Vec<Entry>,
-    /// Where each subchannel is in `all`.
-    places: HashMap<u64, usize>,
-    /// The picker in use says something else.
-    stale: bool,
-    asleep: bool,
-}
+pub(crate) struct RoundRobin;
 
-struct Entry {
-    subchannel: Arc<Subchannel>,
-    state: State,
-}
-
-#[derive(Clone, Debug)]
-enum State {
-    Connecting,
-    Ready,
-    /// Until it is ready again, whatever it does meanwhile: an address that is down must not make the channel seem to be
-    /// about to connect.
-    Failed(Status),
-}
-
-struct Turns {
+/// A picker that takes turns.
+pub(super) struct Turns {
     ready: Vec<Arc<Subchannel>>,
     next: AtomicUsize,
 }
 
+impl Turns {
+    pub(super) fn new(ready: Vec<Arc<Subchannel>>) -> Self {
+        // Many clients that begin together do not all begin with the same one.
+        let next = AtomicUsize::new(random::below(ready.len()));
+        Turns { ready, next }
+    }
+}
+
 impl PickEach for Turns {
-    fn pick(&self) -> Arc<Subchannel> {
-        self.ready[self.next.fetch_add(1, Ordering::Relaxed) % self.ready.len()].clone()
+    fn pick(&self) -> &Arc<Subchannel> {
+        &self.ready[self.next.fetch_add(1, Ordering::Relaxed) % self.ready.len()]
     }
 }
 
-impl RoundRobin {
-    fn show(&self, host: &mut dyn Host) {
-        let ready: Vec<_> = self
-            .all
-            .iter()
-            .filter(|entry| matches!(entry.state, State::Ready))
-            .map(|entry| entry.subchannel.clone())
-            .collect();
-        if !ready.is_empty() {
-            // Many clients that begin together do not all begin with the same one.
-            let next = AtomicUsize::new(random::below(ready.len()));
-            return host.publish(Connectivity::Ready, Picker::Each(Arc::new(Turns { ready, next })));
-        }
-        if self.all.iter().any(|entry| matches!(entry.state, State::Connecting)) {
-            return host.publish(Connectivity::Connecting, Picker::Wait);
-        }
-        let last = self.all.iter().rev().find_map(|entry| match &entry.state {
-            State::Failed(status) => Some(status.clone()),
-            State::Connecting | State::Ready => None,
-        });
-        host.publish(Connectivity::TransientFailure, Picker::Fail(last.unwrap_or_default()));
-    }
-}
-
-impl Policy for RoundRobin {
-    fn resolved(&mut self, addresses: &[Address], host: &mut dyn Host) {
-        let old = std::mem::take(&mut self.all);
-        let mut kept: HashMap<Address, Entry> =
-            old.into_iter().map(|entry| (entry.subchannel.address().clone(), entry)).collect();
-        let mut seen = HashSet::new();
-        for address in addresses.iter().filter(|address| seen.insert(*address)) {
-            self.all.push(kept.remove(address).unwrap_or_else(|| {
-                let subchannel = host.subchannel(address);
-                if !self.asleep {
-                    host.connect(&subchannel);
-                }
-                Entry { subchannel, state: State::Connecting }
-            }));
-        }
-        for entry in kept.into_values() {
-            host.drop_subchannel(&entry.subchannel);
-        }
-        self.places = self.all.iter().enumerate().map(|(at, entry)| (entry.subchannel.id(), at)).collect();
-        if self.asleep {
-            return host.publish(Connectivity::Idle, Picker::Idle);
-        }
-        self.stale = true;
-    }
-
-    fn changed(&mut self, subchannel: &Arc<Subchannel>, state: &SubchannelState, host: &mut dyn Host) {
-        let entry = self.places.get(&subchannel.id()).and_then(|at| self.all.get_mut(*at));
-        let Some(entry) = entry else { return };
-        match state {
-            SubchannelState::Ready => entry.state = State::Ready,
-            SubchannelState::TransientFailure(status) => {
-                entry.state = State::Failed(status.clone());
-                host.resolve_again();
-            }
-            SubchannelState::Idle => {
-                if matches!(entry.state, State::Ready) {
-                    entry.state = State::Connecting;
-                    host.resolve_again();
-                }
-                host.connect(subchannel);
-            }
-            SubchannelState::Connecting => return,
-        }
-        self.stale = true;
-    }
-
-    fn settle(&mut self, host: &mut dyn Host) {
-        if std::mem::take(&mut self.stale) {
-            self.show(host);
-        }
-    }
-
-    fn wanted(&mut self, host: &mut dyn Host) {
-        if std::mem::take(&mut self.asleep) {
-            for entry in &self.all {
-                host.connect(&entry.subchannel);
-            }
-            self.stale = true;
-        }
-    }
-
-    fn idle(&mut self, host: &mut dyn Host) {
-        self.asleep = true;
-        self.stale = false;
-        for entry in &mut self.all {
-            host.drop_subchannel(&entry.subchannel);
-            let subchannel = host.subchannel(entry.subchannel.address());
-            *entry = Entry { subchannel, state: State::Connecting };
-        }
-        self.places = self.all.iter().enumerate().map(|(at, entry)| (entry.subchannel.id(), at)).collect();
-        host.publish(Connectivity::Idle, Picker::Idle);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::{Bench, addresses};
-    use super::*;
-
-    fn bench(count: u16) -> Bench<RoundRobin> {
-        let mut bench = Bench::new(RoundRobin::default());
-        bench.resolved(&addresses(count));
-        bench
-    }
-
-    #[test]
-    fn every_address_is_connected_and_gets_its_turn() {
-        let mut bench = bench(3);
-        assert_eq!((bench.connects(), bench.state), (vec![1, 2, 3], Connectivity::Connecting));
-        bench.ready(2);
-        assert_eq!((bench.state, bench.picks()), (Connectivity::Ready, vec![2]));
-        bench.ready(1);
-        bench.ready(3);
-        let mut counts = [0; 3];
-        bench.pick_times(300).into_iter().for_each(|port| counts[usize::from(port) - 1] += 1);
-        assert_eq!(counts, [100; 3]);
-    }
-
-    #[test]
-    fn address_that_fails_is_left_out_until_it_is_ready() {
-        let mut bench = bench(2);
-        bench.ready(1);
-        bench.ready(2);
-        bench.idle(2);
-        assert_eq!((bench.picks(), bench.connects()), (vec![1], vec![1, 2, 2]));
-        bench.fail(2);
-        bench.idle(2);
-        assert_eq!((bench.picks(), bench.resolutions), (vec![1], 2));
-        bench.ready(2);
-        assert_eq!(bench.picks(), [1, 2]);
-    }
-
-    #[test]
-    fn calls_fail_only_when_every_address_has_failed() {
-        let mut bench = bench(2);
-        bench.fail(1);
-        assert_eq!(bench.state, Connectivity::Connecting);
-        bench.fail(2);
-        assert_eq!(bench.state, Connectivity::TransientFailure);
-        bench.idle(1);
-        bench.connecting(1);
-        assert_eq!(bench.state, Connectivity::TransientFailure);
-        bench.ready(1);
-        assert_eq!(bench.state, Connectivity::Ready);
-    }
-
-    #[test]
-    fn new_addresses_are_added_and_old_ones_go_without_touching_the_rest() {
-        let mut bench = bench(3);
-        (1..=3).for_each(|port| bench.ready(port));
-        bench.resolved(&addresses(4)[1..]);
-        assert_eq!((bench.connects(), bench.dropped()), (vec![1, 2, 3, 4], vec![1]));
-        assert_eq!(bench.picks(), [2, 3]);
-        bench.ready(4);
-        assert_eq!(bench.picks(), [2, 3, 4]);
-        bench.resolved(&[addresses(4), addresses(4)].concat()[..5]);
-        assert_eq!(bench.connects(), [1, 2, 3, 4, 1], "twice the same is one");
-    }
-
-    #[test]
-    fn idle_drops_every_connection_until_a_call_comes() {
-        let mut bench = bench(2);
-        bench.ready(1);
-        bench.go_idle();
-        assert_eq!((bench.state, bench.dropped()), (Connectivity::Idle, vec![1, 2]));
-        bench.resolved(&addresses(3));
-        assert_eq!(bench.connects(), [1, 2]);
-        bench.wanted();
-        assert_eq!(bench.connects(), [1, 2, 1, 2, 3]);
-    }
-
-    #[test]
-    fn ten_thousand_addresses_are_taken_in_a_moment() {
-        let many: Vec<Address> = (0..10_000_u32)
-            .map(|n| Address::Tcp((std::net::Ipv4Addr::from(0x0a00_0000 + n), 1).into()))
-            .collect();
-        let mut bench = Bench::new(RoundRobin::default());
-        bench.resolved(&many);
-        bench.resolved(&many[1..]);
-        assert_eq!((bench.connects().len(), bench.dropped().len()), (10_000, 1));
+impl Placing for RoundRobin {
+    fn picker(&self, ready: Vec<Arc<Subchannel>>, _: Instant) -> Arc<dyn PickEach> {
+        Arc::new(Turns::new(ready))
     }
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::super::address::Address;
 use super::super::connect::Connector;
+use super::super::load::LoadReport;
 use super::super::mail::Mail;
 use super::super::subchannel::{Connectivity, Subchannel};
 use super::{Host, Picker, Policy, SubchannelState};
@@ -138,8 +139,7 @@ impl<P: Policy> Bench<P> {
     }
 
     fn change(&mut self, number: u16, state: &SubchannelState) {
-        let subchannel = self.host.made.iter().find(|made| port(made) == number).cloned();
-        let subchannel = subchannel.unwrap_or_else(|| panic!("there is no subchannel to port {number}"));
+        let subchannel = self.find(number);
         self.policy.changed(&subchannel, state, &mut self.host);
         self.settle();
     }
@@ -161,6 +161,23 @@ impl<P: Policy> Bench<P> {
             port,
             &SubchannelState::TransientFailure(Status::unavailable(format!("port {port} is down"))),
         );
+    }
+
+    fn find(&self, number: u16) -> Arc<Subchannel> {
+        let subchannel = self.host.made.iter().find(|made| port(made) == number).cloned();
+        subchannel.unwrap_or_else(|| panic!("there is no subchannel to port {number}"))
+    }
+
+    /// A server reports its load.
+    pub(crate) fn hear(&self, number: u16, report: LoadReport) {
+        self.find(number).calls().hear(report, self.host.now);
+    }
+
+    /// So many calls end well, and so many do not.
+    pub(crate) fn calls(&self, number: u16, succeeded: u32, failed: u32) {
+        let subchannel = self.find(number);
+        (0..succeeded).for_each(|_| subchannel.calls().ended(&Status::ok()));
+        (0..failed).for_each(|_| subchannel.calls().ended(&Status::unavailable("no")));
     }
 
     /// Lets time pass, with all that was to happen in it.
@@ -198,7 +215,7 @@ impl<P: Policy> Bench<P> {
         (0..calls)
             .map(|_| match &self.host.picker {
                 Picker::One(subchannel) => port(subchannel),
-                Picker::Each(each) => port(&each.pick()),
+                Picker::Each(each) => port(each.pick()),
                 other => panic!("calls get nothing: {other:?}"),
             })
             .collect()

@@ -5,6 +5,7 @@
 
 mod json;
 mod method;
+mod policy;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +17,7 @@ use std::time::Duration;
 use json::At;
 use serde_json::Value;
 
-use super::LoadBalancing;
+use super::balance::PolicyConfig;
 use super::retry::{RetryPolicy, Throttling};
 
 /// A service config that cannot be used: where it is wrong, and how.
@@ -34,7 +35,7 @@ impl std::error::Error for ServiceConfigError {}
 /// See the [module](self).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ServiceConfig {
-    pub(crate) load_balancing: Option<LoadBalancing>,
+    pub(crate) load_balancing: Option<PolicyConfig>,
     methods: HashMap<String, Arc<MethodConfig>>,
     pub(crate) throttling: Option<Throttling>,
 }
@@ -83,43 +84,5 @@ fn read(config: &At<'_>) -> Result<ServiceConfig, String> {
     }
     let throttling =
         config.get("retryThrottling").map(|throttling| method::throttling(&throttling)).transpose()?;
-    Ok(ServiceConfig { load_balancing: load_balancing(config)?, methods, throttling })
-}
-
-/// The first policy of the list that is known, or the one of the older field.
-fn load_balancing(config: &At<'_>) -> Result<Option<LoadBalancing>, String> {
-    let policies = config.list("loadBalancingConfig")?;
-    let mut unknown = Vec::new();
-    for policy in &policies {
-        let entries = policy.object()?;
-        let [(name, _)] = entries.as_slice() else {
-            return Err(policy.wrong("must have exactly one field, the name of a policy"));
-        };
-        let Some(settings) = policy.get(name) else { continue };
-        if let Some(known) = known(name, &settings)? {
-            return Ok(Some(known));
-        }
-        unknown.push(*name);
-    }
-    if let Some(list) = config.get("loadBalancingConfig").filter(|_| !policies.is_empty()) {
-        return Err(list.wrong(&format!("has no policy that is known here: {}", unknown.join(", "))));
-    }
-    let Some(name) = config.get("loadBalancingPolicy") else { return Ok(None) };
-    match name.text()?.to_ascii_lowercase().as_str() {
-        "pick_first" => Ok(Some(LoadBalancing::PickFirst)),
-        "round_robin" => Ok(Some(LoadBalancing::RoundRobin)),
-        _ => Err(name.wrong("is no policy that is known here")),
-    }
-}
-
-fn known(name: &str, settings: &At<'_>) -> Result<Option<LoadBalancing>, String> {
-    settings.object()?;
-    Ok(match name {
-        "pick_first" => Some(match settings.get("shuffleAddressList") {
-            Some(shuffle) if shuffle.truth()? => LoadBalancing::PickFirstShuffled,
-            _ => LoadBalancing::PickFirst,
-        }),
-        "round_robin" => Some(LoadBalancing::RoundRobin),
-        _ => None,
-    })
+    Ok(ServiceConfig { load_balancing: policy::read(config)?, methods, throttling })
 }

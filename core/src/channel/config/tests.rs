@@ -2,6 +2,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::Code;
+use crate::channel::balance::{
+    FailurePercentage, LeastRequest, OutlierDetection, SuccessRate, WeightedRoundRobin,
+};
 
 const FULL: &str = r#"{
   "loadBalancingConfig": [{"grpclb": {}}, {"round_robin": {}}, {"pick_first": {}}],
@@ -19,7 +22,7 @@ const FULL: &str = r#"{
 #[test]
 fn everything_is_read() {
     let config = ServiceConfig::parse(FULL).unwrap();
-    assert_eq!(config.load_balancing, Some(LoadBalancing::RoundRobin), "the first that is known");
+    assert_eq!(config.load_balancing, Some(PolicyConfig::RoundRobin), "the first that is known");
     assert_eq!(config.throttling, Some(Throttling { max_tokens: 10, ratio_thousandths: 123 }));
     let method = config.method("/a.B/C").unwrap();
     let retry = RetryPolicy {
@@ -48,6 +51,62 @@ fn entry_of_the_method_comes_before_that_of_its_service_and_that_of_all() {
     assert_eq!(timeout("/a.D/Other"), Some(2000));
     assert_eq!(timeout("/x.Y/Z"), Some(3000));
     assert_eq!(ServiceConfig::parse("{}").unwrap().method("/a.B/C"), None);
+}
+
+fn policy(json: &str) -> Result<PolicyConfig, String> {
+    let config = ServiceConfig::parse(&format!(r#"{{"loadBalancingConfig": [{json}]}}"#));
+    config.map(|config| config.load_balancing.unwrap()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn policies_have_their_settings() {
+    let seconds = Duration::from_secs;
+    let outlier = OutlierDetection {
+        interval: seconds(1),
+        base_ejection: seconds(2),
+        max_ejection: seconds(3),
+        max_percent: 4,
+        success_rate: Some(SuccessRate { stdev_factor: 5, ..SuccessRate::default() }),
+        failure_percentage: Some(FailurePercentage { request_volume: 6, ..FailurePercentage::default() }),
+    };
+    let weighted = WeightedRoundRobin {
+        blackout: seconds(1),
+        expiration: seconds(2),
+        update: Duration::from_millis(100),
+        error_penalty: 0.5,
+    };
+    let cases = [
+        (r#"{"pick_first": {"shuffleAddressList": true}}"#, PolicyConfig::PickFirst { shuffle: true }),
+        (r#"{"least_request": {}}"#, PolicyConfig::LeastRequest(LeastRequest { choices: 2 })),
+        (
+            r#"{"least_request": {"choiceCount": 99}}"#,
+            PolicyConfig::LeastRequest(LeastRequest { choices: 10 }),
+        ),
+        (
+            r#"{"weighted_round_robin": {"blackoutPeriod": "1s", "weightExpirationPeriod": "2s",
+                "weightUpdatePeriod": "0.01s", "errorUtilizationPenalty": 0.5}}"#,
+            PolicyConfig::WeightedRoundRobin(weighted),
+        ),
+        (
+            r#"{"outlier_detection": {"interval": "1s", "baseEjectionTime": "2s", "maxEjectionTime": "3s",
+                "maxEjectionPercent": 4, "successRateEjection": {"stdevFactor": 5},
+                "failurePercentageEjection": {"requestVolume": 6}, "childPolicy": [{"round_robin": {}}]}}"#,
+            PolicyConfig::Outlier(outlier, Box::new(PolicyConfig::RoundRobin)),
+        ),
+    ];
+    for (json, expected) in cases {
+        assert_eq!(policy(json), Ok(expected), "{json}");
+    }
+    let wrong = |json: &str| policy(json).unwrap_err().replace("service config: loadBalancingConfig[0].", "");
+    assert_eq!(
+        wrong(r#"{"least_request": {"choiceCount": 1}}"#),
+        "least_request.choiceCount: must be a whole number above 1, and is 1"
+    );
+    assert_eq!(
+        wrong(r#"{"outlier_detection": {"maxEjectionPercent": 101, "childPolicy": [{"round_robin": {}}]}}"#),
+        "outlier_detection.maxEjectionPercent: must be a percentage, at most 100, and is 101"
+    );
+    assert_eq!(wrong(r#"{"outlier_detection": {}}"#), "outlier_detection: has no childPolicy");
 }
 
 #[test]

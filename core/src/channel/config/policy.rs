@@ -1,0 +1,130 @@
+//! The entries of `loadBalancingConfig`.
+
+use std::time::Duration;
+
+use super::json::At;
+use crate::channel::balance::{
+    FailurePercentage, LeastRequest, OutlierDetection, PolicyConfig, SuccessRate, WeightedRoundRobin,
+};
+
+/// The first policy of the list that is known, or the one of the older field.
+pub(super) fn read(config: &At<'_>) -> Result<Option<PolicyConfig>, String> {
+    if let Some(first) = first_known(config, "loadBalancingConfig")? {
+        return Ok(Some(first));
+    }
+    let Some(name) = config.get("loadBalancingPolicy") else { return Ok(None) };
+    match name.text()?.to_ascii_lowercase().as_str() {
+        "pick_first" => Ok(Some(PolicyConfig::default())),
+        "round_robin" => Ok(Some(PolicyConfig::RoundRobin)),
+        _ => Err(name.wrong("is no policy that is known here")),
+    }
+}
+
+fn first_known(config: &At<'_>, field: &str) -> Result<Option<PolicyConfig>, String> {
+    let policies = config.list(field)?;
+    let mut unknown = Vec::new();
+    for policy in &policies {
+        let entries = policy.object()?;
+        let [(name, _)] = entries.as_slice() else {
+            return Err(policy.wrong("must have exactly one field, the name of a policy"));
+        };
+        if let Some(settings) = policy.get(name)
+            && let Some(known) = known(name, &settings)?
+        {
+            return Ok(Some(known));
+        }
+        unknown.push(*name);
+    }
+    match config.get(field) {
+        Some(list) if !policies.is_empty() => {
+            Err(list.wrong(&format!("has no policy that is known here: {}", unknown.join(", "))))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn known(name: &str, settings: &At<'_>) -> Result<Option<PolicyConfig>, String> {
+    settings.object()?;
+    Ok(Some(match name {
+        "pick_first" => PolicyConfig::PickFirst {
+            shuffle: settings.get("shuffleAddressList").map_or(Ok(false), |shuffle| shuffle.truth())?,
+        },
+        "round_robin" => PolicyConfig::RoundRobin,
+        "least_request" | "least_request_experimental" => least_request(settings)?,
+        "weighted_round_robin" => weighted(settings)?,
+        "outlier_detection" | "outlier_detection_experimental" => outlier(settings)?,
+        _ => return Ok(None),
+    }))
+}
+
+fn least_request(settings: &At<'_>) -> Result<PolicyConfig, String> {
+    let mut least = LeastRequest::default();
+    if let Some(choices) = settings.get("choiceCount") {
+        // More than 10 are as good as 10 (gRFC A48).
+        least.choices = choices.whole(2, "a whole number above 1")?.min(10) as usize;
+    }
+    Ok(PolicyConfig::LeastRequest(least))
+}
+
+fn weighted(settings: &At<'_>) -> Result<PolicyConfig, String> {
+    let mut weighted = WeightedRoundRobin::default();
+    let span =
+        |field: &str, default: Duration| settings.get(field).map_or(Ok(default), |span| span.duration());
+    weighted.blackout = span("blackoutPeriod", weighted.blackout)?;
+    weighted.expiration = span("weightExpirationPeriod", weighted.expiration)?;
+    // More often than ten times a second is not worth it (gRFC A58).
+    weighted.update = span("weightUpdatePeriod", weighted.update)?.max(Duration::from_millis(100));
+    if let Some(penalty) = settings.get("errorUtilizationPenalty") {
+        weighted.error_penalty = penalty.number()?;
+        if weighted.error_penalty < 0.0 {
+            return Err(penalty.wrong("must not be below 0"));
+        }
+    }
+    if let Some(oob) = settings.get("enableOobLoadReport").filter(|oob| oob.truth() == Ok(true)) {
+        return Err(oob.wrong("is not supported: reports are taken from trailers"));
+    }
+    Ok(PolicyConfig::WeightedRoundRobin(weighted))
+}
+
+fn outlier(settings: &At<'_>) -> Result<PolicyConfig, String> {
+    let mut detection = OutlierDetection::default();
+    let span =
+        |field: &str, default: Duration| settings.get(field).map_or(Ok(default), |span| span.some_time());
+    detection.interval = span("interval", detection.interval)?;
+    detection.base_ejection = span("baseEjectionTime", detection.base_ejection)?;
+    detection.max_ejection = span("maxEjectionTime", detection.max_ejection)?;
+    detection.max_percent = percent(settings, "maxEjectionPercent", detection.max_percent)?;
+    if let Some(at) = settings.get("successRateEjection") {
+        let default = SuccessRate::default();
+        detection.success_rate = Some(SuccessRate {
+            stdev_factor: number(&at, "stdevFactor", default.stdev_factor)?,
+            enforcement_percent: percent(&at, "enforcementPercentage", default.enforcement_percent)?,
+            minimum_hosts: number(&at, "minimumHosts", default.minimum_hosts)?,
+            request_volume: number(&at, "requestVolume", default.request_volume as u32)?.into(),
+        });
+    }
+    if let Some(at) = settings.get("failurePercentageEjection") {
+        let default = FailurePercentage::default();
+        detection.failure_percentage = Some(FailurePercentage {
+            threshold: percent(&at, "threshold", default.threshold)?,
+            enforcement_percent: percent(&at, "enforcementPercentage", default.enforcement_percent)?,
+            minimum_hosts: number(&at, "minimumHosts", default.minimum_hosts)?,
+            request_volume: number(&at, "requestVolume", default.request_volume as u32)?.into(),
+        });
+    }
+    let child = first_known(settings, "childPolicy")?.ok_or_else(|| settings.wrong("has no childPolicy"))?;
+    Ok(PolicyConfig::Outlier(detection, Box::new(child)))
+}
+
+fn number(at: &At<'_>, field: &str, default: u32) -> Result<u32, String> {
+    let Some(number) = at.get(field) else { return Ok(default) };
+    u32::try_from(number.whole(0, "a whole number")?).map_err(|_| number.wrong("is too large"))
+}
+
+fn percent(at: &At<'_>, field: &str, default: u32) -> Result<u32, String> {
+    let value = number(at, field, default)?;
+    match at.get(field) {
+        Some(number) if value > 100 => Err(number.wrong("must be a percentage, at most 100")),
+        _ => Ok(value),
+    }
+}
