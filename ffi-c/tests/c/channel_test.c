@@ -1,8 +1,5 @@
 /* Channels: connecting, their state and counters, keepalive, and calls that wait on this thread. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <pthread.h>
-#include <sys/socket.h>
 
 #include "peer.h"
 

@@ -3,6 +3,10 @@
 #ifndef SPANWIRE_TESTS_PAIR_H
 #define SPANWIRE_TESTS_PAIR_H
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include "harness.h"
 
 #define UNARY "/test.Service/Unary"
@@ -124,5 +128,16 @@ static inline spanwire_server_call *accepted_at(const char *file, int line, pair
   return call;
 }
 #define ACCEPTED(pair) accepted_at(__FILE__, __LINE__, (pair))
+
+/* A port of the loopback that nobody listens on. */
+static inline int closed_port(void) {
+  int listener = socket(AF_INET, SOCK_STREAM, 0);
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t len = sizeof address;
+  CHECK_EQ(bind(listener, (struct sockaddr *)&address, len), 0);
+  CHECK_EQ(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+  close(listener);
+  return ntohs(address.sin_port);
+}
 
 #endif

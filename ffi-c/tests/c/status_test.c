@@ -1,8 +1,4 @@
 /* How a call ends: code, message, details, trailers, and what is known beside them. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-
 #include "pair.h"
 
 /* A google.rpc.Status of code 5 and message "gone". */
@@ -84,17 +80,6 @@ static void numbers_that_are_no_code_are_unknown(void) {
   spanwire_server_call_free(call);
   EXPECT_DONE(pair.queue, SPANWIRE_CODE_UNIMPLEMENTED, "");
   pair_close(&pair);
-}
-
-/* A port of the loopback that nobody listens on. */
-static int closed_port(void) {
-  int listener = socket(AF_INET, SOCK_STREAM, 0);
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  socklen_t len = sizeof address;
-  CHECK_EQ(bind(listener, (struct sockaddr *)&address, len), 0);
-  CHECK_EQ(getsockname(listener, (struct sockaddr *)&address, &len), 0);
-  close(listener);
-  return ntohs(address.sin_port);
 }
 
 static void unreachable_server_is_unavailable_and_not_sent(void) {
