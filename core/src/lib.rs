@@ -29,7 +29,7 @@ mod transport;
 pub use channel::{
     Address, BidiCall, Channel, ChannelBuilder, ChannelError, ClientStream, ClientStreamingCall,
     Connectivity, Duplex, LoadBalancing, Resolution, Resolver, Response, ServerStreamingCall,
-    ServiceConfigError, TargetError, UnaryCall, UnknownLoadBalancing,
+    ServiceConfigError, TargetError, Token, UnaryCall, UnknownLoadBalancing,
 };
 pub use engine::Engine;
 pub use message::{Message, Raw};

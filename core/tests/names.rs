@@ -258,3 +258,38 @@ async fn connectivity_can_be_watched() {
     server.shutdown(SECOND).await;
     assert_eq!(channel.connectivity_changed(Connectivity::Ready).await, Connectivity::Idle);
 }
+
+#[tokio::test(start_paused = true)]
+async fn tokens_go_with_calls_that_have_none_of_their_own() {
+    /// A server that answers with the token that came.
+    struct Echo;
+    impl Service for Echo {
+        fn name(&self) -> &'static str {
+            "test.Who"
+        }
+
+        fn methods(&self) -> Vec<(&'static str, Handler)> {
+            let handler = Handler::unary(Arc::new(()), |_, _: Raw, context: spanwire::Context| async move {
+                let token = context.metadata().get("authorization").unwrap_or("none").to_owned();
+                (Ok(Raw::from(token)), context)
+            });
+            vec![("Who", handler)]
+        }
+    }
+    let server = Server::builder().service(Echo).bind("inprocess:tokens").await.unwrap();
+    tokio::spawn(server.run());
+    let channel = Channel::builder("inprocess:tokens").bearer_token("secret").build().unwrap();
+    assert_eq!(who(&channel).await.unwrap(), "Bearer secret");
+    let own: Raw = channel.unary(&WHO, Raw::default()).metadata("authorization", "own").await.unwrap();
+    assert_eq!(own, Raw::from("own"));
+    let failing = || async { Err(Status::unavailable("no token today")) };
+    let channel = Channel::builder("inprocess:tokens").bearer_token_source(failing).build().unwrap();
+    let failed = who(&channel).await.unwrap_err();
+    assert_eq!((failed.message(), failed.sent()), ("no token today", spanwire::Sent::NotSent));
+    let slow = || std::future::pending::<Result<spanwire::Token, Status>>();
+    let channel = Channel::builder("inprocess:tokens").bearer_token_source(slow).build().unwrap();
+    let late = channel.unary::<_, Raw>(&WHO, Raw::default()).timeout(SECOND).await.unwrap_err();
+    assert_eq!(late.code(), Code::DeadlineExceeded);
+    let plaintext = Channel::builder("who.test").bearer_token("secret").build().unwrap_err().to_string();
+    assert!(plaintext.starts_with("bearer_token: ") && !plaintext.contains("secret"), "{plaintext}");
+}

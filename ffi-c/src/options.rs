@@ -112,6 +112,11 @@ pub struct spanwire_channel_options {
     /// The service config: JSON in the form of gRPC's `ServiceConfig`, with `methodConfig` (timeouts, retries),
     /// `retryThrottling` and `loadBalancingConfig`. A mistake is told by its place.
     pub service_config: *const c_char,
+    /// Sent with every call that has no `authorization` of its own, as `authorization: Bearer …`. Over TLS alone, or to a server
+    /// on this machine that is no TCP port.
+    pub bearer_token: *const c_char,
+    /// The same from a file, which is read again as its token ends. The token itself wins.
+    pub bearer_token_file: *const c_char,
     /// How long a name that the system resolves holds. By default 30 s where calls are spread; else until a connection is
     /// lost.
     pub name_ttl_ms: i64,
@@ -279,6 +284,8 @@ pub(crate) unsafe fn channel(options: *const spanwire_channel_options) -> Result
             keepalive_without_calls: options.keepalive_without_calls,
             load_balancing: owned(options.load_balancing, "load_balancing")?,
             service_config: owned(options.service_config, "service_config")?,
+            bearer_token: owned(options.bearer_token, "bearer_token")?,
+            bearer_token_file: owned(options.bearer_token_file, "bearer_token_file")?,
             name_ttl_ms: options.name_ttl_ms,
             idle_timeout_ms: options.idle_timeout_ms,
             limits: limits!(options, 0),

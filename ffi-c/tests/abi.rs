@@ -47,7 +47,7 @@ fn layout_is_that_of_the_header() {
             flood_resets_burst flood_resets_per_second flood_settings_burst flood_settings_per_second
             flood_max_settings_entries flood_control_frames_burst flood_control_frames_per_second
             flood_max_continuations flood_max_pending_acks flood_small_data_budget
-            load_balancing service_config name_ttl_ms idle_timeout_ms
+            load_balancing service_config bearer_token bearer_token_file name_ttl_ms idle_timeout_ms
         }
         spanwire_stat { name value }
         spanwire_engine_options { size lanes }

@@ -44,6 +44,10 @@ pub struct ChannelOptions {
     pub load_balancing: Option<String>,
     /// The service config: JSON, see [`ChannelBuilder::service_config`].
     pub service_config: Option<String>,
+    /// Sent with every call as `authorization: Bearer …`; over TLS alone.
+    pub bearer_token: Option<String>,
+    /// The same from a file that is read again as its token ends.
+    pub bearer_token_file: Option<String>,
     /// How long a name that the system resolves holds.
     pub name_ttl_ms: i64,
     /// How long nobody may call before the connections are closed; negative for ever.
@@ -236,11 +240,18 @@ impl ChannelOptions {
             });
         }
         if let Some(name) = &self.load_balancing {
-            let named = name.parse().map_err(|error| OpError::Argument(format!("load_balancing: {error}")))?;
+            let named =
+                name.parse().map_err(|error| OpError::Argument(format!("load_balancing: {error}")))?;
             builder = builder.load_balancing(named);
         }
         if let Some(json) = &self.service_config {
             builder = builder.service_config(json);
+        }
+        if let Some(path) = &self.bearer_token_file {
+            builder = builder.bearer_token_file(path);
+        }
+        if let Some(token) = &self.bearer_token {
+            builder = builder.bearer_token(token);
         }
         if let Some(ttl) = time("name_ttl_ms", self.name_ttl_ms)? {
             builder = builder.name_ttl(ttl);

@@ -7,6 +7,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
 use spanwire_wire::call::{ClientCall, ClientEvent, Exceeded, Excess, ResponseKind};
 use spanwire_wire::encoding::{Encoding, EncodingSet};
 use spanwire_wire::reset::{CANCEL, REFUSED_STREAM};
@@ -14,6 +16,7 @@ use tokio::time::Instant;
 
 use super::config::MethodConfig;
 use super::control::Placed;
+use super::credentials::Credentials;
 use super::retry::Retries;
 use super::subchannel::Subchannel;
 use super::{Channel, options::CallOptions};
@@ -93,13 +96,22 @@ impl Prepared {
             let mut timer = Box::new(Timer::default());
             poll_fn(|cx| timer.poll(Some(start), cx)).await;
         }
+        let token = match self.channel.credentials() {
+            Some(credentials) if !self.metadata.contains(AUTHORIZATION.as_str()) => {
+                Some(match credentials.at_hand() {
+                    Some(token) => token,
+                    None => Box::pin(self.token(credentials)).await?,
+                })
+            }
+            _ => None,
+        };
         loop {
             let (Placed { connection, watcher }, slot) = match self.connection_now() {
                 Some(ready) => ready,
                 // Boxed, so that the usual call does not carry the state of waiting.
                 None => Box::pin(self.connection()).await?,
             };
-            match connection.open(slot, self.head(attempts)?) {
+            match connection.open(slot, self.head(attempts, token.as_ref())?) {
                 Ok(Opened { send, recv, tag }) => {
                     attempts.opened += 1;
                     return Ok((send, Receive::new(self, recv, tag, *attempts, watcher)));
@@ -119,6 +131,19 @@ impl Prepared {
                 }
             }
         }
+    }
+
+    /// The call's token, before the deadline.
+    async fn token(&self, credentials: &Credentials) -> Result<HeaderValue, Status> {
+        let (mut deadline, mut header) = (Deadline::new(self.deadline), pin!(credentials.header()));
+        let result = poll_fn(|cx| match header.as_mut().poll(cx) {
+            Poll::Pending => {
+                deadline.poll(cx).map(|()| Err(deadline_exceeded("while it waited for a bearer token")))
+            }
+            ready => ready,
+        })
+        .await;
+        result.map_err(|status| status.with_sent(Sent::NotSent))
     }
 
     /// A connection with room for one more call, if there is one at hand.
@@ -158,13 +183,16 @@ impl Prepared {
         }
     }
 
-    fn head(&self, attempts: &Attempts) -> Result<http::Request<()>, Status> {
+    fn head(&self, attempts: &Attempts, token: Option<&HeaderValue>) -> Result<http::Request<()>, Status> {
         let path = self.method.to_http().map_err(|status| status.with_sent(Sent::NotSent))?;
         let timeout = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let template = self.channel.template();
         let mut head = template.request(path, timeout, self.framing.encoding, self.metadata.clone());
         if attempts.retries.made() > 0 {
             head.headers_mut().insert(PREVIOUS_ATTEMPTS, attempts.retries.made().into());
+        }
+        if let Some(token) = token {
+            head.headers_mut().insert(AUTHORIZATION, token.clone());
         }
         Ok(head)
     }

@@ -8,6 +8,7 @@ mod calls;
 mod config;
 mod connect;
 mod control;
+mod credentials;
 mod generic;
 mod load;
 mod mail;
@@ -43,6 +44,8 @@ use config::ServiceConfig;
 pub use config::ServiceConfigError;
 use connect::Connector;
 use control::{Control, Keeping};
+pub use credentials::Token;
+use credentials::{Credentials, Source};
 pub(crate) use options::CallOptions;
 use resolver::Naming;
 pub use resolver::{Resolution, Resolver};
@@ -87,6 +90,7 @@ struct Inner {
     defaults: Defaults,
     service_config: ServiceConfig,
     throttle: Option<Throttle>,
+    credentials: Option<Arc<Credentials>>,
     limits: Limits,
     interceptors: Interceptors,
     spawner: Spawner,
@@ -113,7 +117,9 @@ pub enum LoadBalancing {
 
 /// The text is the name of no policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no load balancing policy; there are pick_first, round_robin, least_request and weighted_round_robin")]
+#[error(
+    "{0:?} is no load balancing policy; there are pick_first, round_robin, least_request and weighted_round_robin"
+)]
 pub struct UnknownLoadBalancing(String);
 
 impl std::str::FromStr for LoadBalancing {
@@ -209,6 +215,7 @@ impl Channel {
             name_ttl: None,
             load_balancing: None,
             service_config: None,
+            bearer_token: None,
             idle_timeout: Some(Duration::from_secs(30 * 60)),
             dial: None,
             tls: None,
@@ -315,6 +322,10 @@ impl Channel {
         self.inner.throttle.as_ref()
     }
 
+    pub(crate) fn credentials(&self) -> Option<&Credentials> {
+        self.inner.credentials.as_deref()
+    }
+
     pub(crate) fn limits(&self) -> Limits {
         self.inner.limits
     }
@@ -345,6 +356,7 @@ pub struct ChannelBuilder {
     name_ttl: Option<Duration>,
     load_balancing: Option<LoadBalancing>,
     service_config: Option<String>,
+    bearer_token: Option<Source>,
     idle_timeout: Option<Duration>,
     dial: Option<Dial>,
     tls: Option<ClientTls>,
@@ -422,6 +434,31 @@ impl ChannelBuilder {
     /// ```
     pub fn service_config(mut self, json: impl Into<String>) -> Self {
         self.service_config = Some(json.into());
+        self
+    }
+
+    /// Sends `authorization: Bearer <token>` with every call that has no `authorization` of its own. Only over TLS, or to a
+    /// server on this machine that is no TCP port; of several settings the last one counts.
+    pub fn bearer_token(mut self, token: impl Into<String>) -> Self {
+        self.bearer_token = Some(Source::Fixed(token.into()));
+        self
+    }
+
+    /// Like [`bearer_token`](Self::bearer_token), with a token from a file that is read again: shortly before the end that a
+    /// JWT names, and otherwise once a minute (gRFC A97). While it cannot be read, calls fail with UNAVAILABLE.
+    pub fn bearer_token_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.bearer_token = Some(Source::File(path.into()));
+        self
+    }
+
+    /// Like [`bearer_token`](Self::bearer_token), with a token that is asked for: with the first call, and shortly before the
+    /// last one ends. One call asks, others wait for it. A failure is the status of the calls of the next second.
+    pub fn bearer_token_source<F, Fut>(mut self, ask: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Token, Status>> + Send + 'static,
+    {
+        self.bearer_token = Some(Source::asked(ask));
         self
     }
 
@@ -614,6 +651,13 @@ impl ChannelBuilder {
             reason: "it has characters that a header cannot carry",
         })?;
         let tls = self.tls.map(|tls| tls.build()).transpose()?;
+        if self.bearer_token.is_some() && tls.is_none() && !target.is_local() {
+            return Err(ChannelError::Setting {
+                setting: "bearer_token",
+                value: "a token".to_owned(),
+                reason: "without TLS everybody on the way could read it",
+            });
+        }
         let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         let backoff = BackoffConfig { min_connect_timeout: self.connect_timeout, ..self.backoff };
         let naming = match self.resolver {
@@ -646,6 +690,7 @@ impl ChannelBuilder {
             defaults: self.defaults,
             throttle: service_config.throttling.map(Throttle::new),
             service_config,
+            credentials: self.bearer_token.map(Credentials::new),
             limits: self.limits,
             interceptors: Interceptors::new(self.interceptors),
         };

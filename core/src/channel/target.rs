@@ -82,6 +82,11 @@ impl Target {
         &self.authority
     }
 
+    /// Whether nobody outside of this machine can listen in.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.endpoint, Endpoint::Unix(_) | Endpoint::UnixAbstract(_) | Endpoint::InProcess(_))
+    }
+
     /// The host alone, without port and brackets: the name a server's certificate must be for.
     pub(crate) fn host(&self) -> &str {
         &self.host

@@ -150,6 +150,9 @@ struct channel_options {
   std::string load_balancing = {};
   /// The service config: JSON in the form of gRPC's ServiceConfig. A mistake is told by its place.
   std::string service_config = {};
+  /// Sent with every call as `authorization: Bearer ...`, over TLS alone; or the file that it is read from, again and
+  /// again.
+  std::string bearer_token = {}, bearer_token_file = {};
   /// How long a name that the system resolves holds, and how long nobody may call before the connections are closed
   /// (negative: for ever).
   milliseconds name_ttl{0}, idle_timeout{0};
@@ -334,6 +337,8 @@ inline spanwire_channel *make_channel(spanwire_engine *engine, const char *targe
   raw.keepalive_without_calls = from.keepalive_without_calls;
   raw.load_balancing = or_null(from.load_balancing);
   raw.service_config = or_null(from.service_config);
+  raw.bearer_token = or_null(from.bearer_token);
+  raw.bearer_token_file = or_null(from.bearer_token_file);
   raw.name_ttl_ms = from.name_ttl.count();
   raw.idle_timeout_ms = from.idle_timeout.count();
   set_limits(raw, from.limits, from.flood);

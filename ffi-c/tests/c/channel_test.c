@@ -248,6 +248,11 @@ static void service_config_works_or_is_named(void) {
   CHECK(spanwire_channel_new(NULL, target, &options) == NULL);
   CHECK_HAS(spanwire_last_error(), "methodConfig[0].timeout");
   options.service_config = NULL;
+  options.bearer_token = "secret";
+  CHECK(spanwire_channel_new(NULL, target, &options) == NULL);
+  CHECK_HAS(spanwire_last_error(), "bearer_token");
+  CHECK(strstr(spanwire_last_error(), "secret") == NULL);
+  options.bearer_token = NULL;
   options.load_balancing = "random";
   CHECK(spanwire_channel_new(NULL, target, &options) == NULL);
   CHECK_HAS(spanwire_last_error(), "load_balancing");
