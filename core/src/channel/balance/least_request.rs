@@ -62,7 +62,7 @@ mod tests {
     fn busier_ones_get_less_in_the_proportion_of_chance() {
         // Of two choices among three, the busiest is taken only if it is chosen twice: 1/9; the middle one 3/9.
         let calls = [0, 1, 2];
-        let mut counts = [0; 3];
+        let mut counts = [0_usize; 3];
         (0..90_000).for_each(|_| counts[*fewest(&calls, 2, |calls| *calls)] += 1);
         for (count, ninths) in counts.into_iter().zip([5, 3, 1]) {
             let expected = 10_000 * ninths;
