@@ -17,13 +17,15 @@ const ONE: Method = Method::new("/test.Flaky/One", Kind::Unary);
 const DOWN: Method = Method::new("/test.Flaky/Down", Kind::ServerStreaming);
 const UP: Method = Method::new("/test.Flaky/Up", Kind::ClientStreaming);
 
+/// When an attempt came, and what it says of those before.
+type Attempt = (Instant, Option<String>);
+
 /// A service whose calls fail as they are told to, each attempt by itself.
 #[derive(Clone, Default)]
 struct Flaky {
     /// How the attempts end, the first one first; what comes behind them is answered.
     script: Arc<Mutex<Vec<Status>>>,
-    /// When each attempt came, and what it says of those before.
-    seen: Arc<Mutex<Vec<(Instant, Option<String>)>>>,
+    seen: Arc<Mutex<Vec<Attempt>>>,
     /// Messages that a stream sends before it ends.
     messages_first: Arc<Mutex<usize>>,
 }

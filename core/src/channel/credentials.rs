@@ -240,7 +240,7 @@ mod tests {
         }
         assert_eq!(count.load(Ordering::SeqCst), 1);
         tokio::time::sleep(PAUSE).await;
-        text(&credentials).await.unwrap_err();
+        assert!(text(&credentials).await.is_err());
         tokio::time::sleep(PAUSE).await;
         assert_eq!(text(&credentials).await.unwrap(), "Bearer t");
     }

@@ -45,7 +45,7 @@ fn mistakes_are_answered_with_advice() {
 }
 
 async fn bind_text(text: &str, lanes: usize) -> io::Result<Vec<Bound>> {
-    bind(&text.parse().unwrap(), lanes).await
+    bind(&text.parse().unwrap(), lanes, false).await
 }
 
 fn tcp_address(bound: &Bound) -> SocketAddr {
@@ -143,7 +143,7 @@ impl Drop for Folder {
 
 #[cfg(unix)]
 async fn bind_path(path: &Path, lanes: usize) -> io::Result<Vec<Bound>> {
-    bind(&Address::Unix(path.to_owned()), lanes).await
+    bind(&Address::Unix(path.to_owned()), lanes, false).await
 }
 
 #[cfg(unix)]
