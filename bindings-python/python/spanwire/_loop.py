@@ -35,7 +35,7 @@ def connect(loop: object) -> _native.Queue:
         from . import _trio
 
         return _trio.connect()
-    queue = _native.Queue(loop.create_future, loop.create_task, loop.call_soon)
+    queue = _native.Queue(loop.create_future, loop.create_task, loop.call_soon, loop)
     loop.add_reader(queue.fileno(), queue.drain)
     return queue
 

@@ -105,7 +105,7 @@ def starter() -> Start:
 
 
 def connect() -> _native.Queue:
-    queue = _native.Queue(Waiter, spawn, None)
+    queue = _native.Queue(Waiter, spawn)
 
     async def drain() -> None:
         while True:

@@ -14,14 +14,15 @@ use super::server::Closing;
 use super::stream::Want;
 use super::stream_call::StreamCall;
 use super::unary::UnaryCall;
+use super::waiters::Waiter;
 use crate::guard::guard;
 
 /// One `await`. When its task is cancelled, the call that it waits for is.
 #[pyclass(module = "spanwire._native")]
 pub(crate) struct Awaiting {
     wanted: Wanted,
-    /// The iterator of the waiter that is waited for.
-    waiter: Option<Py<PyAny>>,
+    /// The iterator of a waiter that is no task's own.
+    other: Option<Py<PyAny>>,
 }
 
 /// What is wanted, and of whom.
@@ -46,7 +47,7 @@ pub(crate) enum Wanted {
 
 impl Awaiting {
     pub(crate) fn new(wanted: Wanted) -> Self {
-        Awaiting { wanted, waiter: None }
+        Awaiting { wanted, other: None }
     }
 
     /// One that gives a value at once.
@@ -56,14 +57,14 @@ impl Awaiting {
 
     fn step<'py>(&mut self, py: Python<'py>, mut sent: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         loop {
-            if let Some(waiter) = &self.waiter {
+            if let Some(waiter) = &self.other {
                 // SAFETY: any object may be sent to; it raises TypeError if it is no iterator.
                 let waiter = unsafe { waiter.bind(py).clone().cast_into_unchecked::<PyIterator>() };
                 match waiter.send(&sent) {
                     Ok(PySendResult::Next(aside)) => return Ok(aside),
-                    Ok(PySendResult::Return(_)) => self.waiter = None,
+                    Ok(PySendResult::Return(_)) => self.other = None,
                     Err(error) => {
-                        self.interrupted(py);
+                        self.interrupted();
                         return Err(error);
                     }
                 }
@@ -71,11 +72,19 @@ impl Awaiting {
             if let Some(value) = self.take(py)? {
                 return Err(PyStopIteration::new_err((value,)));
             }
-            let event_loop = self.event_loop(py);
+            let Some(event_loop) = self.event_loop() else { continue };
             let waiter = event_loop.waiter(py)?;
-            self.waiter = Some(waiter.call_method0(intern!(py, "__await__"))?.unbind());
-            self.wait(py, waiter.unbind());
-            sent = py.None().into_bound(py);
+            self.wait(py, waiter.clone_ref(py))?;
+            match waiter {
+                Waiter::Task(wake) => {
+                    wake.get().block();
+                    return Ok(wake.into_bound(py).into_any());
+                }
+                Waiter::Other(waiter) => {
+                    self.other = Some(waiter.call_method0(py, intern!(py, "__await__"))?);
+                    sent = py.None().into_bound(py);
+                }
+            }
         }
     }
 
@@ -97,32 +106,35 @@ impl Awaiting {
         taken
     }
 
-    fn wait(&self, py: Python<'_>, waiter: Py<PyAny>) {
+    fn wait(&self, py: Python<'_>, waiter: Waiter) -> PyResult<()> {
         match &self.wanted {
             Wanted::Response(call) | Wanted::Headers(call) => call.get().unary.wait(py, waiter),
             Wanted::Stream(call, want) => call.get().stream.wait(py, want, waiter),
             Wanted::Feed(stream, want) => stream.wait(py, want, waiter),
-            Wanted::Served(served, want) => served.wait(py, want, waiter),
+            Wanted::Served(served, want) => {
+                served.wait(want, waiter);
+                Ok(())
+            }
             Wanted::Closed(closing) => closing.wait(py, waiter),
-            Wanted::Nothing | Wanted::Value(_) => {}
+            Wanted::Nothing | Wanted::Value(_) => waiter.wake(py),
         }
     }
 
-    fn event_loop(&self, _: Python<'_>) -> Arc<Loop> {
-        match &self.wanted {
+    /// The loop whose events bring what is wanted; `None` for what is there already.
+    fn event_loop(&self) -> Option<Arc<Loop>> {
+        Some(match &self.wanted {
             Wanted::Response(call) | Wanted::Headers(call) => call.get().unary.event_loop.clone(),
             Wanted::Stream(call, _) => call.get().stream.event_loop.clone(),
             Wanted::Feed(stream, _) => stream.event_loop.clone(),
             Wanted::Served(served, _) => served.event_loop.clone(),
             Wanted::Closed(closing) => closing.event_loop.clone(),
-            // Those are there: nobody waits for them.
-            Wanted::Nothing | Wanted::Value(_) => unreachable!("nothing to wait for"),
-        }
+            Wanted::Nothing | Wanted::Value(_) => return None,
+        })
     }
 
     /// Whoever awaits does not want it any more.
-    fn interrupted(&mut self, _: Python<'_>) {
-        self.waiter = None;
+    fn interrupted(&mut self) {
+        self.other = None;
         match std::mem::replace(&mut self.wanted, Wanted::Nothing) {
             Wanted::Response(call) | Wanted::Headers(call) => call.get().end(),
             Wanted::Stream(call, _) => call.get().end(),
@@ -152,20 +164,19 @@ impl Awaiting {
     #[pyo3(signature = (kind, value = None, traceback = None))]
     fn throw(
         &mut self,
-        py: Python<'_>,
         kind: Bound<'_, PyAny>,
         value: Option<Bound<'_, PyAny>>,
         traceback: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         guard(|| {
             let _ = traceback;
-            self.interrupted(py);
+            self.interrupted();
             Err(thrown(kind, value)?)
         })
     }
 
-    fn close(&mut self, py: Python<'_>) {
-        self.interrupted(py);
+    fn close(&mut self) {
+        self.interrupted();
     }
 }
 

@@ -15,7 +15,7 @@ use super::awaiting::{Awaiting, Wanted, ready};
 use super::event_loop::{Loop, lock};
 use super::server::Route;
 use super::stream::{Sending, Want, list_of};
-use super::waiters::Waiters;
+use super::waiters::{Waiter, Waiters};
 use crate::convert::message::Method;
 use crate::convert::metadata::{Metadata, metadata_from};
 use crate::convert::options::encoding;
@@ -72,7 +72,7 @@ impl Served {
         Served { event_loop, route, call, key: OnceLock::new(), state }
     }
 
-    pub(crate) fn handle(&self, py: Python<'_>, event: EventKind) {
+    pub(crate) fn handle(&self, py: Python<'_>, event: EventKind) -> PyResult<()> {
         let mut state = lock(&self.state);
         let mut woken = Vec::new();
         let mut task = None;
@@ -95,13 +95,11 @@ impl Served {
             }
         }
         drop(state);
-        for waiters in woken {
-            waiters.wake(py);
-        }
         if let Some(task) = task {
             // It may have ended by itself.
             let _ = task.call_method0(py, intern!(py, "cancel"));
         }
+        woken.into_iter().fold(Ok(()), |before, waiters| before.and(waiters.wake(py)))
     }
 
     /// Keeps the handler's task for as long as the call lasts.
@@ -127,14 +125,13 @@ impl Served {
         }
     }
 
-    pub(crate) fn wait(&self, py: Python<'_>, want: &Want, waiter: Py<PyAny>) {
+    pub(crate) fn wait(&self, want: &Want, waiter: Waiter) {
         let mut state = lock(&self.state);
         let Some(stream) = &mut state.stream else { return };
         match want {
             Want::Message { .. } | Want::Batch => stream.readers.add(waiter),
             _ => stream.writers.add(waiter),
         }
-        let _ = py;
     }
 
     fn next(&self, py: Python<'_>, iterating: bool) -> PyResult<Option<Py<PyAny>>> {

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use super::server::{Closing, Route};
 use super::stream::Stream;
 use super::table::Table;
 use super::unary::Unary;
+use super::waiters::{Waiter, Wake};
 use crate::convert::status::op_error;
 use crate::guard::guard;
 
@@ -40,11 +41,15 @@ pub(crate) struct Loop {
     live: AtomicUsize,
     /// Since when operations are collected.
     batch: Mutex<Option<Instant>>,
+    /// Tasks were put in line that are likely to ask for something in the loop's next turn.
+    turn_follows: AtomicBool,
     host: Host,
 }
 
 /// What the loop has to offer.
 struct Host {
+    /// A loop of asyncio.
+    asyncio: Option<Py<PyAny>>,
     /// A new waiter: awaitable, with `set_result`.
     waiter: Py<PyAny>,
     /// Runs a coroutine: gives something with `cancel`.
@@ -142,7 +147,8 @@ fn connect(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<Loop>>
 #[pymethods]
 impl Queue {
     #[new]
-    fn new(waiter: Py<PyAny>, spawn: Py<PyAny>, soon: Option<Py<PyAny>>) -> Self {
+    #[pyo3(signature = (waiter, spawn, soon = None, asyncio = None))]
+    fn new(waiter: Py<PyAny>, spawn: Py<PyAny>, soon: Option<Py<PyAny>>, asyncio: Option<Py<PyAny>>) -> Self {
         Queue(Arc::new(Loop {
             queue: bridge::Queue::new(),
             table: Mutex::new(Table::new()),
@@ -150,7 +156,8 @@ impl Queue {
             posted: Mutex::default(),
             live: AtomicUsize::new(0),
             batch: Mutex::default(),
-            host: Host { waiter, spawn, soon },
+            host: Host { asyncio, waiter, spawn, soon },
+            turn_follows: AtomicBool::new(false),
         }))
     }
 
@@ -161,8 +168,8 @@ impl Queue {
     }
 
     /// A new waiter of the loop: awaitable, until its `set_result` is called.
-    fn waiter<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.0.waiter(py)
+    fn waiter(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.0.host.waiter.call0(py)
     }
 
     /// Has the loop call something in its next turn. From any thread, and from handlers of signals.
@@ -224,8 +231,9 @@ impl Loop {
             events.clear();
             *lock(&self.events) = events;
         }
-        // Whoever was woken runs behind this, and asks for more: it goes down together.
-        if self.live.load(Ordering::Relaxed) <= BATCH_ABOVE_CALLS || !self.flush_soon(py) {
+        // What those in line ask for goes down together.
+        let follows = self.turn_follows.swap(false, Ordering::Relaxed);
+        if !follows || self.live.load(Ordering::Relaxed) <= BATCH_ABOVE_CALLS || !self.flush_soon(py) {
             self.end_batch();
         }
         result
@@ -250,9 +258,8 @@ impl Loop {
             (Some(Entry::Stream(stream)), kind) => stream.handle(py, kind),
             (Some(Entry::Served(served)), kind) => served.handle(py, kind),
             (Some(Entry::Closing(closing)), _) => closing.done(py),
-            _ => {}
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Keeps what events will be for. It counts as a call until it is removed.
@@ -287,9 +294,17 @@ impl Loop {
         ReportTo { queue: self.queue.clone(), tag: key, attachment: None }
     }
 
-    /// A new waiter of the loop.
-    pub(crate) fn waiter<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.host.waiter.bind(py).call0()
+    /// A new waiter, for what events of this queue bring.
+    pub(crate) fn waiter(&self, py: Python<'_>) -> PyResult<Waiter> {
+        Ok(match &self.host.asyncio {
+            Some(event_loop) => Waiter::Task(Py::new(py, Wake::new(event_loop.clone_ref(py)))?),
+            None => Waiter::Other(self.host.waiter.call0(py)?),
+        })
+    }
+
+    /// Says that a task was put in line for the loop's next turn.
+    pub(crate) fn put_in_line(&self) {
+        self.turn_follows.store(true, Ordering::Relaxed);
     }
 
     /// Runs a coroutine on the loop.

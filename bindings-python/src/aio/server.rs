@@ -12,7 +12,7 @@ use super::awaiting::{Awaiting, Wanted};
 use super::context::{Context, Served};
 use super::event_loop::{Entry, Loop, current, lock};
 use super::handling::Handling;
-use super::waiters::Waiters;
+use super::waiters::{Waiter, Waiters};
 use crate::convert::message::Method;
 use crate::convert::options::server_options;
 use crate::convert::status::op_error;
@@ -59,7 +59,10 @@ impl Route {
         });
         match started {
             // One that has ended already is not kept.
-            Ok(task) if event_loop.has(key) => served.set_task(task),
+            Ok(task) if event_loop.has(key) => {
+                served.set_task(task);
+                event_loop.put_in_line();
+            }
             Ok(_) => {}
             Err(error) if error.is_instance_of::<PyException>(py) => {
                 error.write_unraisable(py, None);
@@ -158,25 +161,26 @@ impl Closing {
         Closing { event_loop, state: Mutex::default() }
     }
 
-    pub(crate) fn done(&self, py: Python<'_>) {
+    pub(crate) fn done(&self, py: Python<'_>) -> PyResult<()> {
         let mut state = lock(&self.state);
         state.0 = true;
         let waiters = state.1.take();
         drop(state);
-        waiters.wake(py);
+        waiters.wake(py)
     }
 
     pub(crate) fn is_done(&self) -> bool {
         lock(&self.state).0
     }
 
-    pub(crate) fn wait(&self, py: Python<'_>, waiter: Py<PyAny>) {
+    /// Adds a waiter, which the task that runs is about to wait for.
+    pub(crate) fn wait(&self, py: Python<'_>, waiter: Waiter) -> PyResult<()> {
         let mut state = lock(&self.state);
-        state.1.add(waiter);
         if state.0 {
-            let waiters = state.1.take();
             drop(state);
-            waiters.wake(py);
+            return waiter.wake(py);
         }
+        state.1.add(waiter);
+        Ok(())
     }
 }

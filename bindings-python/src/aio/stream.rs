@@ -10,7 +10,7 @@ use spanwire::bridge::{self, EventKind, OpError, Outcome, Outgoing, Received, Ro
 use spanwire::{Metadata as CoreMetadata, Status};
 
 use super::event_loop::{Loop, lock};
-use super::waiters::Waiters;
+use super::waiters::{Waiter, Waiters};
 use crate::convert::message::{Codec, Method};
 use crate::convert::metadata::Metadata;
 use crate::convert::status::{call_error, op_error, rpc_error};
@@ -81,7 +81,7 @@ impl Stream {
         }
     }
 
-    pub(crate) fn handle(&self, py: Python<'_>, event: EventKind) {
+    pub(crate) fn handle(&self, py: Python<'_>, event: EventKind) -> PyResult<()> {
         let mut state = lock(&self.state);
         let mut feeder = None;
         let mut woken = Vec::new();
@@ -106,29 +106,28 @@ impl Stream {
             _ => {}
         }
         drop(state);
-        for waiters in woken {
-            waiters.wake(py);
-        }
         if let Some(feeder) = feeder {
             // It may have ended by itself.
             let _ = feeder.call_method0(py, "cancel");
         }
+        woken.into_iter().fold(Ok(()), |before, waiters| before.and(waiters.wake(py)))
     }
 
-    pub(crate) fn wait(&self, py: Python<'_>, want: &Want, waiter: Py<PyAny>) {
+    /// Adds a waiter, which the task that runs is about to wait for.
+    pub(crate) fn wait(&self, py: Python<'_>, want: &Want, waiter: Waiter) -> PyResult<()> {
         let mut state = lock(&self.state);
-        let over = state.outcome.is_some();
+        // It may have ended while the waiter was made.
+        if state.outcome.is_some() {
+            drop(state);
+            return waiter.wake(py);
+        }
         let waiters = match want {
             Want::Message { .. } | Want::Batch | Want::Summary => &mut state.readers,
             Want::Headers => &mut state.for_headers,
             Want::Room | Want::Send(_) => &mut state.writers,
         };
         waiters.add(waiter);
-        if over {
-            let waiters = waiters.take();
-            drop(state);
-            waiters.wake(py);
-        }
+        Ok(())
     }
 
     /// What is wanted, if it is there.

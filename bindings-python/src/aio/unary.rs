@@ -7,7 +7,7 @@ use spanwire::bridge::{self, Outcome};
 
 use super::awaiting::{Awaiting, Wanted};
 use super::event_loop::{Loop, lock};
-use super::waiters::Waiters;
+use super::waiters::{Waiter, Waiters};
 use crate::convert::message::Method;
 use crate::convert::metadata::Metadata;
 use crate::convert::status::call_error;
@@ -37,23 +37,24 @@ impl Unary {
         Unary { event_loop, method, state: Mutex::default() }
     }
 
-    pub(crate) fn done(&self, py: Python<'_>, outcome: Outcome) {
+    pub(crate) fn done(&self, py: Python<'_>, outcome: Outcome) -> PyResult<()> {
         let mut state = lock(&self.state);
         state.outcome = Some(outcome);
         let waiters = state.waiters.take();
         drop(state);
-        waiters.wake(py);
+        waiters.wake(py)
     }
 
-    pub(crate) fn wait(&self, py: Python<'_>, waiter: Py<PyAny>) {
+    /// Adds a waiter, which the task that runs is about to wait for.
+    pub(crate) fn wait(&self, py: Python<'_>, waiter: Waiter) -> PyResult<()> {
         let mut state = lock(&self.state);
-        state.waiters.add(waiter);
         // It may have ended while the waiter was made.
         if state.outcome.is_some() {
-            let waiters = state.waiters.take();
             drop(state);
-            waiters.wake(py);
+            return waiter.wake(py);
         }
+        state.waiters.add(waiter);
+        Ok(())
     }
 
     /// The response, when it is there.
