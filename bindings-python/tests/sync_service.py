@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from spanwire import Code, Method, RpcError
-from spanwire.sync import Context
+from spanwire.sync import Context, Handler
 
 ECHO = Method.unary("/test.Sync/Echo")
 COUNT = Method.server_streaming("/test.Sync/Count")
@@ -49,4 +50,4 @@ def chat(requests: Iterator[bytes], context: Context) -> Iterator[bytes]:
         yield request
 
 
-HANDLERS = {ECHO: echo, COUNT: count, SUM: total, CHAT: chat}
+HANDLERS: dict[Method[Any, Any], Handler] = {ECHO: echo, COUNT: count, SUM: total, CHAT: chat}

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from spanwire import Code, Method, RpcError
+from spanwire import CallOptions, Code, Method, RpcError
 from spanwire.sync import (
     BidiCall,
     Channel,
@@ -260,7 +260,8 @@ def test_compression_of_both_sides() -> None:
 
 
 def test_sizes_are_limited_on_both_sides(channel: Channel) -> None:
-    for options in ({"max_send_message_bytes": 10}, {"max_recv_message_bytes": 10}):
+    limits: list[CallOptions] = [{"max_send_message_bytes": 10}, {"max_recv_message_bytes": 10}]
+    for options in limits:
         with pytest.raises(RpcError) as failed:
             channel.unary(ECHO, bytes(11), **options)
         assert failed.value.code == Code.RESOURCE_EXHAUSTED
@@ -276,7 +277,7 @@ def test_misuse_is_told_at_once(channel: Channel) -> None:
     with pytest.raises(TypeError, match="no option"):
         channel.unary(ECHO, b"", time_out=1)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="bytes is due"):
-        channel.unary(ECHO, "text")  # type: ignore[type-var]
+        channel.unary(ECHO, "text")  # type: ignore[misc]
     with pytest.raises(ValueError):
         Channel("no such scheme://")
     channel.close()

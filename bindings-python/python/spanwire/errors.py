@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -12,7 +12,11 @@ from ._native import Metadata
 if TYPE_CHECKING:
     from .details import Detail
 
-MetadataLike: TypeAlias = "Mapping[str, str | bytes | list[str] | list[bytes]] | Iterable[tuple[str, str | bytes]]"
+# Pairs are no mere `Iterable`: a dict is one, too, and type checkers would not know which of the two it is meant to be.
+MetadataLike: TypeAlias = (
+    "Mapping[str, str | bytes | list[str] | list[bytes]] | Sequence[tuple[str, str | bytes]]"
+    " | Iterator[tuple[str, str | bytes]]"
+)
 """What is taken as metadata: a mapping, or pairs. Names that end in ``-bin`` take ``bytes``, others ``str``."""
 
 Sent: TypeAlias = Literal["not_sent", "maybe_sent", "answered"]

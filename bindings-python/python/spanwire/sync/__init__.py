@@ -18,7 +18,7 @@ from ..interceptor import CallInfo
 from ._calls import BidiCall, Call, ClientStreamingCall, ServerStreamingCall, UnaryCall
 from ._channel import Channel, Client
 from ._interceptors import ClientInterceptor, ServerInterceptor
-from ._server import Server, Service
+from ._server import Handler, Server, Service
 
 __all__ = [
     "BidiCall",
@@ -29,6 +29,7 @@ __all__ = [
     "ClientInterceptor",
     "ClientStreamingCall",
     "Context",
+    "Handler",
     "Server",
     "ServerInterceptor",
     "ServerStreamingCall",
