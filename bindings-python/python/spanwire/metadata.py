@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ._native import Metadata
 
 if TYPE_CHECKING:
     from .errors import MetadataLike
 
-# Made natively, converted when looked at; a mapping by all it does.
-Mapping.register(Metadata)
+# Made natively, converted when looked at; a mapping by all it does. Not all type checkers know that mappings are ABCs.
+_mapping: Any = Mapping
+_mapping.register(Metadata)
 
 __all__ = ["Metadata", "MutableMetadata"]
 

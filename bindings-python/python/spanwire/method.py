@@ -36,8 +36,8 @@ class Message(Protocol):
 def uncompressed(message: AnyT) -> AnyT:
     """Marks a message that is to go out as it is, on a call that compresses.
 
-    It may stand wherever a message to send may: as a request, in an iterable of requests, in ``send``, and as what a handler
-    returns or yields. What comes back is good for nothing else.
+    It may stand wherever a message to send may: as a request, in an iterable of requests, in ``send``, and as what a
+    handler returns or yields. What comes back is good for nothing else.
     """
     return _native.uncompressed(message)
 
