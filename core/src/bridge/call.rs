@@ -23,7 +23,7 @@ use crate::message::Raw;
 use crate::middleware::BoxFuture;
 use crate::streaming::{Sending, Streaming};
 use crate::timer::Deadline;
-use crate::{Channel, Kind, Method, Sent, Status};
+use crate::{Channel, Kind, Method, PeerAddr, Sent, Status};
 
 /// A client's call, as its host holds it. Dropping the last one cancels a call that still runs; its `Done` comes all the
 /// same.
@@ -299,7 +299,7 @@ pub(crate) struct Stream {
 #[allow(clippy::large_enum_variant, reason = "a task has one, for most of its life the larger one")]
 enum Stage {
     Opening(Opening),
-    Open { inflow: Inflow, outflow: Option<Outflow> },
+    Open { inflow: Inflow, outflow: Option<Outflow>, peer: Option<PeerAddr> },
 }
 
 impl Future for Stream {
@@ -321,7 +321,7 @@ impl Future for Stream {
             match ready!(opening.as_mut().poll(cx)) {
                 Ok((sending, streaming)) => {
                     let (inflow, outflow) = (Inflow::new(streaming), Some(Outflow::new(sending)));
-                    this.stage = Stage::Open { inflow, outflow };
+                    this.stage = Stage::Open { inflow, outflow, peer: None };
                 }
                 Err(status) => {
                     this.report.failed(status);
@@ -371,7 +371,11 @@ impl Stream {
 
     /// Ready when the call is over.
     fn receive(&mut self, cx: &mut Context<'_>, credit: u64) -> Poll<()> {
-        let Stage::Open { inflow, .. } = &mut self.stage else { return Poll::Pending };
+        let Stage::Open { inflow, peer, .. } = &mut self.stage else { return Poll::Pending };
+        // Known only while the call runs.
+        if peer.is_none() {
+            *peer = inflow.streaming().peer().map(|peer| peer.addr().clone());
+        }
         let arrived = inflow.poll(cx, credit);
         if let Some(headers) = arrived.headers {
             self.report.tell(EventKind::Headers(headers));
@@ -381,9 +385,7 @@ impl Stream {
             self.report.tell(EventKind::Messages { messages: arrived.messages, end: false });
         }
         if let Some(status) = arrived.end {
-            let streaming = inflow.streaming();
-            let peer = streaming.peer().map(|peer| peer.addr().clone());
-            let attempts = streaming.attempts();
+            let (peer, attempts) = (peer.take(), inflow.streaming().attempts());
             self.report.done(Outcome { status, headers: None, message: None, peer, attempts });
             return Poll::Ready(());
         }
