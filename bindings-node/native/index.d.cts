@@ -38,7 +38,7 @@ export const Happening: Readonly<
 
 /** What a record has beside its kind. */
 export const Flag: Readonly<
-  Record<"Blob" | "BodyBlob" | "HasMessage" | "Last" | "Compressed" | "Plain" | "WaitForReady", number>
+  Record<"Blob" | "BodyBlob" | "HasMessage" | "Compressed" | "Plain" | "WaitForReady", number>
 >;
 
 /** The native half of the package in one environment. */

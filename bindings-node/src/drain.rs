@@ -246,9 +246,7 @@ impl State {
                 let metadata = pack(call.metadata(), &mut body);
                 let peer = self.inbox.peer(call.peer());
                 let words = [number, handler, timeout, peer, metadata, 0];
-                let mut record = Record::new(Happening::Request, words)
-                    .flag(Flag::Last, request.end)
-                    .message(request.message);
+                let mut record = Record::new(Happening::Request, words).message(request.message);
                 record.body = body;
                 self.inbox.records.push_back(record);
             }

@@ -92,14 +92,12 @@ pub enum Flag {
     BodyBlob = 2,
     /// There is a message.
     HasMessage = 4,
-    /// It is the last one.
-    Last = 8,
     /// It came compressed.
-    Compressed = 16,
+    Compressed = 8,
     /// It is to be sent uncompressed.
-    Plain = 32,
+    Plain = 16,
     /// The call waits for a connection.
-    WaitForReady = 64,
+    WaitForReady = 32,
 }
 
 /// In the place of a timeout: it has passed already.

@@ -7,6 +7,7 @@ use spanwire::bridge::{Answer, Call, CallOptions, OpError, Outgoing, ReportTo, R
 use spanwire::{Code, Metadata, Status};
 
 use crate::call::{ClientCall, Line, Moved, ServedCall};
+use crate::convert::error::in_javascript;
 use crate::convert::metadata::unpack;
 use crate::convert::options::encoding_of;
 use crate::environment::State;
@@ -157,7 +158,7 @@ impl<B: AsRef<[u8]>> Turn<'_, B> {
         let message = self.message(flags, length);
         self.with_served(number, |served| {
             if let Err(OpError::Argument(text)) = served.call.respond(message, answer, trailers) {
-                drop(served.call.finish(Status::resource_exhausted(text), Answer::default()));
+                drop(served.call.finish(Status::resource_exhausted(in_javascript(&text)), Answer::default()));
             }
         });
         self.state.served.remove(number);
@@ -171,7 +172,7 @@ impl<B: AsRef<[u8]>> Turn<'_, B> {
             Moved::All(Room::Ready, _) => {}
             Moved::All(Room::Full, _) | Moved::Waits => self.full.push((SERVER, number)),
             Moved::Refused(OpError::Argument(text)) => {
-                drop(served.call.finish(Status::resource_exhausted(text), Answer::default()));
+                drop(served.call.finish(Status::resource_exhausted(in_javascript(&text)), Answer::default()));
                 self.state.inbox.cancelled(number);
             }
             // It is over: its last event tells.
@@ -221,7 +222,7 @@ impl<B: AsRef<[u8]>> Turn<'_, B> {
         Outgoing {
             bytes: Bytes::copy_from_slice(bytes),
             plain: flags & Flag::Plain as u32 != 0,
-            last: flags & Flag::Last as u32 != 0,
+            last: false,
         }
     }
 
@@ -242,7 +243,7 @@ impl ClientCall {
     /// Ends the call because a message of it cannot be sent. One that is over has its reason already.
     pub(crate) fn fail(&mut self, error: &OpError) {
         if let OpError::Argument(text) = error {
-            self.failed = Some(Status::resource_exhausted(text.clone()));
+            self.failed = Some(Status::resource_exhausted(in_javascript(text)));
             drop(self.call.cancel());
         }
     }

@@ -1,3 +1,4 @@
+import { type Abortable, unwatch, watch } from "./abort.js";
 import { type Codec, Uncompressed } from "./codec.js";
 import { type ClientSink, type Outcome, type Start, client, unary } from "./crossing.js";
 import type { Metadata } from "./metadata.js";
@@ -53,7 +54,7 @@ export function callOf<O>(promise: Promise<O>, state: CallState): Call<O> {
 }
 
 /** A unary call that was made. */
-class Unary<O> implements ClientSink, CallState {
+class Unary<O> implements ClientSink, CallState, Abortable {
   readonly facts = new Facts();
   compressed = false;
   resolve!: (response: O) => void;
@@ -75,13 +76,12 @@ class Unary<O> implements ClientSink, CallState {
     this.#call = unary(this, start, message, plain);
     if (signal !== undefined) {
       this.#signal = signal;
-      signal.addEventListener("abort", this);
+      watch(signal, this);
     }
   }
 
-  /** Of the signal. */
-  handleEvent(): void {
-    this.reject(this.#signal?.reason);
+  aborted(reason: unknown): void {
+    this.reject(reason);
     this.cancel();
   }
 
@@ -98,7 +98,7 @@ class Unary<O> implements ClientSink, CallState {
   room(): void {}
 
   done(outcome: Outcome): void {
-    this.#signal?.removeEventListener("abort", this);
+    if (this.#signal !== undefined) unwatch(this.#signal, this);
     this.facts.end(outcome);
     this.compressed = outcome.compressed;
     const error = errorOf(outcome);

@@ -5,7 +5,7 @@ const BUFFER_BYTES = 65_536;
 /** What a message costs beside its bytes. */
 const OVERHEAD_BYTES = 64;
 /** Messages that may arrive before it is known how large they are. */
-export const FIRST_CREDIT = 16;
+export const FIRST_CREDIT = 4;
 const LEAST_CREDIT = 2;
 const MOST_CREDIT = 512;
 

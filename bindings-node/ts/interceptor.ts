@@ -34,9 +34,9 @@ export class InterceptedCall {
   request: unknown;
   /** @internal */
   readonly options: CallOptions;
-  /** @internal The call that `next` made at last. */
-  readonly made: Promised<Made> = promised();
-  /** @internal */
+  /** @internal Resolves when a call was made, or none will be. */
+  readonly made: Promised<void> = promised();
+  /** @internal The call that `next` made at last; undefined if an interceptor has answered by itself. */
   latest: Made | undefined;
   /** @internal */
   cancelled = false;
@@ -58,17 +58,17 @@ export class InterceptedCall {
 
   /** The leading metadata of the response, when they are here. */
   get headers(): Promise<Metadata> {
-    return this.made.promise.then((made) => made?.headers ?? new Metadata());
+    return this.made.promise.then(() => this.latest?.headers ?? new Metadata());
   }
 
   /** What the server sent behind the response, when the call is over. */
   get trailers(): Promise<Metadata> {
-    return this.made.promise.then((made) => made?.trailers ?? new Metadata());
+    return this.made.promise.then(() => this.latest?.trailers ?? new Metadata());
   }
 }
 
-/** A call that was really made; undefined if an interceptor has answered by itself. */
-type Made = Pick<Call<unknown>, "headers" | "trailers" | "peer" | "attempts" | "compressed" | "cancel"> | undefined;
+/** A call that was really made. */
+type Made = Pick<Call<unknown>, "headers" | "trailers" | "peer" | "attempts" | "compressed" | "cancel">;
 
 /** A call on its way through the interceptors of a server. */
 export interface ReceivedCall {
@@ -124,12 +124,12 @@ export function intercepted(
     const { metadata, timeoutMs, signal } = call;
     const made = channel.direct(method, call.request, { ...call.options, metadata, timeoutMs, signal });
     call.latest = made as Made;
-    call.made.resolve(made as Made);
+    call.made.resolve();
     return made;
   });
   const response = run(call);
   // Whoever waits for what the server said is told when nothing comes.
-  const settled = (): void => call.made.resolve(undefined);
+  const settled = (): void => call.made.resolve();
   response.then(settled, settled);
   const state = new State(call);
   if (method.kind === "server_streaming" || method.kind === "bidi_streaming") {
@@ -147,7 +147,7 @@ class State {
     this.#call = call;
   }
 
-  get facts(): Omit<NonNullable<Made>, "cancel" | "compressed"> {
+  get facts(): Omit<Made, "cancel" | "compressed"> {
     const call = this.#call;
     return {
       headers: call.headers,

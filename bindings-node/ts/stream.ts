@@ -1,3 +1,4 @@
+import { type Abortable, unwatch, watch } from "./abort.js";
 import { Code } from "./code.js";
 import { type Call, type CallState, NOTHING, callOf } from "./call.js";
 import { type ClientSink, type Outcome, type Start, begin, client } from "./crossing.js";
@@ -49,7 +50,7 @@ export type UploadCall<I, O> = Call<O> & Sender<I>;
 export type ChatCall<I, O> = StreamCall<O> & Sender<I>;
 
 /** A stream that was begun: what the crossing tells, and what its user's objects stand on. */
-class Stream<I, O> implements ClientSink, CallState {
+class Stream<I, O> implements ClientSink, CallState, Abortable {
   readonly facts = new Facts();
   readonly inbound: Inbound<O>;
   readonly outbound: Outbound<I>;
@@ -72,13 +73,12 @@ class Stream<I, O> implements ClientSink, CallState {
     this.#call = begin(this, start, FIRST_CREDIT);
     if (signal !== undefined) {
       this.#signal = signal;
-      signal.addEventListener("abort", this);
+      watch(signal, this);
     }
   }
 
-  /** Of the signal. */
-  handleEvent(): void {
-    this.fail(this.#signal?.reason);
+  aborted(reason: unknown): void {
+    this.fail(reason);
   }
 
   /** Sends all of `requests`, then half-closes. What they throw ends the call. */
@@ -90,9 +90,10 @@ class Stream<I, O> implements ClientSink, CallState {
   }
 
   send(message: I): Promise<void> {
+    if (this.error !== undefined) return Promise.reject(this.error);
     if (this.facts.over || this.#halfClosed) {
       const why = this.#halfClosed ? "no message can follow end()" : "the call is over";
-      return Promise.reject((this.error as Error | undefined) ?? new RpcError(Code.FAILED_PRECONDITION, why));
+      return Promise.reject(new RpcError(Code.FAILED_PRECONDITION, why));
     }
     return this.outbound.send(message);
   }
@@ -133,7 +134,7 @@ class Stream<I, O> implements ClientSink, CallState {
   }
 
   done(outcome: Outcome): void {
-    this.#signal?.removeEventListener("abort", this);
+    if (this.#signal !== undefined) unwatch(this.#signal, this);
     this.#over(outcome, errorOf(outcome));
   }
 

@@ -17,7 +17,7 @@ pub(crate) fn argument(text: impl AsRef<str>) -> Error {
 }
 
 /// The engine names settings `like_this`, JavaScript `likeThis`.
-fn in_javascript(text: &str) -> String {
+pub(crate) fn in_javascript(text: &str) -> String {
     let name_end = text.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(text.len());
     let (name, rest) = text.split_at(name_end);
     if !rest.starts_with(':') {
