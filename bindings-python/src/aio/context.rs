@@ -99,7 +99,7 @@ impl Served {
             // It may have ended by itself.
             let _ = task.call_method0(py, intern!(py, "cancel"));
         }
-        woken.into_iter().fold(Ok(()), |before, waiters| before.and(waiters.wake(py)))
+        Waiters::wake_all(py, woken)
     }
 
     /// Keeps the handler's task for as long as the call lasts.

@@ -110,7 +110,7 @@ impl Stream {
             // It may have ended by itself.
             let _ = feeder.call_method0(py, "cancel");
         }
-        woken.into_iter().fold(Ok(()), |before, waiters| before.and(waiters.wake(py)))
+        Waiters::wake_all(py, woken)
     }
 
     /// Adds a waiter, which the task that runs is about to wait for.

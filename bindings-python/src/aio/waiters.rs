@@ -62,13 +62,27 @@ impl Waiters {
         Waiters { first: self.first.take(), others: std::mem::take(&mut self.others) }
     }
 
-    /// Has them look again: all of them, whatever happens in one.
+    /// Has them look again.
+    ///
+    /// # Errors
+    /// As [`Waiters::wake_all`].
+    pub(crate) fn wake(self, py: Python<'_>) -> PyResult<()> {
+        Waiters::wake_all(py, [self])
+    }
+
+    /// Has all of these look again, whatever happens in one.
     ///
     /// # Errors
     /// What must end the program.
-    pub(crate) fn wake(self, py: Python<'_>) -> PyResult<()> {
-        let woken = self.first.iter().chain(&self.others).map(|waiter| waiter.wake(py));
-        woken.fold(Ok(()), |before, woken| before.and(woken))
+    pub(crate) fn wake_all(py: Python<'_>, waiters: impl IntoIterator<Item = Waiters>) -> PyResult<()> {
+        let mut result = Ok(());
+        for waiter in waiters.into_iter().flat_map(|waiters| waiters.first.into_iter().chain(waiters.others))
+        {
+            if let Err(error) = waiter.wake(py) {
+                result = Err(error);
+            }
+        }
+        result
     }
 }
 
