@@ -93,13 +93,19 @@ def test_requests_that_nobody_waits_for_are_not_begun() -> None:
         release.wait(LIMIT_SECONDS)
         return request
 
+    def note_chat(requests: Iterator[bytes], context: Context) -> Iterator[bytes]:
+        begun[b"chat"] += 1
+        yield from requests
+
     with (
-        Server(handlers={ECHO: note}, address="127.0.0.1:0", workers=1) as server,
+        Server(handlers={ECHO: note, CHAT: note_chat}, address="127.0.0.1:0", workers=1) as server,
         Channel(server.target) as channel,
     ):
         first = channel.call(ECHO, b"first")
         with pytest.raises(RpcError):
             channel.unary(ECHO, b"late", timeout=0.1)
+        with channel.call(CHAT) as chat:
+            chat.send(b"late")
         # Long enough for the cancellation to arrive, which nothing tells.
         time.sleep(0.2)
         release.set()
@@ -194,6 +200,24 @@ def test_faults_of_handlers_are_logged_and_not_told(caplog: pytest.LogCaptureFix
     assert [record.name for record in caplog.records] == ["spanwire", "spanwire"]
     assert "bytes is due" in caplog.text
     assert "a secret" in caplog.text
+
+
+def test_error_that_cannot_be_sent_fails_its_call_alone(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(request: bytes, context: Context) -> bytes:
+        if request == b"fail":
+            raise RpcError(Code.ABORTED, details=[object()])  # type: ignore[list-item]
+        return request
+
+    with (
+        Server(handlers={ECHO: fail}, address="127.0.0.1:0", workers=1) as server,
+        Channel(server.target) as channel,
+    ):
+        for _ in range(3):
+            with pytest.raises(RpcError) as failed:
+                channel.unary(ECHO, b"fail", timeout=LIMIT_SECONDS)
+            assert failed.value.code == Code.INTERNAL
+            assert channel.unary(ECHO, b"next", timeout=LIMIT_SECONDS) == b"next"
+    assert "the handler of /test.Sync/Echo failed" in caplog.text
 
 
 def test_requests_that_cannot_be_read_are_refused() -> None:

@@ -83,7 +83,11 @@ impl SyncContext {
     }
 
     pub(crate) fn fail(&self, py: Python<'_>, error: &PyErr) -> PyResult<()> {
-        let mut status = status_of(py, error)?.unwrap_or_else(|| Status::unknown("the handler failed"));
+        let status = status_of(py, error).inspect_err(|_| {
+            let unsendable = Status::internal("the handler failed, with an error that cannot be sent");
+            self.finish(unsendable, Answer::default());
+        })?;
+        let mut status = status.unwrap_or_else(|| Status::unknown("the handler failed"));
         status.metadata_mut().extend(set_metadata(py, &self.trailers).unwrap_or_default());
         self.finish(status, self.answer(py).unwrap_or_default());
         Ok(())
@@ -265,7 +269,8 @@ impl SyncContext {
         guard(|| parent::enter(slf))
     }
 
-    /// Ends the call with the status of an exception. Of one that is no `RpcError` the client learns nothing.
+    /// Ends the call with the status of an exception. Of one that is no `RpcError` the client learns nothing. Raises what
+    /// is wrong with an `RpcError` that cannot be sent; the call fails with INTERNAL then.
     fn _fail(&self, py: Python<'_>, error: Bound<'_, PyAny>) -> PyResult<()> {
         guard(|| self.fail(py, &PyErr::from_value(error)))
     }

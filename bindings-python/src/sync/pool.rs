@@ -166,8 +166,7 @@ impl Pool {
         let mut state = self.lock();
         if state.closed {
             drop(state);
-            // Outside the lock: each fails its call.
-            drop(work);
+            self.discard(work);
             return;
         }
         state.work.extend(work);
@@ -178,6 +177,13 @@ impl Pool {
         }
         if let Some(rope) = &self.rope {
             rope.pull();
+        }
+    }
+
+    /// Fails the calls of requests that nobody takes. Not under the lock.
+    pub(crate) fn discard(&self, work: impl IntoIterator<Item = Work>) {
+        for number in work.into_iter().filter_map(|work| work.number) {
+            self.forget(number);
         }
     }
 
@@ -230,10 +236,11 @@ impl Pool {
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        let left = (std::mem::take(&mut state.work), state.take_answers(false));
+        let (work, answers) = (std::mem::take(&mut state.work), state.take_answers(false));
         drop(state);
         self.arrived.notify_all();
-        send(left.1);
+        send(answers);
+        self.discard(work);
         if let Some(rope) = &self.rope {
             rope.pull();
         }

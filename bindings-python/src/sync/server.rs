@@ -120,6 +120,7 @@ impl SyncServer {
                 while let Some(work) = self.pool.take_work(std::mem::take(&mut arriving)) {
                     // Nobody waits for what nobody began.
                     if work.served.call.is_over() {
+                        self.pool.discard([work]);
                         continue;
                     }
                     if let Some(task) = self.task(py, work)? {

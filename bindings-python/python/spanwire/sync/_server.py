@@ -247,11 +247,19 @@ def _serving(
                     close()
             context._finish()
         except BaseException as error:
-            if not isinstance(error, RpcError):
-                handler_failed(method.path, error)
-            context._fail(error)
+            _fail(method, context, error)
 
     return serve
+
+
+def _fail(method: Method[Any, Any], context: Context, error: BaseException) -> None:
+    if not isinstance(error, RpcError):
+        handler_failed(method.path, error)
+    try:
+        context._fail(error)
+    except Exception as fault:
+        # Such as details that are none.
+        handler_failed(method.path, fault)
 
 
 def _intercepted(method: Method[Any, Any], handler: Handler, interceptors: Sequence[ServerInterceptor]) -> Handler:
