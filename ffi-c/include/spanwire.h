@@ -460,6 +460,22 @@ typedef struct spanwire_channel_options {
   int64_t flood_max_pending_acks;
   // What unread small DATA frames may add up to.
   int64_t flood_small_data_budget;
+  // Which of a service's addresses calls go to: `pick_first` (null), `round_robin`, `least_request` or
+  // `weighted_round_robin`. Goes before what the service config says.
+  const char *load_balancing;
+  // The service config: JSON in the form of gRPC's `ServiceConfig`, with `methodConfig` (timeouts, retries),
+  // `retryThrottling` and `loadBalancingConfig`. A mistake is told by its place.
+  const char *service_config;
+  // Sent with every call that has no `authorization` of its own, as `authorization: Bearer …`. Over TLS alone, or to a server
+  // on this machine that is no TCP port.
+  const char *bearer_token;
+  // The same from a file, which is read again as its token ends. The token itself wins.
+  const char *bearer_token_file;
+  // How long a name that the system resolves holds. By default 30 s where calls are spread; else until a connection is
+  // lost.
+  int64_t name_ttl_ms;
+  // How long nobody may call before the connections are closed, until the next call; negative: for ever.
+  int64_t idle_timeout_ms;
 } spanwire_channel_options;
 
 // The state of a channel's connection.
@@ -731,6 +747,10 @@ spanwire_connectivity spanwire_channel_connectivity(struct spanwire_channel *cha
 
 // Connects now instead of with the first call. It does not wait for the connection.
 spanwire_result spanwire_channel_connect(struct spanwire_channel *channel);
+
+// Says that the machine's network is another one: the target's name is resolved again at once, instead of when a connection
+// is found to be lost.
+spanwire_result spanwire_channel_network_changed(struct spanwire_channel *channel);
 
 // Writes the channel's numbers to `stats`, at most `capacity` of them, and returns how many there are: connections, calls,
 // and how often each limit was hit. 0 on failure.

@@ -150,8 +150,8 @@ struct channel_options {
   std::string load_balancing = {};
   /// The service config: JSON in the form of gRPC's ServiceConfig. A mistake is told by its place.
   std::string service_config = {};
-  /// Sent with every call as `authorization: Bearer ...`, over TLS alone; or the file that it is read from, again and
-  /// again.
+  /// Sent with every call as `authorization: Bearer ...`, over TLS alone; or the file that it is read from, again
+  /// and again.
   std::string bearer_token = {}, bearer_token_file = {};
   /// How long a name that the system resolves holds, and how long nobody may call before the connections are closed
   /// (negative: for ever).

@@ -224,8 +224,10 @@ static void calls_take_turns_among_addresses(void) {
     spanwire_event done = {0};
     TRY(spanwire_call_unary_blocking(channel, UNARY, TEXT(""), NULL, &done));
     CHECK_EQ(done.status.code, SPANWIRE_CODE_OK);
+    char peer[64];
+    CHECK(spanwire_event_peer(&done, peer, sizeof peer) < sizeof peer);
     for (size_t i = 0; i < COUNT_OF(peers); i++)
-      seen[i] = seen[i] || strcmp(port_of(done.peer), port_of(peers[i].target)) == 0;
+      seen[i] = seen[i] || strcmp(port_of(peer), port_of(peers[i].target)) == 0;
     spanwire_event_free(&done);
   }
   TRY(spanwire_channel_network_changed(channel));
