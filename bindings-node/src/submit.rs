@@ -138,7 +138,11 @@ impl<B: AsRef<[u8]>> Turn<'_, B> {
         match call.line.send(message, |message| call.call.send(message)) {
             Moved::All(Room::Ready, _) => {}
             Moved::All(Room::Full, _) | Moved::Waits => self.full.push((CLIENT, number)),
-            Moved::Refused(error) => call.fail(&error),
+            // Full until its last event comes: who sends without a pause would keep the event loop from ever taking it.
+            Moved::Refused(error) => {
+                call.fail(&error);
+                self.full.push((CLIENT, number));
+            }
         }
     }
 
@@ -171,12 +175,13 @@ impl<B: AsRef<[u8]>> Turn<'_, B> {
         match served.line.send(message, |message| served.call.send(message)) {
             Moved::All(Room::Ready, _) => {}
             Moved::All(Room::Full, _) | Moved::Waits => self.full.push((SERVER, number)),
-            Moved::Refused(OpError::Argument(text)) => {
-                drop(served.call.finish(Status::resource_exhausted(in_javascript(&text)), Answer::default()));
-                self.state.inbox.cancelled(number);
+            Moved::Refused(error) => {
+                if let OpError::Argument(text) = error {
+                    drop(served.call.finish(Status::resource_exhausted(in_javascript(&text)), Answer::default()));
+                    self.state.inbox.cancelled(number);
+                }
+                self.full.push((SERVER, number));
             }
-            // It is over: its last event tells.
-            Moved::Refused(_) => {}
         }
     }
 
@@ -192,7 +197,9 @@ impl<B: AsRef<[u8]>> Turn<'_, B> {
             code => Status::new(code.unwrap_or(Code::Unknown), text).with_details(details),
         };
         let Some(served) = self.state.served.get(number) else { return };
-        if let Some((status, answer)) = served.line.end((status.with_metadata(trailers), answer)) {
+        if served.call.is_over() {
+            self.state.served.remove(number);
+        } else if let Some((status, answer)) = served.line.end((status.with_metadata(trailers), answer)) {
             drop(served.call.finish(status, answer));
             self.state.served.remove(number);
         } else {

@@ -132,7 +132,7 @@ describe("memory", () => {
     ]);
     const client = createClient(Echo, channel);
     const round = async (): Promise<number> => {
-      for (let batch = 0; batch < 20; batch++) {
+      for (let batch = 0; batch < 5; batch++) {
         const abort = new AbortController();
         const calls = Array.from({ length: 100 }, () => client.unary({}, { signal: abort.signal }));
         const streams = Array.from({ length: 20 }, () => client.down({}));
