@@ -281,7 +281,7 @@ def test_what_cannot_serve_is_refused() -> None:
     with pytest.raises(TypeError, match=r"spanwire\.Service"):
         Server(object(), address="127.0.0.1:0")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"spanwire\.Method"):
-        Server(handlers={"/a.B/C": coroutine}, address="127.0.0.1:0")  # type: ignore[dict-item]
+        Server(handlers={"/a.B/C": coroutine}, address="127.0.0.1:0")
 
     async def main() -> None:
         for address, error in [("nowhere", ValueError), ("127.0.0.1:99999", ValueError), ("192.0.2.1:1", OSError)]:

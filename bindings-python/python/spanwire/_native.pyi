@@ -6,6 +6,8 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, final, overload
 
+from typing_extensions import disjoint_base
+
 from . import call as calls
 from .details import Detail
 from .errors import MetadataLike
@@ -15,8 +17,40 @@ from .method import BidiMethod, ClientStreamingMethod, ServerStreamingMethod, Un
 from .method import Method as PublicMethod
 from .options import CallOptions, ChannelOptions, Compression
 
-Request = TypeVar("Request")
-Response = TypeVar("Response")
+__all__ = [
+    "Bell",
+    "BidiCall",
+    "Channel",
+    "ClientStreamingCall",
+    "Context",
+    "Feed",
+    "Metadata",
+    "Method",
+    "Queue",
+    "Server",
+    "ServerStreamingCall",
+    "StreamCall",
+    "SyncCall",
+    "SyncChannel",
+    "SyncContext",
+    "SyncServer",
+    "Tls",
+    "UnaryCall",
+    "after_fork_in_child",
+    "cli",
+    "decode_details",
+    "encode_details",
+    "plugin",
+    "set_log_level",
+    "shutdown",
+    "stop_log",
+    "take_log_lines",
+    "uncompressed",
+]
+
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
+_Other = TypeVar("_Other")
 
 @final
 class Metadata(Mapping[str, str | bytes]):
@@ -26,6 +60,10 @@ class Metadata(Mapping[str, str | bytes]):
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[str]: ...
     def __eq__(self, value: object, /) -> bool: ...
+    @overload
+    def get(self, key: str, default: None = None, /) -> str | bytes | None: ...
+    @overload
+    def get(self, key: str, default: str | bytes | _Other, /) -> str | bytes | _Other: ...
     def get_all(self, key: str) -> list[str | bytes]: ...
     def pairs(self) -> list[tuple[str, str | bytes]]: ...
 
@@ -46,6 +84,7 @@ class Tls:
         client_certificate_optional: bool = False,
     ) -> Tls: ...
 
+@disjoint_base
 class Method:
     def __new__(
         cls,
@@ -63,14 +102,15 @@ class Method:
     @property
     def response(self) -> type[Any] | None: ...
 
+@disjoint_base
 class Channel:
     def __new__(
         cls, target: str, *, interceptors: Iterable[Interceptor] | None = None, **options: Unpack[ChannelOptions]
     ) -> Self: ...
     @overload
     def call(
-        self, method: UnaryMethod[Request, Response], request: Request, **options: Unpack[CallOptions]
-    ) -> calls.UnaryCall[Response]:
+        self, method: UnaryMethod[_Request, _Response], request: _Request, **options: Unpack[CallOptions]
+    ) -> calls.UnaryCall[_Response]:
         """Begins a call; the call object is that of the method's kind.
 
         Args:
@@ -86,22 +126,22 @@ class Channel:
         """
     @overload
     def call(
-        self, method: ServerStreamingMethod[Request, Response], request: Request, **options: Unpack[CallOptions]
-    ) -> calls.ServerStreamingCall[Response]: ...
+        self, method: ServerStreamingMethod[_Request, _Response], request: _Request, **options: Unpack[CallOptions]
+    ) -> calls.ServerStreamingCall[_Response]: ...
     @overload
     def call(
         self,
-        method: ClientStreamingMethod[Request, Response],
-        request: AsyncIterable[Request] | Iterable[Request] | None = None,
+        method: ClientStreamingMethod[_Request, _Response],
+        request: AsyncIterable[_Request] | Iterable[_Request] | None = None,
         **options: Unpack[CallOptions],
-    ) -> calls.ClientStreamingCall[Request, Response]: ...
+    ) -> calls.ClientStreamingCall[_Request, _Response]: ...
     @overload
     def call(
         self,
-        method: BidiMethod[Request, Response],
-        request: AsyncIterable[Request] | Iterable[Request] | None = None,
+        method: BidiMethod[_Request, _Response],
+        request: AsyncIterable[_Request] | Iterable[_Request] | None = None,
         **options: Unpack[CallOptions],
-    ) -> calls.BidiCall[Request, Response]: ...
+    ) -> calls.BidiCall[_Request, _Response]: ...
     def _call(self, method: Method, request: Any, **options: Unpack[CallOptions]) -> Any: ...
     @property
     def target(self) -> str:
@@ -131,6 +171,7 @@ class UnaryCall:
     @property
     def done(self) -> bool: ...
 
+@disjoint_base
 class StreamCall:
     def cancel(self) -> None: ...
     def headers(self) -> Awaitable[Metadata]: ...
@@ -266,7 +307,7 @@ def take_log_lines() -> list[tuple[int, str]] | None: ...
 def stop_log() -> None: ...
 def cli(arguments: list[str]) -> tuple[int, str, str]: ...
 def plugin(request: bytes) -> bytes: ...
-def uncompressed(message: Response) -> Response: ...
+def uncompressed(message: _Other) -> _Other: ...
 def decode_details(status: bytes) -> tuple[Detail, ...]: ...
 def encode_details(code: int, message: str, details: Iterable[Detail]) -> bytes: ...
 def shutdown() -> None: ...

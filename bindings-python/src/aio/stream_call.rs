@@ -150,6 +150,7 @@ pub(crate) struct ClientStreamingCall {
 
 #[pymethods]
 impl ClientStreamingCall {
+    #[pyo3(signature = (message, /))]
     fn send<'py>(slf: Own<'py, Self>, message: &Bound<'py, PyAny>) -> PyResult<Py<PyAny>> {
         by_hand(slf.get().fed)?;
         send(slf.into_super(), message)
@@ -179,6 +180,7 @@ pub(crate) struct BidiCall {
 
 #[pymethods]
 impl BidiCall {
+    #[pyo3(signature = (message, /))]
     fn send<'py>(slf: Own<'py, Self>, message: &Bound<'py, PyAny>) -> PyResult<Py<PyAny>> {
         by_hand(slf.get().fed)?;
         send(slf.into_super(), message)
