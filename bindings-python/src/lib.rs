@@ -20,6 +20,7 @@ mod convert;
 mod credit;
 mod engine;
 mod guard;
+mod imported;
 mod log;
 mod parent;
 mod stack;
@@ -30,6 +31,9 @@ use pyo3::prelude::*;
 /// Private: use the package `spanwire`.
 #[pymodule]
 mod _native {
+    use pyo3::prelude::*;
+    use pyo3::types::PyMapping;
+
     #[pymodule_export]
     use crate::aio::channel::Channel;
     #[pymodule_export]
@@ -66,4 +70,10 @@ mod _native {
     use crate::sync::context::SyncContext;
     #[pymodule_export]
     use crate::sync::server::SyncServer;
+
+    /// What PyO3 looks up with its first use, under a lock, is looked up here: a fork must not come upon it.
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) {
+        let _ = module.cast::<PyMapping>();
+    }
 }

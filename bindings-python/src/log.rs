@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering}
 use std::thread::{self, Thread};
 
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use spanwire::bridge::{fork, log};
 use tracing::Level;
 
 use crate::guard::guard;
+use crate::imported::Imported;
 use crate::stack::Stack;
 
 /// Lines that wait at once; what is more is not kept.
@@ -33,8 +33,8 @@ pub(crate) fn start(py: Python<'_>) -> PyResult<()> {
     let first = started.replace(fork::generation()) != Some(fork::generation());
     // Starting a thread lets the interpreter go.
     drop(started);
-    static START: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    START.import(py, "spanwire._log", "start")?.call1((first,))?;
+    static START: Imported = Imported::new("spanwire._log", "start");
+    START.get(py)?.call1((first,))?;
     Ok(())
 }
 
@@ -81,7 +81,8 @@ pub(crate) fn take_log_lines(py: Python<'_>) -> PyResult<Option<Vec<(u8, String)
             let lines = LINES.take();
             let lost = WAITING.swap(0, Ordering::Relaxed).saturating_sub(MOST_LINES);
             if !lines.is_empty() {
-                let mut lines: Vec<_> = lines.into_iter().map(|(level, text)| (python(level), text)).collect();
+                let mut lines: Vec<_> =
+                    lines.into_iter().map(|(level, text)| (python(level), text)).collect();
                 if lost > 0 {
                     lines.push((30, format!("{lost} more lines were not kept")));
                 }

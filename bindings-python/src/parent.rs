@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use spanwire::bridge::ServerCall;
 
 use crate::aio::context::Context;
+use crate::imported::Imported;
 use crate::sync::context::SyncContext;
 
 /// The call whose handler runs, on an event loop or on a thread.
@@ -33,9 +33,9 @@ pub(crate) fn serving() {
     SERVING.store(true, Ordering::Relaxed);
 }
 
-fn variable(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static VARIABLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    VARIABLE.import(py, "spanwire._context", "CURRENT")
+fn variable(py: Python<'_>) -> PyResult<Borrowed<'static, '_, PyAny>> {
+    static VARIABLE: Imported = Imported::new("spanwire._context", "CURRENT");
+    VARIABLE.get(py)
 }
 
 /// Makes a context the one of the code that runs: for the current context of `contextvars`.

@@ -3,7 +3,8 @@
 import atexit
 import os
 
-from . import _log, _native
+# Some only for the native module, which looks them up when it needs them: a fork must not come upon their import.
+from . import _context, _feed, _log, _loop, _native  # noqa: F401
 from ._native import Context, Tls
 from .call import BidiCall, Call, ClientStreamingCall, ServerStreamingCall, UnaryCall
 from .channel import Channel, Client

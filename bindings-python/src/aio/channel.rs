@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
 use spanwire::bridge::{self, CallOptions, ChannelOptions, fork};
 use spanwire::{Kind, Status};
@@ -19,6 +18,7 @@ use crate::convert::status::op_error;
 use crate::credit::Credit;
 use crate::engine;
 use crate::guard::guard;
+use crate::imported::Imported;
 use crate::parent::{self, Parent};
 
 /// A channel, whatever event loop uses it. See `spanwire.Channel`.
@@ -131,8 +131,8 @@ fn start_stream(
     let fed = !one && !request.is_none();
     let object = of_kind(py, about.kind, StreamCall { stream: stream.clone(), call }, fed)?;
     if fed {
-        static FEED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let feed = FEED.import(py, "spanwire._feed", "feed")?.call1((Feed(stream.clone()), request))?;
+        static FEED: Imported = Imported::new("spanwire._feed", "feed");
+        let feed = FEED.get(py)?.call1((Feed(stream.clone()), request))?;
         let feeder = event_loop.spawn(&feed)?;
         stream.set_feeder(feeder.unbind());
     }
@@ -183,8 +183,8 @@ impl Channel {
             // What is wrong is said now, not by the interceptors' task.
             call_options(options.as_ref())?;
             let options = options.unwrap_or_else(|| PyDict::new(py));
-            static CALL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-            let call = CALL.import(py, "spanwire._intercepted", "call")?;
+            static CALL: Imported = Imported::new("spanwire._intercepted", "call");
+            let call = CALL.get(py)?;
             Ok(call.call1((slf, interceptors, method, request, options))?.unbind())
         })
     }

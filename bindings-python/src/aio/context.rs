@@ -22,6 +22,7 @@ use crate::convert::options::encoding;
 use crate::convert::status::{op_error, rpc_error};
 use crate::credit::Credit;
 use crate::guard::guard;
+use crate::imported::Imported;
 
 /// What the table knows of a call.
 pub(crate) struct Served {
@@ -277,8 +278,8 @@ fn set_in(py: Python<'_>, metadata: &PyOnceLock<Py<PyAny>>) -> PyResult<CoreMeta
 }
 
 fn to_set(py: Python<'_>, metadata: &PyOnceLock<Py<PyAny>>) -> PyResult<Py<PyAny>> {
-    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let class = CLASS.import(py, "spanwire.metadata", "MutableMetadata")?;
+    static CLASS: Imported = Imported::new("spanwire.metadata", "MutableMetadata");
+    let class = CLASS.get(py)?;
     metadata.get_or_try_init(py, || Ok(class.call0()?.unbind())).map(|metadata| metadata.clone_ref(py))
 }
 

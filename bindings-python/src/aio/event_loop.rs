@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use spanwire::bridge::{self, Event, EventKind, ReportTo, fork};
 
 use super::server::{Closing, Route};
@@ -17,6 +16,7 @@ use super::unary::Unary;
 use super::waiters::{Waiter, Wake};
 use crate::convert::status::op_error;
 use crate::guard::guard;
+use crate::imported::Imported;
 
 /// With more calls than this, what they ask is collected until the loop's turn is over. With few, waiting costs more than
 /// the wake-ups that it saves.
@@ -100,12 +100,12 @@ impl Drop for Known {
 /// # Errors
 /// `RuntimeError`: none does.
 pub(crate) fn current(py: Python<'_>) -> PyResult<Arc<Loop>> {
-    static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let running = RUNNING.import(py, "asyncio", "_get_running_loop")?;
+    static RUNNING: Imported = Imported::new("asyncio", "_get_running_loop");
+    let running = RUNNING.get(py)?;
     let mut event_loop = running.call0()?;
     if event_loop.is_none() {
-        static OTHER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        event_loop = OTHER.import(py, "spanwire._loop", "running")?.call0()?;
+        static OTHER: Imported = Imported::new("spanwire._loop", "running");
+        event_loop = OTHER.get(py)?.call0()?;
     }
     let known = QUEUES.with_borrow(|queues| {
         let known = queues.queues.iter().find(|known| known.event_loop.is(&event_loop))?;
@@ -136,8 +136,8 @@ fn connect(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<Loop>>
         known.queue.end_batch();
     }
     drop(closed);
-    static CONNECT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let queue = CONNECT.import(py, "spanwire._loop", "connect")?.call1((event_loop,))?;
+    static CONNECT: Imported = Imported::new("spanwire._loop", "connect");
+    let queue = CONNECT.get(py)?.call1((event_loop,))?;
     let queue = queue.cast::<Queue>()?.get().0.clone();
     open.push(Known { event_loop: event_loop.clone().unbind(), queue: queue.clone() });
     QUEUES.with_borrow_mut(|queues| queues.queues.append(&mut open));

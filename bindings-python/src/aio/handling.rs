@@ -11,7 +11,6 @@ use std::sync::Arc;
 use pyo3::exceptions::{PyException, PyStopAsyncIteration, PyStopIteration, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyIterator;
 use pyo3::types::iterator::PySendResult;
 use spanwire::Status;
@@ -22,6 +21,7 @@ use super::context::{Context, Requests, Served};
 use super::stream::{Sending, Want};
 use crate::convert::status::status_of;
 use crate::guard::guard;
+use crate::imported::Imported;
 use crate::parent;
 
 /// So many messages of a generator that never waits are sent before others have their turn.
@@ -265,10 +265,8 @@ fn not_async(handled: &Bound<'_, PyAny>, due: &str) -> PyErr {
 
 /// A fault of a handler is its author's to see, and nobody else's.
 fn log_failure(py: Python<'_>, path: &str, error: PyErr) {
-    static LOG: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let logged = LOG
-        .import(py, "spanwire._log", "handler_failed")
-        .and_then(|log| log.call1((path, error.into_value(py))));
+    static LOG: Imported = Imported::new("spanwire._log", "handler_failed");
+    let logged = LOG.get(py).and_then(|log| log.call1((path, error.into_value(py))));
     if let Err(error) = logged {
         error.write_unraisable(py, None);
     }

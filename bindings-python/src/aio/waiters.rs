@@ -5,11 +5,11 @@ use std::sync::Mutex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyType};
+use pyo3::types::PyDict;
 
 use super::event_loop::lock;
 use crate::guard::guard;
+use crate::imported::Imported;
 
 /// One who waits: a task of asyncio, or whatever has `set_result`.
 #[derive(Debug)]
@@ -227,10 +227,10 @@ impl Wake {
     }
 
     fn result(&self, py: Python<'_>) -> PyResult<()> {
-        static CANCELLED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        static CANCELLED: Imported = Imported::new("asyncio", "CancelledError");
         if self.is(End::Cancelled) {
-            let class = CANCELLED.import(py, "asyncio", "CancelledError")?;
-            return Err(PyErr::from_type(class.clone(), ()));
+            let class = CANCELLED.get(py)?;
+            return Err(PyErr::from_value(class.call0()?));
         }
         Ok(())
     }

@@ -2,18 +2,18 @@
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyType};
+use pyo3::types::PyBytes;
 use spanwire::bridge::{OpError, Outcome};
 use spanwire::{Code, PeerAddr, Sent, Status};
 
 use super::metadata::{Metadata, metadata_from};
+use crate::imported::Imported;
 
-static RPC_ERROR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static RPC_ERROR: Imported = Imported::new("spanwire.errors", "RpcError");
 
 /// The class `spanwire.RpcError`.
-pub(crate) fn rpc_error_class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
-    RPC_ERROR.import(py, "spanwire.errors", "RpcError")
+pub(crate) fn rpc_error_class(py: Python<'_>) -> PyResult<Borrowed<'static, '_, PyAny>> {
+    RPC_ERROR.get(py)
 }
 
 /// The `RpcError` of a call that ended with this status.
@@ -79,7 +79,7 @@ fn in_python(text: &str) -> String {
 /// The status of an exception that a handler raised; `None` if it is no `RpcError`.
 pub(crate) fn status_of(py: Python<'_>, error: &PyErr) -> PyResult<Option<Status>> {
     let value = error.value(py);
-    if !value.is_instance(rpc_error_class(py)?)? {
+    if !value.is_instance(&*rpc_error_class(py)?)? {
         return Ok(None);
     }
     let code: u32 = value.getattr("code")?.extract()?;
