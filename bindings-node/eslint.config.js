@@ -10,8 +10,20 @@ export default defineConfig(
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: { parserOptions: { project: ["./tsconfig.json", "./tsconfig.test.json"] } },
     rules: {
-      // Flags, and the words of records.
+      // The words of records.
       "@typescript-eslint/no-non-null-assertion": "off",
+      // Programs in JavaScript give what no type allows.
+      "@typescript-eslint/no-unnecessary-condition": "off",
+      "@typescript-eslint/no-confusing-void-expression": [
+        "error",
+        { ignoreArrowShorthand: true, ignoreVoidReturningFunctions: true },
+      ],
+      "@typescript-eslint/no-empty-function": ["error", { allow: ["arrowFunctions", "methods"] }],
+      "@typescript-eslint/no-invalid-void-type": "off",
+      "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^_" }],
+      // An async function is the shortest way to reject instead of throwing.
+      "@typescript-eslint/require-await": "off",
+      "@typescript-eslint/class-literal-property-style": "off",
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
       "@typescript-eslint/only-throw-error": "off",
       "@typescript-eslint/prefer-promise-reject-errors": "off",
@@ -25,7 +37,7 @@ export default defineConfig(
         "error",
         { allowForKnownSafeCalls: [{ from: "package", name: ["test", "describe", "it"], package: "node:test" }] },
       ],
-      "@typescript-eslint/require-await": "off",
+      "require-yield": "off",
     },
   },
   { files: ["scripts/*.js"], languageOptions: { globals: { process: "readonly", URL: "readonly" } } },

@@ -198,11 +198,14 @@ impl State {
 
     fn take(&mut self, mut event: Event) {
         let number = event.tag() as u32;
-        let Some(reporter) = event.server_call().cloned() else { return self.take_of_client(number, event.kind) };
+        let Some(reporter) = event.server_call().cloned() else {
+            return self.take_of_client(number, event.kind);
+        };
         let request = matches!(event.kind, EventKind::Request(_));
         let served = &mut self.served;
         // Only a request is the first that is heard of a call.
-        let made = reporter.handle(|call| if request { Ok(served.insert(call)) } else { Err(OpError::Blocked) });
+        let made =
+            reporter.handle(|call| if request { Ok(served.insert(call)) } else { Err(OpError::Blocked) });
         let Some(call) = made.ok().and_then(|made| self.served.place(made)) else { return };
         let server_kind = std::mem::replace(&mut event.kind, EventKind::Writable);
         self.take_of_server(number, call, server_kind);

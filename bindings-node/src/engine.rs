@@ -22,7 +22,10 @@ impl Lease {
         let shared = match &mut *shared {
             Some(shared) => shared,
             // One lane: it is JavaScript that is busy, not the sockets.
-            none => none.insert(Shared { engine: Engine::new(&EngineOptions { lanes: 1, on_thread_start: None })?, users: 0 }),
+            none => none.insert(Shared {
+                engine: Engine::new(&EngineOptions { lanes: 1, on_thread_start: None })?,
+                users: 0,
+            }),
         };
         shared.users += 1;
         Ok(Lease(shared.engine.clone()))

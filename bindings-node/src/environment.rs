@@ -3,8 +3,8 @@
 use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 
-use napi::bindgen_prelude::{BufferSlice, FnArgs, Function, Object, Result, Uint8ArraySlice};
 use napi::Env;
+use napi::bindgen_prelude::{BufferSlice, FnArgs, Function, Object, Result, Uint8ArraySlice};
 use napi_derive::napi;
 use spanwire::Kind;
 use spanwire::bridge::{Channel, Queue};
@@ -165,7 +165,11 @@ impl Environment {
     /// # Errors
     /// There is no such level.
     #[napi(catch_unwind)]
-    pub fn log(&self, level: u32, take: Option<Function<'_, FnArgs<(u32, String, String)>, ()>>) -> Result<()> {
+    pub fn log(
+        &self,
+        level: u32,
+        take: Option<Function<'_, FnArgs<(u32, String, String)>, ()>>,
+    ) -> Result<()> {
         let log = take.map(|take| Log::start(&take, level)).transpose()?;
         let before = std::mem::replace(&mut self.state()?.log, log);
         if let Some(before) = before {
@@ -193,7 +197,8 @@ impl Environment {
     pub fn channel(&self, target: String, options: Object<'_>) -> Result<u32> {
         let mut state = self.state()?;
         let options = channel_options(&options)?;
-        let channel = Channel::new(state.lease.engine(), &target, &options).map_err(|error| op_error(&error))?;
+        let channel =
+            Channel::new(state.lease.engine(), &target, &options).map_err(|error| op_error(&error))?;
         Ok(keep(&mut state.channels, channel))
     }
 

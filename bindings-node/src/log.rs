@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use napi::Status;
 use napi::bindgen_prelude::{FnArgs, Function, Result};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
-use napi::Status;
 use spanwire::bridge::log;
 
 use crate::convert::error::{argument, op_error};
@@ -29,7 +29,10 @@ impl Log {
     /// # Errors
     /// There is no such level.
     pub(crate) fn start(take: &Function<'_, Line, ()>, level: u32) -> Result<Self> {
-        let max_level = i32::try_from(level).ok().and_then(log::level).ok_or_else(|| argument("level: there is none such"))?;
+        let max_level = i32::try_from(level)
+            .ok()
+            .and_then(log::level)
+            .ok_or_else(|| argument("level: there is none such"))?;
         let take = take
             .build_threadsafe_function()
             .callee_handled::<false>()

@@ -51,10 +51,7 @@ impl Task for Listen {
 
     fn compute(&mut self) -> Result<Listening> {
         self.server.listen(&self.address).map_err(|error| op_error(&error))?;
-        Ok(Listening {
-            port: self.server.port().map(u32::from),
-            target: self.server.target().to_owned(),
-        })
+        Ok(Listening { port: self.server.port().map(u32::from), target: self.server.target().to_owned() })
     }
 
     fn resolve(&mut self, _: Env, listening: Listening) -> Result<Listening> {
@@ -83,7 +80,14 @@ impl Environment {
     /// # Errors
     /// The path is none or was told before, or the server listens already.
     #[napi(catch_unwind)]
-    pub fn serve_method(&self, server: u32, path: Option<String>, kind: u32, handler: u32, credit: u32) -> Result<()> {
+    pub fn serve_method(
+        &self,
+        server: u32,
+        path: Option<String>,
+        kind: u32,
+        handler: u32,
+        credit: u32,
+    ) -> Result<()> {
         let queue = self.state()?.queue.clone();
         let to = Destination { queue, tag: handler as usize, credit, attachment: None };
         self.with_server(server, |server| match path {
@@ -159,7 +163,11 @@ impl Environment {
         let mut state = self.state()?;
         let served = state.served.get(call).ok_or_else(over)?;
         let identity = served.call.tls_identity();
-        Ok(identity.iter().flat_map(|identity| identity.certificates()).map(|der| der.to_vec().into()).collect())
+        Ok(identity
+            .iter()
+            .flat_map(|identity| identity.certificates())
+            .map(|der| der.to_vec().into())
+            .collect())
     }
 
     fn with_server<T>(

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use spanwire::bridge::{Answer, Call, CallOptions, OpError, Outgoing, ReportTo, Room, begin_batch, end_batch};
+use spanwire::bridge::{
+    Answer, Call, CallOptions, OpError, Outgoing, ReportTo, Room, begin_batch, end_batch,
+};
 use spanwire::{Code, Metadata, Status};
 
 use crate::call::{ClientCall, Line, Moved, ServedCall};
@@ -29,7 +31,8 @@ struct Turn<'a, B> {
 
 impl State {
     pub(crate) fn submit<B: AsRef<[u8]>>(&mut self, records: &[u8], blobs: &[B]) -> Vec<Full> {
-        let mut turn = Turn { state: self, records: Reader::new(records), blobs: blobs.iter(), full: Vec::new() };
+        let mut turn =
+            Turn { state: self, records: Reader::new(records), blobs: blobs.iter(), full: Vec::new() };
         begin_batch();
         while !turn.records.is_empty() {
             turn.next();
@@ -105,7 +108,8 @@ impl<B: AsRef<[u8]>> Turn<'_, B> {
             return state.inbox.refuse(number, Status::cancelled("the channel is closed"));
         };
         // Numbers are counted from 1, so that 0 is none.
-        let parent = parent.checked_sub(1).and_then(|parent| state.served.get(parent)).map(|served| &served.call);
+        let parent =
+            parent.checked_sub(1).and_then(|parent| state.served.get(parent)).map(|served| &served.call);
         let begun = if unary {
             let call = channel.unary_call();
             channel.unary(path, message, options, report, Some(&call), parent).map(|()| call)
@@ -177,7 +181,11 @@ impl<B: AsRef<[u8]>> Turn<'_, B> {
             Moved::All(Room::Full, _) | Moved::Waits => self.full.push((SERVER, number)),
             Moved::Refused(error) => {
                 if let OpError::Argument(text) = error {
-                    drop(served.call.finish(Status::resource_exhausted(in_javascript(&text)), Answer::default()));
+                    drop(
+                        served
+                            .call
+                            .finish(Status::resource_exhausted(in_javascript(&text)), Answer::default()),
+                    );
                     self.state.inbox.cancelled(number);
                 }
                 self.full.push((SERVER, number));
@@ -226,11 +234,7 @@ impl<B: AsRef<[u8]>> Turn<'_, B> {
         } else {
             self.records.bytes(length)
         };
-        Outgoing {
-            bytes: Bytes::copy_from_slice(bytes),
-            plain: flags & Flag::Plain as u32 != 0,
-            last: false,
-        }
+        Outgoing { bytes: Bytes::copy_from_slice(bytes), plain: flags & Flag::Plain as u32 != 0, last: false }
     }
 
     fn metadata(&mut self, length: u32) -> Metadata {

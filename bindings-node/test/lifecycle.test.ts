@@ -79,7 +79,7 @@ describe("a worker", () => {
     `;
     const filename = new URL("../../package.json", import.meta.url);
     for (let round = 0; round < 50; round++) {
-      const worker = new Worker(`${source.replace('require("spanwire")', `require("node:module").createRequire(${JSON.stringify(filename.href)})("spanwire")`)}`, { eval: true });
+      const worker = new Worker(source.replace('require("spanwire")', `require("node:module").createRequire(${JSON.stringify(filename.href)})("spanwire")`), { eval: true });
       await new Promise((resolve, reject) => {
         worker.once("message", resolve);
         worker.once("error", reject);

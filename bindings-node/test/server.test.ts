@@ -273,7 +273,7 @@ describe("a server", () => {
     await refused({ handshakeTimeoutMs: Infinity }, /handshakeTimeoutMs: Infinity/);
     await refused({ maxConnectons: 5 }, /Server has no option "maxConnectons"/);
     await refused({ tls: {} }, /a server needs a certificate/);
-    await refused({ address: `127.0.0.1:${server.port}` }, /in use/, Error as TypeErrorConstructor);
+    await refused({ address: `127.0.0.1:${server.port}` }, /in use/, Error);
     assert.throws(() => implement(Echo, { unari: () => ({}) } as never), /no method unari/);
     assert.throws(() => implement(Echo, { unary: 7 } as never), /unary: a function is due/);
     assert.throws(() => implement({ nope: { kind: "unary", handler: (request) => request } }), /not of the form/);

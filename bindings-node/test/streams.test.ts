@@ -187,7 +187,7 @@ describe("a stream", () => {
   it("fails with what its requests throw", async (test) => {
     const { client } = await streams(test);
     const reason = new Error("no more");
-    // eslint-disable-next-line require-yield
+     
     const throws = async function* (): AsyncGenerator<never> {
       throw reason;
     };
@@ -222,13 +222,12 @@ describe("a stream", () => {
       yield Buffer.from(String(count));
     });
     let sent = 0;
-    let early = 0;
     const many = function* (): Generator<Uint8Array> {
       for (; sent < 20_000; sent++) yield new Uint8Array(1000);
     };
     const call = channel.stream(PATH, "bidi_streaming", many());
     await sleep(200);
-    early = sent;
+    const early = sent;
     assert.ok(early < 5000, `${early} messages were taken`);
     assert.equal(String(Buffer.from((await call.next()).value ?? [])), "20000");
   });

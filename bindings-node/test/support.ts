@@ -36,8 +36,10 @@ export async function failure(call: PromiseLike<unknown>): Promise<RpcError> {
 
 /** Waits until something is so; fails after some seconds. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
-  for (const end = Date.now() + 20_000; !condition(); await sleep(5)) {
+  const end = Date.now() + 20_000;
+  while (!condition()) {
     assert.ok(Date.now() < end, what);
+    await sleep(5);
   }
 }
 
@@ -52,7 +54,9 @@ export async function run(source: string, ...flags: string[]): Promise<string> {
     timeout: 60_000,
   });
   let output = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    output += text;
+  });
   const [code, signal] = (await once(child, "close")) as [number | null, string | null];
   assert.deepEqual({ code, signal }, { code: 0, signal: null }, output);
   return output.trim();

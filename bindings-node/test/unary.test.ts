@@ -196,7 +196,7 @@ describe("an error", () => {
 
   it("refuses what is no status", () => {
     assert.throws(() => new RpcError(Code.OK, ""), TypeError);
-    assert.throws(() => new RpcError(99 as Code, ""), /99 is no code/);
+    assert.throws(() => new RpcError(99 as never, ""), /99 is no code/);
     assert.throws(() => new RpcError(Code.ABORTED, "", { details: [{ type: "Nope" } as never] }), /"Nope" is none of/);
     assert.throws(() => new RpcError(Code.ABORTED, "", { details: [{ type: "Help", links: "x" } as never] }), /links cannot be string/);
   });

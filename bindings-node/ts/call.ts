@@ -1,4 +1,5 @@
 import { type Abortable, unwatch, watch } from "./abort.js";
+import { Code } from "./code.js";
 import { type Codec, Uncompressed } from "./codec.js";
 import { type ClientSink, type Outcome, type Start, client, unary } from "./crossing.js";
 import type { Metadata } from "./metadata.js";
@@ -115,7 +116,7 @@ const NO_BYTES = new Uint8Array(0);
 
 /** What there is to know of a call that was never made. */
 export const NOTHING: Outcome = {
-  code: 0,
+  code: Code.OK,
   attempts: 0,
   sent: 0,
   peer: undefined,

@@ -168,7 +168,7 @@ function bytesMethod(path: string, kind: Kind): Method {
   const key = `${kind} ${path}`;
   let method = known.get(key);
   if (method === undefined) {
-    method = Method.bytes(path, kind) as Method;
+    method = Method.bytes(path, kind);
     if (known.size < KNOWN_METHODS) known.set(key, method);
   }
   return method;

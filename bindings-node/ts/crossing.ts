@@ -1,4 +1,5 @@
 import native from "../native/index.cjs";
+import { Code } from "./code.js";
 
 const { Happening, Flag, Operation } = native;
 
@@ -23,7 +24,7 @@ export interface ClientSink {
 
 /** How a client's call ended. One object for all: what is to stay has to be taken out. */
 export interface Outcome {
-  code: number;
+  code: Code;
   attempts: number;
   sent: number;
   peer: string | undefined;
@@ -357,7 +358,7 @@ function bytesUp(length: number): Uint8Array {
 }
 
 const outcome: Outcome = {
-  code: 0,
+  code: Code.OK,
   attempts: 0,
   sent: 0,
   peer: undefined,
@@ -439,7 +440,8 @@ function done(word: number, id: number, flags: number): void {
   const trailers = up[word + 7]!;
   const textLength = up[word + 8]!;
   const details = up[word + 9]!;
-  outcome.code = up[word + 2]!;
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- Codes have their numbers on the wire.
+  outcome.code = up[word + 2] as Code;
   outcome.attempts = up[word + 3]!;
   outcome.sent = up[word + 4]!;
   outcome.peer = peers[up[word + 5]!];

@@ -173,7 +173,7 @@ function contentOf(detail: DetailInit): [typeUrl: string, value: Uint8Array] {
   if (!Object.hasOwn(FIELDS, detail.type)) {
     throw new TypeError(`details: ${JSON.stringify(detail.type)} is none of ${Object.keys(FIELDS).join(", ")}`);
   }
-  return [URL + PACKAGE + detail.type, write(detail as unknown as Record<string, unknown>, FIELDS[detail.type])];
+  return [URL + PACKAGE + detail.type, write(detail, FIELDS[detail.type])];
 }
 
 function write(object: Record<string, unknown>, fields: readonly Field[]): Uint8Array {

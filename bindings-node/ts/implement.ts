@@ -80,7 +80,10 @@ export function implement(
   if (typeof service !== "object" || service === null) {
     throw new TypeError(`service: a descriptor, or handlers by path, are due, not ${nameOf(service)}`);
   }
-  if (handlers === undefined) return { methods: Object.entries(service).map(([path, it]) => bytesMethod(path, it)) };
+  if (handlers === undefined) {
+    const byPath = Object.entries(service as Readonly<Record<string, BytesHandler>>);
+    return { methods: byPath.map(([path, it]) => bytesMethod(path, it)) };
+  }
   const { typeName, methods } = service as DescService;
   const known = new Set(methods.map((method) => method.localName));
   for (const [name, handler] of Object.entries(handlers)) {

@@ -90,11 +90,11 @@ export class Inbound<T> {
       try {
         return Promise.resolve({ value: this.#taken(bytes, compressed), done: false });
       } catch (error) {
-        return Promise.reject(error as Error);
+        return Promise.reject(error);
       }
     }
     if (this.#ended) {
-      return this.#error === undefined ? Promise.resolve(END) : Promise.reject(this.#takeError() as Error);
+      return this.#error === undefined ? Promise.resolve(END) : Promise.reject(this.#takeError());
     }
     return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject, holder }));
   }

@@ -218,8 +218,8 @@ class InterceptedStream implements StreamCall<unknown>, Sender<unknown> {
   }
 
   async next(): Promise<IteratorResult<unknown, undefined>> {
-    const { value, done } = await (await this.#responses).next();
-    return done === true ? { value: undefined, done } : { value: value as unknown, done: false };
+    const next = await (await this.#responses).next();
+    return next.done === true ? { value: undefined, done: true } : next;
   }
 
   async return(): Promise<IteratorReturnResult<undefined>> {

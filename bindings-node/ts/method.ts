@@ -52,7 +52,7 @@ export class Method<I = unknown, O = unknown> {
   /** @internal What stands for the methods of a fallback. */
   static any(): Method {
     const method = Method.bytes("/any/any", "bidi_streaming");
-    return Object.assign(method, { path: "" }) as Method;
+    return Object.assign(method, { path: "" });
   }
 
   /** `package.Service`. */

@@ -27,7 +27,7 @@ export class Outbound<T> {
     try {
       this.#put(message);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
     return this.#ready ? SENT : this.#room();
   }
@@ -60,17 +60,17 @@ export class Outbound<T> {
     if (Symbol.asyncIterator in messages) {
       const source = (this.#source = messages[Symbol.asyncIterator]());
       for (;;) {
-        const { value, done } = await source.next();
-        if (done === true || this.closed) break;
-        this.#put(value);
+        const next = await source.next();
+        if (next.done === true || this.closed) break;
+        this.#put(next.value);
         if (!this.#ready) await this.#room();
       }
     } else {
       const source = (this.#source = messages[Symbol.iterator]());
       for (;;) {
-        const { value, done } = source.next();
-        if (done === true || this.closed) break;
-        this.#put(value);
+        const next = source.next();
+        if (next.done === true || this.closed) break;
+        this.#put(next.value);
         if (!this.#ready) await this.#room();
       }
     }

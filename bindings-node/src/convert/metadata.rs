@@ -59,5 +59,7 @@ pub(crate) fn unpack(mut bytes: &[u8]) -> std::result::Result<Metadata, Metadata
 /// Which entry cannot be sent, and why.
 #[napi(catch_unwind)]
 pub(crate) fn check_metadata(packed: Uint8ArraySlice<'_>) -> Result<()> {
-    unpack(&packed).map(drop).map_err(|error| argument(error.to_string().replace(": use insert_bin or append_bin", "")))
+    unpack(&packed)
+        .map(drop)
+        .map_err(|error| argument(error.to_string().replace(": use insert_bin or append_bin", "")))
 }
