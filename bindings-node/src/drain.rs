@@ -230,10 +230,8 @@ impl State {
                 }
                 self.inbox.done(number, outcome);
             }
-            EventKind::ServerClosed => {
-                if self.closed(number) {
-                    self.inbox.records.push_back(Record::new(Happening::ServerClosed, [number]));
-                }
+            EventKind::ServerClosed if self.closed(number) => {
+                self.inbox.records.push_back(Record::new(Happening::ServerClosed, [number]));
             }
             _ => {}
         }

@@ -4,7 +4,7 @@ use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 
 use napi::Env;
-use napi::bindgen_prelude::{BufferSlice, FnArgs, Function, Object, Result, Uint8ArraySlice};
+use napi::bindgen_prelude::{BufferSlice, Function, Object, Result, Uint8ArraySlice};
 use napi_derive::napi;
 use spanwire::Kind;
 use spanwire::bridge::{Channel, Queue};
@@ -15,7 +15,7 @@ use crate::convert::error::{argument, op_error};
 use crate::convert::options::{channel_options, closed};
 use crate::drain::Inbox;
 use crate::engine::Lease;
-use crate::log::Log;
+use crate::log::{Line, Log};
 use crate::protocol::Writer;
 use crate::server::Served;
 
@@ -165,11 +165,7 @@ impl Environment {
     /// # Errors
     /// There is no such level.
     #[napi(catch_unwind)]
-    pub fn log(
-        &self,
-        level: u32,
-        take: Option<Function<'_, FnArgs<(u32, String, String)>, ()>>,
-    ) -> Result<()> {
+    pub fn log(&self, level: u32, take: Option<Function<'_, Line, ()>>) -> Result<()> {
         let log = take.map(|take| Log::start(&take, level)).transpose()?;
         let before = std::mem::replace(&mut self.state()?.log, log);
         if let Some(before) = before {

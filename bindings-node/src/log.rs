@@ -9,7 +9,8 @@ use spanwire::bridge::log;
 
 use crate::convert::error::{argument, op_error};
 
-type Line = FnArgs<(u32, String, String)>;
+/// Its level, the part of the engine that says it, and the text.
+pub(crate) type Line = FnArgs<(u32, String, String)>;
 
 /// Lines that wait for a thread of JavaScript, at most; others are lost meanwhile.
 const LINES: usize = 1024;
