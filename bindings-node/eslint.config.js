@@ -40,5 +40,9 @@ export default defineConfig(
       "require-yield": "off",
     },
   },
-  { files: ["scripts/*.js"], languageOptions: { globals: { process: "readonly", URL: "readonly" } } },
+  {
+    files: ["scripts/*.js"],
+    rules: { "no-unused-vars": ["error", { varsIgnorePattern: "^_" }] },
+    languageOptions: { globals: { process: "readonly", URL: "readonly" } },
+  },
 );

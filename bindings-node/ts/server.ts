@@ -100,6 +100,7 @@ export class Server {
   readonly closed: Promise<void>;
   #number: number;
   #closed: Promised<void> = promised();
+  #isClosed = false;
   #signals: readonly NodeJS.Signals[];
   #onSignal = (): void => void this.close();
 
@@ -119,6 +120,7 @@ export class Server {
     env().serving(number);
     whenClosed(number, () => {
       acceptors.forEach(removeAcceptor);
+      this.#isClosed = true;
       this.#forgetSignals();
       this.#closed.resolve();
     });
@@ -135,7 +137,7 @@ export class Server {
     const { graceMs = Infinity } = options;
     if (!(graceMs >= 0)) throw new TypeError(`graceMs: ${graceMs} is no time`);
     this.#forgetSignals();
-    env().shutdown(this.#number, graceMs);
+    if (!this.#isClosed) env().shutdown(this.#number, graceMs);
     return this.closed;
   }
 
