@@ -255,12 +255,12 @@ def test_grace_ends_what_is_left() -> None:
 def test_failure_in_the_block_does_not_wait_for_streams() -> None:
     async def main() -> None:
         service = Echo()
+        calls = []
         with pytest.raises(KeyboardInterrupt):
             async with Server(service, address="127.0.0.1:0") as server, Channel(server.target) as channel:
-                call = channel.call(GET, text("wait"))
+                calls.append(channel.call(GET, text("wait")))
                 await service.waiting.wait()
                 raise KeyboardInterrupt
-        del call
 
     run(main(), 5)
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 # Pairs are no mere `Iterable`: a dict is one, too, and type checkers would not know which of the two it is meant to be.
 MetadataLike: TypeAlias = (
-    "Mapping[str, str | bytes | list[str] | list[bytes]] | Sequence[tuple[str, str | bytes]]"
-    " | Iterator[tuple[str, str | bytes]]"
+    Mapping[str, str | bytes | list[str] | list[bytes]]
+    | Sequence[tuple[str, str | bytes]]
+    | Iterator[tuple[str, str | bytes]]
 )
 """What is taken as metadata: a mapping, or pairs. Names that end in ``-bin`` take ``bytes``, others ``str``."""
 

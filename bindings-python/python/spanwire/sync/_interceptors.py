@@ -39,10 +39,12 @@ def begin(
     options: CallOptions,
 ) -> Call:
     """Begins a call that interceptors run around."""
-    by_hand = request is None and method._kind >= Kind.CLIENT_STREAMING
-    handoff = _Handoff() if by_hand else None
+    handoff = None
     if method._kind >= Kind.CLIENT_STREAMING:
-        request = iter(request) if handoff is None else handoff
+        if request is None:
+            request = handoff = _Handoff()
+        else:
+            request = iter(request)
     rest = options.copy()
     metadata = MutableMetadata(rest.pop("metadata", None))
     call = CallInfo(method, request, metadata, rest.pop("timeout", None), rest)
