@@ -37,6 +37,10 @@ step "Python"
 .venv/bin/mypy --config-file tests/mypy.ini bench/run.py bench/size.py
 python3 bindings-python/tests/check_types.py
 
+step "Node"
+npm run --prefix bindings-node --silent build
+npm run --prefix bindings-node --silent lint
+
 step "Go"
 unformatted=$(git ls-files '*.go' | xargs -r gofmt -l)
 if [ -n "$unformatted" ]; then

@@ -22,6 +22,10 @@ step "C and C++: what is generated compiles and runs"
 SPANWIRE_LIB_DIR=$PWD/target/debug SPANWIRE_BIN_DIR=$PWD/target/debug ./ffi-c/tests/codegen.sh
 step "Python: the wheel, its tests, types and sources"
 ./bindings-python/tests/run.sh
+step "Node: the package and its tests"
+npm run --prefix bindings-node --silent native
+npm run --prefix bindings-node --silent build
+npm test --prefix bindings-node --silent
 step "C and C++: installed, as the guide says, and the examples of all languages"
 ./ffi-c/tests/install.sh target/debug
 ./ffi-c/tests/docs.sh

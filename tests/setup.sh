@@ -30,3 +30,9 @@ if ! cmp -s tests/requirements-lint.txt "$stamp"; then
   .venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements-lint.txt
   cp tests/requirements-lint.txt "$stamp"
 fi
+stamp=bindings-node/node_modules/.setup-stamp
+if ! cmp -s bindings-node/package-lock.json "$stamp"; then
+  echo "setting up: packages for Node"
+  npm ci --prefix bindings-node --silent --no-audit --no-fund
+  cp bindings-node/package-lock.json "$stamp"
+fi
