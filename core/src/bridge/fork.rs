@@ -6,11 +6,15 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::lane::forget_batch;
+
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
-/// To be called in the child, before anything else of the engine is. Safe in a fork handler: one atomic addition.
+/// To be called in the child, before anything else of the engine is. Safe in a fork handler: it takes no lock. A fork within
+/// a batch ends the batch in the child.
 pub fn in_child() {
     GENERATION.fetch_add(1, Ordering::SeqCst);
+    forget_batch();
 }
 
 /// How many forks lie between this process and the one that loaded the engine.

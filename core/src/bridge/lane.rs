@@ -171,6 +171,16 @@ pub fn flush_batch() {
     }
 }
 
+/// In the child of a fork: what this thread had collected belongs to lanes of the parent. It is left alone, for dropping it
+/// would tell queues whose locks may be held.
+pub(crate) fn forget_batch() {
+    if BATCH_DEPTH.replace(0) > 0 {
+        let _ = BATCH.try_with(|batch| {
+            batch.try_borrow_mut().map(|mut batch| std::mem::forget(std::mem::take(&mut batch.0)))
+        });
+    }
+}
+
 fn hand_over(batch: Vec<(Arc<Lane>, Vec<Job>)>) {
     for (lane, mut jobs) in batch {
         if !lane.is_foreign() && lane.jobs.push_all(&mut jobs) == Pushed::Ring {
