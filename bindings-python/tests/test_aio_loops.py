@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import spanwire.sync
 import trio
 import uvloop
-from google.protobuf.wrappers_pb2 import Int64Value, StringValue
-
 from aio import COUNT, DOUBLE, GET, SUM, Echo, number, run, text
+from google.protobuf.wrappers_pb2 import Int64Value, StringValue
 from spanwire import CallInfo, Channel, Code, Context, Next, RpcError, Server
 
 
@@ -140,6 +142,72 @@ def test_call_is_cancelled_from_another_thread() -> None:
             await service.cancelled.wait()
 
     run(main())
+
+
+def test_blocking_calls_work_on_the_thread_of_a_loop() -> None:
+    """What the loop's calls have asked for goes down before the thread waits."""
+    ready = threading.Event()
+    ended = threading.Event()
+    targets = []
+
+    async def serve() -> None:
+        async with Server(Echo(), address="127.0.0.1:0") as server:
+            targets.append(server.target)
+            ready.set()
+            await asyncio.to_thread(ended.wait)
+
+    async def client() -> None:
+        async with Channel(targets[0]) as channel:
+            with spanwire.sync.Channel(targets[0]) as blocking:
+
+                async def both() -> None:
+                    for _ in range(3):
+                        await channel.call(GET, text("a"))
+                        assert blocking.unary(GET, text("b"), timeout=10).value == "B"
+
+                await asyncio.gather(*(both() for _ in range(20)))
+
+    thread = threading.Thread(target=run, args=(serve(), 60))
+    thread.start()
+    ready.wait()
+    try:
+        run(client())
+    finally:
+        ended.set()
+        thread.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_child_of_a_fork_within_a_task_makes_calls() -> None:
+    """The task runs while its loop hands over events: nothing of that is left in the child."""
+
+    async def child(target: str) -> int:
+        async with Channel(target) as channel:
+            answers = await asyncio.gather(*(channel.call(GET, text("a"), timeout=10) for _ in range(20)))
+            return len(answers)
+
+    async def main() -> None:
+        async with Server(Echo(), address="127.0.0.1:0") as server, Channel(server.target) as channel:
+            calls = [channel.call(GET, text("a")) for _ in range(20)]
+            pids = []
+            for call in calls[:3]:
+                await call
+                pid = os.fork()
+                if pid == 0:
+                    code = 1
+                    try:
+                        signal.alarm(15)
+                        code = 0 if asyncio.run(child(server.target)) == 20 else 2
+                    finally:
+                        os._exit(code)
+                pids.append(pid)
+            for pid in pids:
+                _, status = await asyncio.to_thread(os.waitpid, pid, 0)
+                assert status == 0
+            for call in calls[3:]:
+                await call
+
+    run(main(), 60)
 
 
 class TrioEcho:

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyBlockingIOError;
 use pyo3::prelude::*;
-use spanwire::bridge::fork;
+use spanwire::bridge::{flush_batch, fork};
 
 use super::inbox::{Inbox, State};
 use crate::convert::status::op_error;
@@ -81,6 +81,8 @@ pub(crate) fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
 /// Python ends threads that ask for the GIL while it shuts down, in the middle of whatever called them: through frames of
 /// Rust that would be an abort. So a thread that comes back after [`exit`] stays where it is.
 pub(crate) fn detached<T: Send>(py: Python<'_>, wait: impl FnOnce() -> T + Send) -> T {
+    // The thread may be an event loop's, which collects what its calls ask for.
+    flush_batch();
     let result = py.detach(|| {
         let result = wait();
         announce_return();
