@@ -37,10 +37,11 @@ echo "ok: a bare environment"
 (cd "$out" && "$python" -m mypy.stubtest --concise spanwire._native)
 echo "ok: the stub of the native module"
 
-# The sources of a release: complete, and compiled by what is compiled already.
+# The sources of a release: complete, and checked with what the linter has compiled already. The lock file is that of the
+# whole workspace, of which they are a part.
 rm -rf "$out/sdist"
 (cd bindings-python && "$out/venv/bin/maturin" --quiet sdist --out "$out/sdist")
 tar -xzf "$out"/sdist/*.tar.gz -C "$out/sdist"
-(cd "$out"/sdist/spanwire-*/ && CARGO_TARGET_DIR=$root/target cargo check --quiet --locked --offline \
+(cd "$out"/sdist/spanwire-*/ && CARGO_TARGET_DIR=$root/target cargo check --quiet --offline \
   --manifest-path bindings-python/Cargo.toml)
 echo "ok: the sources compile"

@@ -372,7 +372,7 @@ def python_wheel() -> Path:
     dist = SPANWIRE_PYTHON_OUT / "dist"
     shutil.rmtree(dist, ignore_errors=True)
     maturin = SPANWIRE_PYTHON.parent / "maturin"
-    options = ["--locked", "--strip", "--profile", WHEEL_PROFILE]
+    options = ["--locked", "--strip", "--compression-level", "9", "--profile", WHEEL_PROFILE]
     places: list[str | Path] = ["--target-dir", TARGET, "--out", dist, "-i", SPANWIRE_PYTHON]
     command(["nice", maturin, "build", *options, *places], cwd=PYTHON_BINDING)
     (wheel,) = dist.glob("*.whl")
