@@ -47,6 +47,7 @@ export class Environment {
   submit(records: Uint8Array, length: number, blobs: readonly Uint8Array[]): number;
   drain(chunk: Uint8Array, at: number): number;
   blob(): Uint8Array;
+  openCalls(): number;
   log(level: number, take: ((level: number, target: string, message: string) => void) | undefined): void;
   method(path: string, kind: number): number;
   channel(target: string, options: object): number;

@@ -125,6 +125,11 @@ impl ServedCalls {
         (at.call.is_some() && at.generation == number >> PLACE_BITS).then_some(place)
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.places.iter().filter(|place| place.call.is_some()).count()
+    }
+
     pub(crate) fn get(&mut self, place: u32) -> Option<&mut ServedCall> {
         self.places.get_mut(place as usize)?.call.as_mut()
     }

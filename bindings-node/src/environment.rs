@@ -160,6 +160,16 @@ impl Environment {
         BufferSlice::copy_from(env, blob.ok_or_else(|| argument("there is no such message"))?)
     }
 
+    /// How many calls there are, of clients and of servers, that have not come to their end here. For tests.
+    ///
+    /// # Errors
+    /// The environment is ending.
+    #[napi(catch_unwind)]
+    pub fn open_calls(&self) -> Result<u32> {
+        let state = self.state()?;
+        Ok((state.calls.iter().flatten().count() + state.served.len()) as u32)
+    }
+
     /// Has `take` get the engine's log up to a level, from 1 for errors to 5 for everything; without it there is silence.
     ///
     /// # Errors

@@ -310,6 +310,12 @@ export function whenClosed(server: number, then: () => void): void {
   });
 }
 
+/** How many calls the tables still have, here and in the addon, of clients and of servers. For tests. */
+export function openCalls(): { here: number; addon: number } {
+  const here = [...calls, ...served].filter((sink) => sink !== undefined).length;
+  return { here, addon: env().openCalls() };
+}
+
 function number(sink: ClientSink): number {
   const number = freeNumbers.pop() ?? calls.length;
   calls[number] = sink;
