@@ -43,8 +43,9 @@ export class Inbound<T> {
     this.#grant = grant;
   }
 
-  /** A message is here. */
+  /** A message is here. Those that were under way when nobody took any more are dropped. */
   push(bytes: Uint8Array, compressed: boolean): void {
+    if (this.#ended) return;
     const waiter = this.#waiters.shift();
     if (waiter === undefined) {
       this.#messages.push(bytes);
