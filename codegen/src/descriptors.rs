@@ -98,10 +98,21 @@ impl Descriptors {
     /// imports first, without comments.
     #[must_use]
     pub fn encode_package(&self, package: &str) -> Vec<u8> {
+        self.encode_with_imports(|file| file.descriptor.package() == package)
+    }
+
+    /// An encoded `google.protobuf.FileDescriptorSet` of the requested files and all that they import,
+    /// imports first, without comments.
+    #[must_use]
+    pub fn encode_requested(&self) -> Vec<u8> {
+        self.encode_with_imports(|file| file.requested)
+    }
+
+    fn encode_with_imports(&self, which: impl Fn(&File) -> bool) -> Vec<u8> {
         let by_name: HashMap<_, _> = self.files.iter().map(|file| (file.descriptor.name(), file)).collect();
         let mut seen = BTreeSet::new();
         let mut set = Vec::new();
-        for file in self.files.iter().filter(|file| file.descriptor.package() == package) {
+        for file in self.files.iter().filter(|file| which(file)) {
             append_with_imports(file, &by_name, &mut seen, &mut set);
         }
         set
