@@ -64,6 +64,8 @@ export class Environment {
   certificates(call: number): Uint8Array[];
 }
 
+/** An encoded google.protobuf.FileDescriptorSet of `.proto` files and what they import. Throws if one is wrong. */
+export function compile(files: readonly string[], includes: readonly string[]): Uint8Array;
 /** The names of the encodings; their places, counted from 1, stand for them in records. */
 export function encodings(): string[];
 /** Throws if an entry cannot be sent. */

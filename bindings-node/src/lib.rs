@@ -6,6 +6,7 @@
 //! submit        operations down: one call for all that a turn of the event loop asked for
 //! drain         events up: one call for all that happened since
 //! call          calls of both sides, and what waits behind a full one
+//! compile       `.proto` files to descriptors, without any environment
 //! bell          how the event loop is woken, and when it is kept alive
 //! convert/      options, metadata, details, errors: types in, types out
 //! ```
@@ -17,6 +18,7 @@
 
 mod bell;
 mod call;
+mod compile;
 mod convert;
 mod drain;
 mod engine;

@@ -27,10 +27,17 @@ type ClientMethod<Desc> =
           ? (requests?: Messages<MessageInitShape<I>>, options?: CallOptions) => ChatCall<MessageInitShape<I>, MessageShape<O>>
           : never;
 
+/**
+ * A method of a client whose service was loaded at run time: the compiler knows nothing of its messages, nor of its kind, by
+ * which the call is one with one response or with many.
+ */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- So that fields can be used without a cast each.
+export type LoadedMethod = (request?: any, options?: CallOptions) => Call<any> & ChatCall<any, any>;
+
 /** The methods of a service, as functions. */
-export type Client<Service extends DescService> = {
-  readonly [Name in keyof Service["method"]]: ClientMethod<Service["method"][Name]>;
-};
+export type Client<Service extends DescService> = string extends keyof Service["method"]
+  ? Readonly<Record<string, LoadedMethod>>
+  : { readonly [Name in keyof Service["method"]]: ClientMethod<Service["method"][Name]> };
 
 /** Of a client. */
 export interface ClientOptions {

@@ -27,10 +27,14 @@ type MethodHandler<Desc> =
           ? (requests: AsyncIterable<MessageShape<I>>, context: Context) => Messages<MessageInitShape<O>>
           : never;
 
+/** A handler of a method whose service was loaded at run time: the compiler knows nothing of its messages, nor of its kind. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- So that fields can be used without a cast each.
+export type LoadedHandler = (request: any, context: Context) => unknown;
+
 /** The handlers of a service. Methods without one are UNIMPLEMENTED. */
-export type Handlers<Service extends DescService> = {
-  [Name in keyof Service["method"]]?: MethodHandler<Service["method"][Name]>;
-};
+export type Handlers<Service extends DescService> = string extends keyof Service["method"]
+  ? Readonly<Record<string, LoadedHandler>>
+  : { [Name in keyof Service["method"]]?: MethodHandler<Service["method"][Name]> };
 
 /** A method whose messages are bytes, and its handler. */
 export type BytesHandler =

@@ -1,13 +1,14 @@
 export type { Call } from "./call.js";
 export { Channel, type Connectivity } from "./channel.js";
-export { type Client, type ClientOptions, createClient } from "./client.js";
+export { type Client, type ClientOptions, createClient, type LoadedMethod } from "./client.js";
 export { Code } from "./code.js";
 export { uncompressed } from "./codec.js";
 export type { Context, TlsIdentity } from "./context.js";
 export type { Detail, DetailInit, DetailTypes, UnknownDetail } from "./details.js";
 export { RpcError, type RpcErrorOptions, type Sent } from "./error.js";
-export { type BytesHandler, type Handlers, type Implementation, implement } from "./implement.js";
+export { type BytesHandler, type Handlers, type Implementation, implement, type LoadedHandler } from "./implement.js";
 export type { InterceptedCall, Interceptor, ReceivedCall, ServerInterceptor } from "./interceptor.js";
+export { type LoadedProto, type LoadOptions, loadProto } from "./load.js";
 export { type LogLevel, type LogLine, setLogger } from "./logger.js";
 export { Metadata, type MetadataInit, type MetadataValue } from "./metadata.js";
 export { type Kind, Method } from "./method.js";
