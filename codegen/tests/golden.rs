@@ -101,6 +101,20 @@ fn the_descriptor_set_of_a_package_is_complete_and_in_order() {
 }
 
 #[test]
+fn the_descriptor_set_of_requested_files_is_complete_and_has_nothing_else() {
+    let set = descriptors(&["orders.proto"]).encode_package("shop.v1");
+    assert_eq!(descriptors(&["orders.proto"]).encode_requested(), set);
+    let one = Descriptors::decode(&set, |name| name == "money/money.proto").unwrap().encode_requested();
+    let names: Vec<_> = Descriptors::decode(&one, |_| true)
+        .unwrap()
+        .files()
+        .iter()
+        .map(|file| file.descriptor.name().to_owned())
+        .collect();
+    assert_eq!(names, ["money/money.proto"]);
+}
+
+#[test]
 fn types_nested_in_a_message_must_not_share_a_module_with_a_package() {
     let temporary = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(temporary.path().join(name), text).unwrap();
