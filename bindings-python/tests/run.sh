@@ -40,7 +40,7 @@ echo "ok: the stub of the native module"
 # The sources of a release: complete, and checked with what the linter has compiled already. The lock file is that of the
 # whole workspace, of which they are a part.
 rm -rf "$out/sdist"
-(cd bindings-python && "$out/venv/bin/maturin" --quiet sdist --out "$out/sdist")
+(cd bindings-python && "$out/venv/bin/maturin" sdist --out "$out/sdist" >"$out/sdist.log" 2>&1) || fail "$(cat "$out/sdist.log")"
 tar -xzf "$out"/sdist/*.tar.gz -C "$out/sdist"
 (cd "$out"/sdist/spanwire-*/ && CARGO_TARGET_DIR=$root/target cargo check --quiet --offline \
   --manifest-path bindings-python/Cargo.toml)
