@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import spanwire.sync
 import trio
 import uvloop
-from aio import COUNT, DOUBLE, GET, SUM, Echo, number, run, text
 from google.protobuf.wrappers_pb2 import Int64Value, StringValue
+
+import spanwire.sync
+from aio import COUNT, DOUBLE, GET, SUM, Echo, number, run, text
 from spanwire import CallInfo, Channel, Code, Context, Next, RpcError, Server
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Literal, assert_type
 
-import spanwire
-import spanwire.sync
 from generated import orders_pb2
 from generated.edge import kinds_pb2 as kinds
 from generated.money import money_pb2 as money
@@ -22,6 +20,9 @@ from generated.orders_spanwire import (
     OrdersSyncClient,
 )
 from google.protobuf import empty_pb2, timestamp_pb2
+
+import spanwire
+import spanwire.sync
 
 
 def messages(everything: kinds.Everything, order: orders_pb2.Order) -> None:
