@@ -1,12 +1,11 @@
 //! The details of a status: dataclasses of `spanwire.details`, and `google.rpc.Status` on the wire.
 
 use bytes::Bytes;
-use prost::{Message, Name};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 use spanwire::prost_types::{Any, Duration};
-use spanwire::rpc::{self, Details};
+use spanwire::rpc::{self, Details, Pack};
 use spanwire::{Code, Status};
 
 use crate::guard::guard;
@@ -120,10 +119,9 @@ pub(crate) fn decode_details<'py>(py: Python<'py>, status: &[u8]) -> PyResult<Bo
 }
 
 fn from_any<'py>(py: Python<'py>, any: &Any) -> PyResult<Bound<'py, PyAny>> {
-    let name = any.type_url.rsplit('/').next().unwrap_or_default();
     macro_rules! decode {
         ($($type:ident)+) => {
-            $(if name == rpc::$type::full_name() && let Ok(detail) = rpc::$type::decode(&*any.value) {
+            $(if let Some(detail) = rpc::$type::unpack(any) {
                 return detail.to_python(py);
             })+
         };
@@ -146,9 +144,8 @@ pub(crate) fn encode_details<'py>(
         if details.is_empty() {
             return Ok(PyBytes::new(py, b""));
         }
-        let code = Code::from_u32(code).unwrap_or(Code::Unknown) as i32;
-        let status = rpc::Status { code, message: message.to_owned(), details };
-        Ok(PyBytes::new(py, &status.encode_to_vec()))
+        let status = Status::new(Code::from_u32(code).unwrap_or(Code::Unknown), message);
+        Ok(PyBytes::new(py, status.with_details_any(details).details()))
     })
 }
 
@@ -159,8 +156,7 @@ fn to_any(detail: &Bound<'_, PyAny>) -> PyResult<Any> {
         macro_rules! encode {
             ($($type:ident)+) => {
                 $(if name == stringify!($type) {
-                    let value = rpc::$type::from_python(detail)?.encode_to_vec();
-                    return Ok(Any { type_url: rpc::$type::type_url(), value });
+                    return Ok(rpc::$type::from_python(detail)?.pack());
                 })+
             };
         }

@@ -37,25 +37,52 @@ pub trait Details: Sized {
 
     /// All details as they are; empty if there are none, or if what came is not a `google.rpc.Status`.
     fn details_any(&self) -> Vec<Any>;
+
+    /// Sets all details as they are.
+    #[must_use]
+    fn with_details_any(self, details: Vec<Any>) -> Self;
+}
+
+/// A message as a detail, and back: for whoever knows the types only when it runs.
+pub trait Pack: Sized {
+    /// The message in an `Any`.
+    fn pack(&self) -> Any;
+
+    /// The message, if it is of this type and not malformed.
+    fn unpack(any: &Any) -> Option<Self>;
+}
+
+impl<M: Name + Default> Pack for M {
+    fn pack(&self) -> Any {
+        Any { type_url: M::type_url(), value: self.encode_to_vec() }
+    }
+
+    fn unpack(any: &Any) -> Option<Self> {
+        let is_it = any.type_url.rsplit('/').next() == Some(&M::full_name());
+        if is_it { M::decode(&*any.value).ok() } else { None }
+    }
 }
 
 impl Details for CallStatus {
     fn with_detail<M: Name>(self, detail: &M) -> Self {
         let mut details = self.details_any();
         details.push(Any { type_url: M::type_url(), value: detail.encode_to_vec() });
-        let whole = Status { code: self.code() as i32, message: self.message().to_owned(), details };
-        self.with_details(whole.encode_to_vec().into())
+        self.with_details_any(details)
     }
 
     fn detail<M: Name + Default>(&self) -> Option<M> {
         let name = M::full_name();
         let details = self.details_any();
-        let found = details.iter().find(|any| any.type_url.rsplit('/').next() == Some(&name))?;
-        M::decode(&*found.value).ok()
+        M::unpack(details.iter().find(|any| any.type_url.rsplit('/').next() == Some(&name))?)
     }
 
     fn details_any(&self) -> Vec<Any> {
         Status::decode(self.details()).map(|status| status.details).unwrap_or_default()
+    }
+
+    fn with_details_any(self, details: Vec<Any>) -> Self {
+        let whole = Status { code: self.code() as i32, message: self.message().to_owned(), details };
+        self.with_details(whole.encode_to_vec().into())
     }
 }
 
