@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import pickle
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -27,7 +28,7 @@ from aio import (
     run,
     text,
 )
-from spanwire import Channel, Code, Metadata, Method, RpcError, Server, details
+from spanwire import Channel, Code, Context, Metadata, Method, RpcError, Server, details
 
 
 def serving(test: Callable[[Channel, Echo], Awaitable[None]]) -> Callable[[], None]:
@@ -599,6 +600,34 @@ def test_closed_channel_makes_no_calls_but_ends_those_it_has() -> None:
     run(main())
 
 
+def test_names_and_retries_are_options() -> None:
+    attempts = itertools.count(1)
+
+    async def flaky(request: bytes, context: Context) -> bytes:
+        if next(attempts) % 3:
+            raise RpcError(Code.UNAVAILABLE, "once more")
+        return request
+
+    async def main() -> None:
+        retries = """{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 4, "initialBackoff": "0.001s",
+            "maxBackoff": "0.01s", "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]}}]}"""
+        async with (
+            Server(handlers={RAW: flaky}, address="127.0.0.1:0") as first,
+            Server(handlers={RAW: flaky}, address="127.0.0.1:0") as second,
+        ):
+            target = f"ipv4:127.0.0.1:{first.port},127.0.0.1:{second.port}"
+            options: Any = {"load_balancing": "round_robin", "name_ttl": 5, "idle_timeout": float("inf")}
+            async with Channel(target, service_config=retries, **options) as channel:
+                peers: set[str | None] = set()
+                while len(peers) < 2:
+                    call = channel.call(RAW, b"a")
+                    assert await call == b"a"
+                    assert call.attempts == 3
+                    peers.add(call.peer)
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
 def test_bad_targets_and_options_are_named() -> None:
     untyped: Any = Channel
     with pytest.raises(ValueError, match=r"foo"):
@@ -606,6 +635,9 @@ def test_bad_targets_and_options_are_named() -> None:
     with pytest.raises(TypeError):
         untyped(5)
     for option, value, error in [
+        ("load_balancing", "random", ValueError),
+        ("service_config", '{"methodConfig": 1}', ValueError),
+        ("bearer_token", "secret", ValueError),
         ("connect_timeout", 0, ValueError),
         ("connect_timeout", -1, ValueError),
         ("connect_timeout", float("inf"), ValueError),

@@ -246,5 +246,5 @@ async fn method_config_sets_what_a_call_does_not() {
 #[test]
 fn bad_config_makes_no_channel() {
     let error = Channel::builder("a:1").service_config(r#"{"methodConfig": 1}"#).build().unwrap_err();
-    assert_eq!(error.to_string(), "service config: methodConfig: must be a list, and is 1");
+    assert_eq!(error.to_string(), "service_config: methodConfig: must be a list, and is 1");
 }

@@ -85,6 +85,19 @@ class ChannelOptions(Limits, total=False):
     """Put in front of the engine's own ``user-agent``."""
     compression: Compression | None
     """Compresses the requests of calls that do not say otherwise."""
+    load_balancing: str | None
+    """Which of a service's addresses calls go to: "pick_first" by default, "round_robin", "least_request" or
+    "weighted_round_robin"."""
+    service_config: str | None
+    """What the service's owner says about calling it, as JSON: timeouts, retries, load balancing."""
+    bearer_token: str | None
+    """Sent with every call that has no `authorization` of its own; over TLS alone."""
+    bearer_token_file: str | None
+    """The same from a file, which is read again as its token ends."""
+    name_ttl: float | None
+    """How long a name that the system resolves holds."""
+    idle_timeout: float | None
+    """How long nobody may call before the connections are closed, until the next call; `inf` for ever."""
     connect_timeout: float | None
     """Longest that one connection attempt may take."""
     backoff_first: float | None

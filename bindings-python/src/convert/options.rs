@@ -94,9 +94,17 @@ pub(crate) fn channel_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<C
     each(options, "Channel", |name, value| {
         fields!(name, value, {
             tls: "tls" => to.tls;
-            text: "authority" => to.authority, "user_agent" => to.user_agent;
+            text:
+                "authority" => to.authority,
+                "user_agent" => to.user_agent,
+                "load_balancing" => to.load_balancing,
+                "service_config" => to.service_config,
+                "bearer_token" => to.bearer_token,
+                "bearer_token_file" => to.bearer_token_file;
             encoding: "compression" => to.compression;
             seconds:
+                "name_ttl" => to.name_ttl_ms,
+                "idle_timeout" => to.idle_timeout_ms,
                 "connect_timeout" => to.connect_timeout_ms,
                 "backoff_first" => to.backoff_first_ms,
                 "backoff_longest" => to.backoff_longest_ms,

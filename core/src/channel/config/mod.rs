@@ -26,7 +26,7 @@ pub struct ServiceConfigError(String);
 
 impl fmt::Display for ServiceConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "service config: {}", self.0)
+        write!(f, "service_config: {}", self.0)
     }
 }
 

@@ -97,7 +97,7 @@ fn policies_have_their_settings() {
     for (json, expected) in cases {
         assert_eq!(policy(json), Ok(expected), "{json}");
     }
-    let wrong = |json: &str| policy(json).unwrap_err().replace("service config: loadBalancingConfig[0].", "");
+    let wrong = |json: &str| policy(json).unwrap_err().replace("service_config: loadBalancingConfig[0].", "");
     assert_eq!(
         wrong(r#"{"least_request": {"choiceCount": 1}}"#),
         "least_request.choiceCount: must be a whole number above 1, and is 1"
@@ -182,8 +182,8 @@ fn mistakes_are_told_by_their_place() {
     ];
     for (text, problem) in cases {
         let error = ServiceConfig::parse(&text).unwrap_err();
-        assert_eq!(error.to_string(), format!("service config: {problem}"), "{text}");
+        assert_eq!(error.to_string(), format!("service_config: {problem}"), "{text}");
     }
     let error = ServiceConfig::parse("{").unwrap_err().to_string();
-    assert!(error.starts_with("service config: this is no JSON: "), "{error}");
+    assert!(error.starts_with("service_config: this is no JSON: "), "{error}");
 }
