@@ -131,11 +131,7 @@ impl Control {
 
     /// A place for one call, if there is one at hand.
     pub(crate) fn usable(&self) -> Option<Placed> {
-        match &**self.picker.load() {
-            Picker::One(subchannel) => Placed::on(subchannel),
-            Picker::Each(each) => Placed::on(each.pick()),
-            Picker::Idle | Picker::Wait | Picker::Fail(_) => None,
-        }
+        Placed::on(self.picker.load().pick()?)
     }
 
     /// A place for one call.
@@ -147,12 +143,12 @@ impl Control {
             // Made before looking, so that no change after this line can be missed.
             let changed = self.changed.notified();
             let picker = self.picker.load_full();
-            let picked = match &*picker {
-                Picker::One(subchannel) => Some(subchannel.clone()),
-                Picker::Each(each) => Some(each.pick().clone()),
-                Picker::Fail(status) if !wait_for_ready => return Err(status.clone()),
-                Picker::Idle | Picker::Wait | Picker::Fail(_) => None,
-            };
+            if let Picker::Fail(status) = &*picker
+                && !wait_for_ready
+            {
+                return Err(status.clone());
+            }
+            let picked = picker.pick().cloned();
             drop(picker);
             if let Some(subchannel) = picked {
                 if let Some(placed) = Placed::on(&subchannel) {
@@ -316,13 +312,11 @@ impl State {
         self.policy.settle(&mut host);
         let again = host.resolve;
         self.policy_timer = host.timer;
-        if letters.refresh && self.resolved && matches!(self.naming, Naming::Asked(_)) {
+        // Addresses that the target names stay what they are.
+        let may_ask = self.resolved && matches!(self.naming, Naming::Asked(_));
+        if letters.refresh && may_ask {
             self.ask(now);
-        } else if again
-            && self.resolved
-            && self.resolving.is_none()
-            && matches!(self.naming, Naming::Asked(_))
-        {
+        } else if again && may_ask && self.resolving.is_none() {
             let soonest = self.asked_at.map_or(now, |at| after(at, RESOLVE_PAUSE));
             self.ask_at = Some(self.ask_at.map_or(soonest, |at| at.min(soonest)));
         }

@@ -73,6 +73,10 @@ impl<P: Placing> Everywhere<P> {
         Entry { subchannel, state: State::Connecting }
     }
 
+    fn note_places(&mut self) {
+        self.places = self.all.iter().enumerate().map(|(at, entry)| (entry.subchannel.id(), at)).collect();
+    }
+
     fn show(&mut self, host: &mut dyn Host) {
         let ready: Vec<_> = self
             .all
@@ -116,7 +120,7 @@ impl<P: Placing> Policy for Everywhere<P> {
         for entry in kept.into_values() {
             host.drop_subchannel(&entry.subchannel);
         }
-        self.places = self.all.iter().enumerate().map(|(at, entry)| (entry.subchannel.id(), at)).collect();
+        self.note_places();
         if self.asleep {
             return host.publish(Connectivity::Idle, Picker::Idle);
         }
@@ -170,7 +174,7 @@ impl<P: Placing> Policy for Everywhere<P> {
             let fresh = self.make(entry.subchannel.address(), host);
             self.all.push(fresh);
         }
-        self.places = self.all.iter().enumerate().map(|(at, entry)| (entry.subchannel.id(), at)).collect();
+        self.note_places();
         host.set_timer(None);
         host.publish(Connectivity::Idle, Picker::Idle);
     }

@@ -132,6 +132,17 @@ pub(crate) trait PickEach: Send + Sync {
     fn pick(&self) -> &Arc<Subchannel>;
 }
 
+impl Picker {
+    /// Where the next call goes, if it goes anywhere now.
+    pub(crate) fn pick(&self) -> Option<&Arc<Subchannel>> {
+        match self {
+            Picker::One(subchannel) => Some(subchannel),
+            Picker::Each(each) => Some(each.pick()),
+            Picker::Idle | Picker::Wait | Picker::Fail(_) => None,
+        }
+    }
+}
+
 impl fmt::Debug for Picker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

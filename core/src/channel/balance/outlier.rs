@@ -154,11 +154,7 @@ impl<P: Policy> Outlier<P> {
     }
 
     fn by_success_rate(&mut self, rule: &SuccessRate, calls: &[(u64, Counts)], host: &mut dyn Host) {
-        let enough: Vec<_> =
-            calls.iter().filter(|(_, counts)| counts.total >= rule.request_volume.max(1)).collect();
-        if enough.is_empty() || enough.len() < rule.minimum_hosts as usize {
-            return;
-        }
+        let Some(enough) = enough(calls, rule.request_volume, rule.minimum_hosts) else { return };
         let rates: Vec<f64> = enough.iter().map(|(_, counts)| counts.rate()).collect();
         let mean = rates.iter().sum::<f64>() / rates.len() as f64;
         let variance = rates.iter().map(|rate| (rate - mean).powi(2)).sum::<f64>() / rates.len() as f64;
@@ -176,11 +172,7 @@ impl<P: Policy> Outlier<P> {
         calls: &[(u64, Counts)],
         host: &mut dyn Host,
     ) {
-        let enough: Vec<_> =
-            calls.iter().filter(|(_, counts)| counts.total >= rule.request_volume.max(1)).collect();
-        if enough.is_empty() || enough.len() < rule.minimum_hosts as usize {
-            return;
-        }
+        let Some(enough) = enough(calls, rule.request_volume, rule.minimum_hosts) else { return };
         for (id, counts) in enough {
             if 100.0 * (1.0 - counts.rate()) > f64::from(rule.threshold) {
                 self.eject(*id, rule.enforcement_percent, host);
@@ -213,6 +205,12 @@ impl<P: Policy> Outlier<P> {
 struct Counts {
     succeeded: f64,
     total: u64,
+}
+
+/// Those with calls enough, if they are addresses enough.
+fn enough(calls: &[(u64, Counts)], volume: u64, hosts: u32) -> Option<Vec<&(u64, Counts)>> {
+    let enough: Vec<_> = calls.iter().filter(|(_, counts)| counts.total >= volume.max(1)).collect();
+    (!enough.is_empty() && enough.len() >= hosts as usize).then_some(enough)
 }
 
 impl Counts {

@@ -213,10 +213,9 @@ impl<P: Policy> Bench<P> {
     /// The ports that so many calls get.
     pub(crate) fn pick_times(&self, calls: usize) -> Vec<u16> {
         (0..calls)
-            .map(|_| match &self.host.picker {
-                Picker::One(subchannel) => port(subchannel),
-                Picker::Each(each) => port(each.pick()),
-                other => panic!("calls get nothing: {other:?}"),
+            .map(|_| match self.host.picker.pick() {
+                Some(subchannel) => port(subchannel),
+                None => panic!("calls get nothing: {:?}", self.host.picker),
             })
             .collect()
     }
