@@ -4,6 +4,7 @@
 #
 #   tests/fuzz.sh                            every target, half a minute each; ffi, the slowest, a whole one
 #   FUZZ_SECONDS=600 tests/fuzz.sh server    some targets, for longer
+#   FUZZ_SEED=1 tests/fuzz.sh                the same inputs every time (as far as threads allow), for suites
 #   tests/fuzz.sh --keep server              puts what the last run found into fuzz/corpus, as few inputs as will do
 #
 # A nightly compiler is needed for the sanitizer and the counters.
@@ -22,6 +23,7 @@ one() {
     # The process's own engine may still put things away when an input ends. Leaks are looked for at the end of all.
     options=(-detect_leaks=0)
   fi
+  [ -z "${FUZZ_SEED:-}" ] || options+=("-seed=$FUZZ_SEED")
   rm -rf "$work/$target"
   mkdir -p "$work/$target" "$build/crashes"
   [ ! -d "fuzz/regressions/$target" ] || folders+=("fuzz/regressions/$target")

@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::marker::PhantomData;
 use std::mem::offset_of;
+use std::ops::Range;
 use std::ptr;
 
 use spanwire_c::*;
@@ -72,11 +73,11 @@ impl<T> Held<T> {
         !self.is_null && self.words[0] >= end as u64
     }
 
-    /// Sets some numbers among those from `first` on.
-    fn set_numbers(&mut self, input: &mut Input<'_>, first: usize) {
-        let first = first / 8;
+    /// Sets some numbers among those of `fields`, which are numbers only: a pointer may not lead anywhere.
+    fn set_numbers(&mut self, input: &mut Input<'_>, fields: Range<usize>) {
+        let first = fields.start / 8;
         for _ in 0..input.byte().saturating_sub(0x80) / 0x20 {
-            let room = self.words.len().saturating_sub(first);
+            let room = self.words.len().min(fields.end / 8).saturating_sub(first);
             let at = first + usize::from(input.byte()).checked_rem(room).unwrap_or_default();
             let number = number(input);
             if let Some(word) = self.words.get_mut(at) {
@@ -199,6 +200,15 @@ fn encoding(input: &mut Input<'_>) -> i32 {
     if which < 0xf0 { i32::from(which) % 5 } else { i32::from(which) - 0xf8 }
 }
 
+/// Service configs: of use, empty, and wrong.
+const CONFIGS: [&str; 4] = [
+    r#"{"methodConfig":[{"name":[{}],"timeout":"0.05s","retryPolicy":{"maxAttempts":3,"initialBackoff":"0.001s",
+        "maxBackoff":"0.01s","backoffMultiplier":2,"retryableStatusCodes":["UNAVAILABLE"]}}]}"#,
+    r#"{"loadBalancingConfig":[{"round_robin":{}}],"retryThrottling":{"maxTokens":10,"tokenRatio":0.1}}"#,
+    "{}",
+    "{",
+];
+
 pub(super) fn channel(input: &mut Input<'_>) -> Held<spanwire_channel_options> {
     // SAFETY: zeros are valid in all of its fields.
     let mut options: spanwire_channel_options = unsafe { std::mem::zeroed() };
@@ -213,8 +223,24 @@ pub(super) fn channel(input: &mut Input<'_>) -> Held<spanwire_channel_options> {
     }
     options.keepalive_without_calls = has & 4 != 0;
     options.compression = encoding(input);
+    if has & 8 != 0 {
+        options.load_balancing =
+            keep.text(input, &["round_robin", "pick_first", "least_request", "weighted_round_robin"]);
+    }
+    if has & 16 != 0 {
+        options.service_config = keep.text(input, &CONFIGS);
+    }
+    if has & 32 != 0 {
+        options.bearer_token = keep.text(input, &["token", "", "two words"]);
+    }
+    if has & 64 != 0 {
+        options.bearer_token_file = keep.text(input, &["/nowhere", "/dev/null"]);
+    }
+    options.idle_timeout_ms = if has & 128 != 0 { number(input) } else { 0 };
+    options.name_ttl_ms = options.idle_timeout_ms;
     let mut held = Held::some(input, options, keep);
-    held.set_numbers(input, offset_of!(spanwire_channel_options, connect_timeout_ms));
+    let numbers = offset_of!(spanwire_channel_options, connect_timeout_ms);
+    held.set_numbers(input, numbers..offset_of!(spanwire_channel_options, load_balancing));
     held
 }
 
@@ -227,7 +253,8 @@ pub(super) fn server(input: &mut Input<'_>) -> Held<spanwire_server_options> {
     options.manual_accept = has & 1 != 0;
     options.keepalive_permit_without_calls = has & 2 != 0;
     let mut held = Held::some(input, options, keep);
-    held.set_numbers(input, offset_of!(spanwire_server_options, keepalive_interval_ms));
+    let numbers = offset_of!(spanwire_server_options, keepalive_interval_ms);
+    held.set_numbers(input, numbers..size_of::<spanwire_server_options>());
     held
 }
 
