@@ -30,6 +30,7 @@ export class Channel {
     if (typeof target !== "string") throw new TypeError(`target: a string is due, not ${nameOf(target)}`);
     if (typeof options !== "object" || options === null) throw new TypeError(`options: an object is due, not ${nameOf(options)}`);
     const { interceptors = [], ...own } = options;
+    if (typeof own.serviceConfig === "object") own.serviceConfig = JSON.stringify(own.serviceConfig);
     this.target = target;
     this.interceptors = interceptors;
     this.#number = typeErrors(() => env().channel(target, own));

@@ -18,6 +18,7 @@ export type {
   ClientTlsOptions,
   Compression,
   LimitOptions,
+  LoadBalancing,
   ServerTlsOptions,
   TlsOptions,
 } from "./options.js";

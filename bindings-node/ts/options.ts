@@ -83,6 +83,9 @@ export interface LimitOptions {
   floodSmallDataBudget?: number | undefined;
 }
 
+/** How the calls of a channel are spread over the addresses of its target. */
+export type LoadBalancing = "pick_first" | "round_robin" | "least_request" | "weighted_round_robin";
+
 /** Of a channel. Times are milliseconds. */
 export interface ChannelOptions extends LimitOptions {
   /** TLS: `true` with the system's roots. Plaintext without. */
@@ -105,6 +108,24 @@ export interface ChannelOptions extends LimitOptions {
   keepaliveTimeoutMs?: number | undefined;
   /** Ping also while there are no calls. */
   keepaliveWithoutCalls?: boolean | undefined;
+  /** Which of a service's addresses calls go to; `pick_first` by default. Goes before what the service config says. */
+  loadBalancing?: LoadBalancing | undefined;
+  /**
+   * The service config, in the form of gRPC's `ServiceConfig`: an object, or its JSON. `methodConfig` has timeouts and
+   * retries. A mistake is told by its place.
+   */
+  serviceConfig?: string | object | undefined;
+  /**
+   * Sent with every call that has no `authorization` of its own, as `authorization: Bearer …`. Over TLS alone, or to a server
+   * on this machine that is no TCP port.
+   */
+  bearerToken?: string | undefined;
+  /** The same from a file, which is read again as its token ends. The token itself wins. */
+  bearerTokenFile?: string | undefined;
+  /** How long a name that the system resolves holds. By default 30 s where calls are spread; else until a connection is lost. */
+  nameTtlMs?: number | undefined;
+  /** How long nobody may call before the connections are closed, until the next call; `Infinity` is for ever. */
+  idleTimeoutMs?: number | undefined;
   /** For the calls of every client on this channel, the first outermost. */
   interceptors?: readonly Interceptor[] | undefined;
 }

@@ -44,6 +44,8 @@ export interface ServerOptions extends LimitOptions {
   handshakeTimeoutMs?: number | undefined;
   /** How long a client may take nothing of an answer. */
   stallTimeoutMs?: number | undefined;
+  /** Other processes may listen on the same port, if they say so too; the system spreads connections over them. */
+  sharePort?: boolean | undefined;
   /** Connections at once. */
   maxConnections?: number | undefined;
   /** Calls that one connection may have open at once. */

@@ -28,9 +28,12 @@ pub(crate) fn channel_options(options: &Object<'_>) -> Result<ChannelOptions> {
     each(options, "Channel", |snake, name, value| {
         fields!(snake, name, value, to, {
             tls: tls;
-            text: authority, user_agent;
+            text:
+                authority, user_agent, load_balancing, service_config, bearer_token, bearer_token_file;
             encoding: compression;
-            number: connect_timeout_ms, backoff_first_ms, backoff_longest_ms, keepalive_interval_ms, keepalive_timeout_ms;
+            number:
+                connect_timeout_ms, backoff_first_ms, backoff_longest_ms, keepalive_interval_ms,
+                keepalive_timeout_ms, name_ttl_ms, idle_timeout_ms;
             flag: keepalive_without_calls;
         } else return limit(&mut to.limits, snake, name, value));
         Ok(true)
@@ -51,7 +54,7 @@ pub(crate) fn server_options(options: &Object<'_>) -> Result<ServerOptions> {
                 keepalive_interval_ms, keepalive_timeout_ms, keepalive_min_interval_ms, max_connection_age_ms,
                 max_connection_age_grace_ms, max_connection_idle_ms, handshake_timeout_ms, stall_timeout_ms,
                 max_connections, max_concurrent_streams, max_unfinished_request_bytes;
-            flag: keepalive_permit_without_calls;
+            flag: keepalive_permit_without_calls, share_port;
         } else return limit(&mut to.limits, snake, name, value));
         Ok(true)
     })?;

@@ -1,0 +1,165 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
+import { Channel, type ChannelOptions, Code, implement, RpcError, type Server, serve } from "spanwire";
+import { failure, pair, until } from "./support.js";
+
+const PATH = "/t.Channel/Any";
+const body = new Uint8Array([1]);
+const echo = [implement({ [PATH]: { kind: "unary", handler: (request) => request } })];
+
+/** A folder that ends with the test. */
+function folder(test: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), "spanwire-"));
+  test.after(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+async function server(test: TestContext, services = echo, address = "127.0.0.1:0"): Promise<Server> {
+  const server = await serve({ address, services });
+  test.after(() => server.close({ graceMs: 0 }));
+  return server;
+}
+
+function channel(test: TestContext, target: string, options: ChannelOptions = {}): Channel {
+  const channel = new Channel(target, options);
+  test.after(() => channel.close());
+  return channel;
+}
+
+describe("load balancing", () => {
+  it("spreads calls over the addresses of a target", async (test) => {
+    const servers = [await server(test), await server(test)];
+    const addresses = servers.map(({ port }) => `127.0.0.1:${port}`);
+    const target = `ipv4:${addresses.join(",")}`;
+    const spread = channel(test, target, { loadBalancing: "round_robin", nameTtlMs: 5000 });
+    const seen = new Set<string | undefined>();
+    while (seen.size < 2) {
+      const call = spread.unary(PATH, body);
+      await call;
+      seen.add(call.peer);
+    }
+    assert.deepEqual([...seen].sort(), addresses.map((address) => `ipv4:${address}`).sort());
+    // Without it, all go to one.
+    const first = channel(test, target);
+    for (let i = 0; i < 10; i++) {
+      const call = first.unary(PATH, body);
+      await call;
+      assert.equal(call.peer, `ipv4:${addresses[0]}`);
+    }
+  });
+});
+
+describe("a service config", () => {
+  const retries = {
+    methodConfig: [
+      {
+        name: [{}],
+        retryPolicy: {
+          maxAttempts: 4,
+          initialBackoff: "0.001s",
+          maxBackoff: "0.01s",
+          backoffMultiplier: 2,
+          retryableStatusCodes: ["UNAVAILABLE"],
+        },
+      },
+    ],
+  };
+
+  for (const [form, serviceConfig] of [["an object", retries], ["text", JSON.stringify(retries)]] as const) {
+    it(`retries calls, given as ${form}`, async (test) => {
+      let attempt = 0;
+      const handler = (request: Uint8Array): Uint8Array => {
+        if (++attempt < 3) throw new RpcError(Code.UNAVAILABLE, "once more");
+        return request;
+      };
+      const flaky = await server(test, [implement({ [PATH]: { kind: "unary", handler } })]);
+      const call = channel(test, flaky.target, { serviceConfig }).unary(PATH, body);
+      await call;
+      assert.equal(call.attempts, 3);
+    });
+  }
+
+  it("gives calls a timeout", async (test) => {
+    const serviceConfig = { methodConfig: [{ name: [{}], timeout: "0.02s", waitForReady: true }] };
+    const error = await failure(channel(test, "127.0.0.1:1", { serviceConfig }).unary(PATH, body));
+    assert.equal(error.code, Code.DEADLINE_EXCEEDED);
+  });
+});
+
+describe("a bearer token", () => {
+  const who = [
+    implement({
+      [PATH]: { kind: "unary", handler: (_, { metadata }) => Buffer.from(String(metadata.getAll("authorization"))) },
+    }),
+  ];
+
+  it("goes with every call that has no authorization of its own", async (test) => {
+    const path = folder(test);
+    const { target } = await server(test, who, `unix:${join(path, "socket")}`);
+    const given = channel(test, target, { bearerToken: "one" });
+    assert.equal(Buffer.from(await given.unary(PATH, body)).toString(), "Bearer one");
+    const own = given.unary(PATH, body, { metadata: { authorization: "Basic mine" } });
+    assert.equal(Buffer.from(await own).toString(), "Basic mine");
+
+    writeFileSync(join(path, "token"), "two\n");
+    const read = channel(test, target, { bearerTokenFile: join(path, "token") });
+    assert.equal(Buffer.from(await read.unary(PATH, body)).toString(), "Bearer two");
+  });
+
+  it("is never sent in plaintext", () => {
+    assert.throws(() => new Channel("127.0.0.1:1", { bearerToken: "secret" }), (error: Error) => {
+      assert.match(error.message, /^bearerToken/);
+      assert.doesNotMatch(error.message, /secret/);
+      return error instanceof TypeError;
+    });
+  });
+});
+
+describe("the connection", () => {
+  it("is made by the first call, or when it is asked for", async (test) => {
+    const { target } = await server(test);
+    const first = channel(test, target);
+    assert.equal(first.connectivity, "Idle");
+    await first.unary(PATH, body);
+    assert.equal(first.connectivity, "Ready");
+    const asked = channel(test, target);
+    asked.connect();
+    await until(() => asked.connectivity === "Ready", "it connects");
+  });
+
+  it("ends when nobody calls", async (test) => {
+    const { channel } = await pair(test, echo, {}, { idleTimeoutMs: 20 });
+    await channel.unary(PATH, body);
+    await until(() => channel.connectivity === "Idle", "it is idle");
+    await channel.unary(PATH, body);
+  });
+
+  it("that cannot be made is known", async (test) => {
+    const nowhere = channel(test, "127.0.0.1:1");
+    await failure(nowhere.unary(PATH, body));
+    await until(() => nowhere.connectivity === "TransientFailure", "it is told");
+  });
+});
+
+describe("an option that cannot be used", () => {
+  const cases: [ChannelOptions, RegExp][] = [
+    [{ loadBalancing: "random" as never }, /^loadBalancing: .*random/],
+    [{ loadBalancing: 1 as never }, /^loadBalancing: a string is due, not number$/],
+    [{ serviceConfig: "{" }, /^serviceConfig: this is no JSON/],
+    [{ serviceConfig: { methodConfig: 1 } }, /^serviceConfig: methodConfig/],
+    [{ serviceConfig: 1 as never }, /^serviceConfig: a string is due, not number$/],
+    [{ bearerTokenFile: 1 as never }, /^bearerTokenFile: a string is due, not number$/],
+    [{ nameTtlMs: 0 }, /^nameTtlMs: 0 cannot be used: 1 or more is due$/],
+    [{ nameTtlMs: Infinity }, /^nameTtlMs: Infinity cannot/],
+    [{ idleTimeoutMs: "1s" as never }, /^idleTimeoutMs: a number is due, not string$/],
+    [{ nameTTL: 1 } as never, /^Channel has no option "nameTTL"$/],
+  ];
+  for (const [options, message] of cases) {
+    it(`is named: ${JSON.stringify(options)}`, () => {
+      assert.throws(() => new Channel("127.0.0.1:1", options), { name: "TypeError", message });
+    });
+  }
+});
