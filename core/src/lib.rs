@@ -28,7 +28,7 @@ mod transport;
 
 pub use channel::{
     Address, BidiCall, Channel, ChannelBuilder, ChannelError, ClientStream, ClientStreamingCall,
-    Connectivity, Duplex, LoadBalancing, Resolution, Resolver, Response, ServerStreamingCall,
+    Connectivity, Duplex, Endpoint, LoadBalancing, Resolution, Resolver, Response, ServerStreamingCall,
     ServiceConfigError, TargetError, Token, UnaryCall, UnknownLoadBalancing,
 };
 pub use engine::Engine;

@@ -27,7 +27,8 @@ pub(crate) fn shuffle<T>(items: &mut [T]) {
     }
 }
 
-fn bits() -> u64 {
+/// 64 of them.
+pub(crate) fn bits() -> u64 {
     SEEDED.with(|seeded| match seeded.get() {
         None => RandomState::new().hash_one(0_u8),
         Some(state) => {

@@ -38,6 +38,45 @@ impl From<SocketAddr> for Address {
     }
 }
 
+/// One server of a service: where it is, and what balancing may know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Endpoint {
+    /// Where it is.
+    pub address: Address,
+    /// How many of the calls it is to get, beside the others: 1 unless it is set. Only `ring_hash` looks at it.
+    pub weight: u32,
+    /// What `ring_hash` knows it by, instead of its address: a name that stays when the address changes (gRFC A76).
+    pub hash_key: Option<String>,
+}
+
+impl Endpoint {
+    /// An endpoint like any other.
+    pub fn new(address: impl Into<Address>) -> Self {
+        Endpoint { address: address.into(), weight: 1, hash_key: None }
+    }
+
+    /// Sets how many of the calls it is to get; 0 counts as 1.
+    #[must_use]
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// Sets what `ring_hash` knows it by.
+    #[must_use]
+    pub fn hash_key(mut self, key: impl Into<String>) -> Self {
+        self.hash_key = Some(key.into());
+        self
+    }
+}
+
+impl<T: Into<Address>> From<T> for Endpoint {
+    fn from(address: T) -> Self {
+        Endpoint::new(address)
+    }
+}
+
 /// Puts addresses of both families in turns, the family of the first one first (RFC 8305 section 4): when one of them does
 /// not work here, every other attempt still has a chance. The order within a family stays.
 pub(crate) fn interleave(addresses: &[Address]) -> Vec<Address> {

@@ -14,6 +14,7 @@ use spanwire_wire::encoding::{Encoding, EncodingSet};
 use spanwire_wire::reset::{CANCEL, REFUSED_STREAM};
 use tokio::time::Instant;
 
+use super::balance::PickInfo;
 use super::config::MethodConfig;
 use super::control::Placed;
 use super::credentials::Credentials;
@@ -151,7 +152,7 @@ impl Prepared {
         if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return None;
         }
-        let placed = self.channel.control().usable()?;
+        let placed = self.channel.control().usable(self.pick_info())?;
         let slot = placed.connection.slot_now()?;
         Some((placed, slot))
     }
@@ -175,7 +176,7 @@ impl Prepared {
 
     async fn room(&self) -> Result<(Placed, Slot), Status> {
         loop {
-            let placed = self.channel.control().acquire(self.wait_for_ready).await?;
+            let placed = self.channel.control().acquire(self.pick_info(), self.wait_for_ready).await?;
             // `None`: it takes no more calls, so another one is made.
             if let Some(slot) = placed.connection.slot().await {
                 return Ok((placed, slot));
@@ -195,6 +196,11 @@ impl Prepared {
             head.headers_mut().insert(AUTHORIZATION, token.clone());
         }
         Ok(head)
+    }
+
+    /// What balancing may look at.
+    fn pick_info(&self) -> PickInfo<'_> {
+        PickInfo::new(&self.metadata)
     }
 
     fn response_kind(&self) -> ResponseKind {

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use super::address::Address;
 use super::backoff::{Backoff, BackoffConfig};
-use super::balance::{Host, Picker, Policy, PolicyConfig};
+use super::balance::{Host, PickInfo, Picker, Place, Policy, PolicyConfig};
 use super::connect::Connector;
 use super::mail::{Event, Letters, Mail};
 use super::resolver::{Naming, Resolution};
@@ -130,31 +130,42 @@ impl Control {
     }
 
     /// A place for one call, if there is one at hand.
-    pub(crate) fn usable(&self) -> Option<Placed> {
-        Placed::on(self.picker.load().pick()?)
+    pub(crate) fn usable(&self, call: PickInfo<'_>) -> Option<Placed> {
+        let picker = self.picker.load();
+        let pick = picker.pick(call);
+        let Place::On(subchannel) = pick.place else { return None };
+        if let Some(wanted) = pick.connect {
+            wanted.connect();
+        }
+        Placed::on(subchannel)
     }
 
     /// A place for one call.
     ///
     /// # Errors
     /// The reason of the last failure, unless `wait_for_ready`.
-    pub(crate) async fn acquire(self: &Arc<Self>, wait_for_ready: bool) -> Result<Placed, Status> {
+    pub(crate) async fn acquire(
+        self: &Arc<Self>,
+        call: PickInfo<'_>,
+        wait_for_ready: bool,
+    ) -> Result<Placed, Status> {
         loop {
             // Made before looking, so that no change after this line can be missed.
             let changed = self.changed.notified();
-            let picker = self.picker.load_full();
-            if let Picker::Fail(status) = &*picker
-                && !wait_for_ready
             {
-                return Err(status.clone());
-            }
-            let picked = picker.pick().cloned();
-            drop(picker);
-            if let Some(subchannel) = picked {
-                if let Some(placed) = Placed::on(&subchannel) {
-                    return Ok(placed);
+                let picker = self.picker.load_full();
+                let pick = picker.pick(call);
+                if let Some(wanted) = pick.connect {
+                    wanted.connect();
                 }
-                self.mail.post(Event::Lost(subchannel.id()));
+                match pick.place {
+                    Place::Fail(status) if !wait_for_ready => return Err(status.clone()),
+                    Place::On(subchannel) => match Placed::on(subchannel) {
+                        Some(placed) => return Ok(placed),
+                        None => self.mail.post(Event::Lost(subchannel.id())),
+                    },
+                    Place::Fail(_) | Place::Wait => {}
+                }
             }
             self.want();
             changed.await;
@@ -335,8 +346,8 @@ impl State {
         }
         self.asked_at = Some(now);
         self.resolving = Some(match &self.naming {
-            Naming::Fixed(addresses) => {
-                let resolution = Resolution::new(addresses.iter().cloned());
+            Naming::Fixed(endpoints) => {
+                let resolution = Resolution::new(endpoints.iter().cloned());
                 Box::pin(async { Ok(resolution) })
             }
             Naming::Asked(resolver) => {
@@ -349,13 +360,13 @@ impl State {
     fn take_resolution(&mut self, result: Result<Resolution, Status>, host: &mut Acting<'_>) {
         let none = || Status::unavailable("the name has no address");
         let result =
-            result.and_then(|found| if found.addresses.is_empty() { Err(none()) } else { Ok(found) });
+            result.and_then(|found| if found.endpoints.is_empty() { Err(none()) } else { Ok(found) });
         match result {
             Ok(found) => {
                 self.backoff.succeeded();
                 self.ask_at = found.ttl.map(|ttl| after(host.now, ttl.max(SHORTEST_TTL)));
                 let first = !std::mem::replace(&mut self.resolved, true);
-                self.policy.resolved(&found.addresses, host);
+                self.policy.resolved(&found.endpoints, host);
                 if first {
                     // Nobody resolves a name without wanting a connection.
                     self.policy.wanted(host);

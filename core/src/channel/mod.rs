@@ -33,7 +33,7 @@ use spanwire_wire::call::{Limits, RequestTemplate};
 use spanwire_wire::encoding::{Encoding, EncodingSet};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-pub use address::Address;
+pub use address::{Address, Endpoint};
 use backoff::BackoffConfig;
 use balance::PolicyConfig;
 pub(crate) use calls::open;
@@ -661,7 +661,7 @@ impl ChannelBuilder {
         let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         let backoff = BackoffConfig { min_connect_timeout: self.connect_timeout, ..self.backoff };
         let naming = match self.resolver {
-            _ if self.dial.is_some() => Naming::Fixed(vec![Address::Connector]),
+            _ if self.dial.is_some() => Naming::Fixed(vec![Address::Connector.into()]),
             Some(resolver) => Naming::Asked(resolver),
             None => Naming::of(&target, ttl),
         };

@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::address::Address;
-use super::target::{Endpoint, Target};
+use super::address::{Address, Endpoint};
+use super::target::{self, Target};
 use crate::Status;
 use crate::middleware::BoxFuture;
 
@@ -16,16 +16,16 @@ use crate::middleware::BoxFuture;
 #[non_exhaustive]
 pub struct Resolution {
     /// Where the service is, the best first. None at all is a failure.
-    pub addresses: Vec<Address>,
+    pub endpoints: Vec<Endpoint>,
     /// How long this holds; then the name is resolved again, so that servers that were added are found. Without, the name
     /// is resolved again only when a connection is lost or cannot be made.
     pub ttl: Option<Duration>,
 }
 
 impl Resolution {
-    /// Addresses that hold until one of them fails.
-    pub fn new(addresses: impl IntoIterator<Item = impl Into<Address>>) -> Self {
-        Resolution { addresses: addresses.into_iter().map(Into::into).collect(), ttl: None }
+    /// Addresses, or [`Endpoint`]s, that hold until one of them fails.
+    pub fn new(endpoints: impl IntoIterator<Item = impl Into<Endpoint>>) -> Self {
+        Resolution { endpoints: endpoints.into_iter().map(Into::into).collect(), ttl: None }
     }
 
     /// Sets how long they hold.
@@ -77,7 +77,7 @@ where
 #[derive(Clone)]
 pub(crate) enum Naming {
     /// They are what the target says.
-    Fixed(Vec<Address>),
+    Fixed(Vec<Endpoint>),
     /// They are asked for.
     Asked(Arc<dyn Resolver>),
 }
@@ -85,7 +85,7 @@ pub(crate) enum Naming {
 impl fmt::Debug for Naming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Naming::Fixed(addresses) => f.debug_tuple("Fixed").field(addresses).finish(),
+            Naming::Fixed(endpoints) => f.debug_tuple("Fixed").field(endpoints).finish(),
             Naming::Asked(_) => f.write_str("Asked"),
         }
     }
@@ -95,16 +95,18 @@ impl Naming {
     /// What `target` itself asks for. Names that are resolved by the system hold for `ttl`, because it does not say.
     pub(crate) fn of(target: &Target, ttl: Option<Duration>) -> Self {
         match &target.endpoint {
-            Endpoint::Dns { host, port, .. } => match host.parse::<IpAddr>() {
-                Ok(address) => Naming::Fixed(vec![SocketAddr::new(address, *port).into()]),
+            target::Endpoint::Dns { host, port, .. } => match host.parse::<IpAddr>() {
+                Ok(address) => Naming::Fixed(vec![Endpoint::new(SocketAddr::new(address, *port))]),
                 Err(_) => Naming::Asked(Arc::new(SystemResolver { host: host.clone(), port: *port, ttl })),
             },
-            Endpoint::Addresses(addresses) => {
+            target::Endpoint::Addresses(addresses) => {
                 Naming::Fixed(addresses.iter().copied().map(Into::into).collect())
             }
-            Endpoint::Unix(path) => Naming::Fixed(vec![Address::Unix(path.clone())]),
-            Endpoint::UnixAbstract(name) => Naming::Fixed(vec![Address::UnixAbstract(name.clone())]),
-            Endpoint::InProcess(name) => Naming::Fixed(vec![Address::InProcess(name.clone())]),
+            target::Endpoint::Unix(path) => Naming::Fixed(vec![Address::Unix(path.clone()).into()]),
+            target::Endpoint::UnixAbstract(name) => {
+                Naming::Fixed(vec![Address::UnixAbstract(name.clone()).into()])
+            }
+            target::Endpoint::InProcess(name) => Naming::Fixed(vec![Address::InProcess(name.clone()).into()]),
         }
     }
 }
@@ -122,7 +124,7 @@ impl Resolver for SystemResolver {
         Box::pin(async move {
             let found = tokio::net::lookup_host((host.as_str(), port)).await;
             let found = found.map_err(|error| Status::unavailable(error.to_string()))?;
-            Ok(Resolution { addresses: found.map(Into::into).collect(), ttl })
+            Ok(Resolution { endpoints: found.map(Endpoint::new).collect(), ttl })
         })
     }
 }

@@ -1,7 +1,8 @@
 //! Which policy, with what settings.
 
 use super::{
-    Everywhere, LeastRequest, Outlier, OutlierDetection, PickFirst, Policy, RoundRobin, WeightedRoundRobin,
+    Everywhere, LeastRequest, Outlier, OutlierDetection, PickFirst, Policy, RingHash, RingHashConfig,
+    RoundRobin, WeightedRoundRobin,
 };
 
 /// A policy as plain data.
@@ -11,6 +12,7 @@ pub(crate) enum PolicyConfig {
     RoundRobin,
     LeastRequest(LeastRequest),
     WeightedRoundRobin(WeightedRoundRobin),
+    RingHash(RingHashConfig),
     Outlier(OutlierDetection, Box<PolicyConfig>),
 }
 
@@ -27,6 +29,7 @@ impl PolicyConfig {
             PolicyConfig::RoundRobin => Box::new(Everywhere::new(RoundRobin)),
             PolicyConfig::LeastRequest(settings) => Box::new(Everywhere::new(*settings)),
             PolicyConfig::WeightedRoundRobin(settings) => Box::new(Everywhere::new(*settings)),
+            PolicyConfig::RingHash(settings) => Box::new(RingHash::new(settings.clone())),
             PolicyConfig::Outlier(settings, child) => Box::new(Outlier::new(settings.clone(), child.make())),
         }
     }
@@ -38,7 +41,8 @@ impl PolicyConfig {
             PolicyConfig::Outlier(_, child) => child.spreads(),
             PolicyConfig::RoundRobin
             | PolicyConfig::LeastRequest(_)
-            | PolicyConfig::WeightedRoundRobin(_) => true,
+            | PolicyConfig::WeightedRoundRobin(_)
+            | PolicyConfig::RingHash(_) => true,
         }
     }
 }

@@ -1,13 +1,13 @@
 //! The policies that connect every address, and place each call on one of those that are connected.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::address::Address;
+use super::super::address::{Address, Endpoint};
 use super::super::subchannel::{Connectivity, Subchannel};
+use super::members::{Member, Members};
 use super::{Host, PickEach, Picker, Policy, SubchannelState};
 use crate::Status;
 
@@ -30,18 +30,11 @@ pub(crate) trait Placing: Send {
 /// See the [module](self).
 pub(crate) struct Everywhere<P> {
     placing: P,
-    all: Vec<Entry>,
-    /// Where each subchannel is in `all`.
-    places: HashMap<u64, usize>,
+    all: Members<State>,
     /// The picker in use says something else.
     stale: bool,
     asleep: bool,
     renew_at: Option<Instant>,
-}
-
-struct Entry {
-    subchannel: Arc<Subchannel>,
-    state: State,
 }
 
 #[derive(Clone, Debug)]
@@ -55,34 +48,15 @@ enum State {
 
 impl<P: Placing> Everywhere<P> {
     pub(crate) fn new(placing: P) -> Self {
-        Everywhere {
-            placing,
-            all: Vec::new(),
-            places: HashMap::new(),
-            stale: false,
-            asleep: false,
-            renew_at: None,
-        }
-    }
-
-    fn make(&self, address: &Address, host: &mut dyn Host) -> Entry {
-        let subchannel = host.subchannel(address);
-        if self.placing.watches_calls() {
-            subchannel.calls().watch();
-        }
-        Entry { subchannel, state: State::Connecting }
-    }
-
-    fn note_places(&mut self) {
-        self.places = self.all.iter().enumerate().map(|(at, entry)| (entry.subchannel.id(), at)).collect();
+        Everywhere { placing, all: Members::new(), stale: false, asleep: false, renew_at: None }
     }
 
     fn show(&mut self, host: &mut dyn Host) {
         let ready: Vec<_> = self
             .all
             .iter()
-            .filter(|entry| matches!(entry.state, State::Ready))
-            .map(|entry| entry.subchannel.clone())
+            .filter(|member| matches!(member.state, State::Ready))
+            .map(|member| member.subchannel.clone())
             .collect();
         if !ready.is_empty() {
             self.renew_at = self.placing.renewal().map(|renewal| host.now() + renewal);
@@ -90,10 +64,10 @@ impl<P: Placing> Everywhere<P> {
             let picker = self.placing.picker(ready, host.now());
             return host.publish(Connectivity::Ready, Picker::Each(picker));
         }
-        if self.all.iter().any(|entry| matches!(entry.state, State::Connecting)) {
+        if self.all.iter().any(|member| matches!(member.state, State::Connecting)) {
             return host.publish(Connectivity::Connecting, Picker::Wait);
         }
-        let last = self.all.iter().rev().find_map(|entry| match &entry.state {
+        let last = self.all.iter().rev().find_map(|member| match &member.state {
             State::Failed(status) => Some(status.clone()),
             State::Connecting | State::Ready => None,
         });
@@ -101,26 +75,24 @@ impl<P: Placing> Everywhere<P> {
     }
 }
 
+fn make(placing: &impl Placing, address: &Address, host: &mut dyn Host) -> Member<State> {
+    let subchannel = host.subchannel(address);
+    if placing.watches_calls() {
+        subchannel.calls().watch();
+    }
+    Member { subchannel, state: State::Connecting }
+}
+
 impl<P: Placing> Policy for Everywhere<P> {
-    fn resolved(&mut self, addresses: &[Address], host: &mut dyn Host) {
-        let old = std::mem::take(&mut self.all);
-        let mut kept: HashMap<Address, Entry> =
-            old.into_iter().map(|entry| (entry.subchannel.address().clone(), entry)).collect();
-        let mut seen = HashSet::new();
-        for address in addresses.iter().filter(|address| seen.insert(*address)) {
-            let entry = kept.remove(address).unwrap_or_else(|| {
-                let entry = self.make(address, host);
-                if !self.asleep {
-                    host.connect(&entry.subchannel);
-                }
-                entry
-            });
-            self.all.push(entry);
-        }
-        for entry in kept.into_values() {
-            host.drop_subchannel(&entry.subchannel);
-        }
-        self.note_places();
+    fn resolved(&mut self, endpoints: &[Endpoint], host: &mut dyn Host) {
+        let (placing, asleep) = (&self.placing, self.asleep);
+        self.all.follow(endpoints, host, |address, host| {
+            let member = make(placing, address, host);
+            if !asleep {
+                host.connect(&member.subchannel);
+            }
+            member
+        });
         if self.asleep {
             return host.publish(Connectivity::Idle, Picker::Idle);
         }
@@ -128,17 +100,16 @@ impl<P: Placing> Policy for Everywhere<P> {
     }
 
     fn changed(&mut self, subchannel: &Arc<Subchannel>, state: &SubchannelState, host: &mut dyn Host) {
-        let entry = self.places.get(&subchannel.id()).and_then(|at| self.all.get_mut(*at));
-        let Some(entry) = entry else { return };
+        let Some(member) = self.all.get_mut(subchannel) else { return };
         match state {
-            SubchannelState::Ready => entry.state = State::Ready,
+            SubchannelState::Ready => member.state = State::Ready,
             SubchannelState::TransientFailure(status) => {
-                entry.state = State::Failed(status.clone());
+                member.state = State::Failed(status.clone());
                 host.resolve_again();
             }
             SubchannelState::Idle => {
-                if matches!(entry.state, State::Ready) {
-                    entry.state = State::Connecting;
+                if matches!(member.state, State::Ready) {
+                    member.state = State::Connecting;
                     host.resolve_again();
                 }
                 host.connect(subchannel);
@@ -156,8 +127,8 @@ impl<P: Placing> Policy for Everywhere<P> {
 
     fn wanted(&mut self, host: &mut dyn Host) {
         if std::mem::take(&mut self.asleep) {
-            for entry in &self.all {
-                host.connect(&entry.subchannel);
+            for member in self.all.iter() {
+                host.connect(&member.subchannel);
             }
             self.stale = true;
         }
@@ -169,12 +140,8 @@ impl<P: Placing> Policy for Everywhere<P> {
 
     fn idle(&mut self, host: &mut dyn Host) {
         (self.asleep, self.stale, self.renew_at) = (true, false, None);
-        for entry in std::mem::take(&mut self.all) {
-            host.drop_subchannel(&entry.subchannel);
-            let fresh = self.make(entry.subchannel.address(), host);
-            self.all.push(fresh);
-        }
-        self.note_places();
+        let placing = &self.placing;
+        self.all.renew(host, |address, host| make(placing, address, host));
         host.set_timer(None);
         host.publish(Connectivity::Idle, Picker::Idle);
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::super::subchannel::Subchannel;
-use super::PickEach;
 use super::everywhere::Placing;
+use super::{Pick, PickEach, PickInfo};
 use crate::random;
 
 /// See the [module](self).
@@ -28,8 +28,8 @@ struct Fewest {
 }
 
 impl PickEach for Fewest {
-    fn pick(&self) -> &Arc<Subchannel> {
-        fewest(&self.ready, self.choices, |subchannel| subchannel.live_calls())
+    fn pick(&self, _: PickInfo<'_>) -> Pick<'_> {
+        Pick::on(fewest(&self.ready, self.choices, |subchannel| subchannel.live_calls()))
     }
 }
 

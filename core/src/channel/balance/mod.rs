@@ -6,12 +6,15 @@
 mod config;
 mod everywhere;
 mod least_request;
+mod members;
 mod outlier;
+mod pick;
 mod pick_first;
+mod ring;
+mod ring_hash;
 mod round_robin;
 mod weighted;
 
-use std::fmt;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -20,11 +23,14 @@ pub(crate) use config::PolicyConfig;
 pub(crate) use everywhere::Everywhere;
 pub(crate) use least_request::LeastRequest;
 pub(crate) use outlier::{FailurePercentage, Outlier, OutlierDetection, SuccessRate};
+pub(crate) use pick::{Pick, PickEach, PickInfo, Picker, Place};
 pub(crate) use pick_first::PickFirst;
+pub(crate) use ring::RING_SIZE_CAP;
+pub(crate) use ring_hash::{RingHash, RingHashConfig};
 pub(crate) use round_robin::RoundRobin;
 pub(crate) use weighted::WeightedRoundRobin;
 
-use super::address::Address;
+use super::address::{Address, Endpoint};
 use super::subchannel::{Connectivity, Subchannel};
 use crate::Status;
 
@@ -40,8 +46,8 @@ pub(crate) enum SubchannelState {
 
 /// Decides about connections.
 pub(crate) trait Policy: Send {
-    /// The service is at these addresses now; never none.
-    fn resolved(&mut self, addresses: &[Address], host: &mut dyn Host);
+    /// The service is at these endpoints now; never none.
+    fn resolved(&mut self, endpoints: &[Endpoint], host: &mut dyn Host);
 
     /// The state of a subchannel that the policy has made, and not dropped since.
     fn changed(&mut self, subchannel: &Arc<Subchannel>, state: &SubchannelState, host: &mut dyn Host);
@@ -64,8 +70,8 @@ pub(crate) trait Policy: Send {
 }
 
 impl Policy for Box<dyn Policy> {
-    fn resolved(&mut self, addresses: &[Address], host: &mut dyn Host) {
-        (**self).resolved(addresses, host);
+    fn resolved(&mut self, endpoints: &[Endpoint], host: &mut dyn Host) {
+        (**self).resolved(endpoints, host);
     }
 
     fn changed(&mut self, subchannel: &Arc<Subchannel>, state: &SubchannelState, host: &mut dyn Host) {
@@ -110,49 +116,6 @@ pub(crate) trait Host {
 
     /// [`Policy::timer`] is to be called at `at`, and not at the time that was asked for before.
     fn set_timer(&mut self, at: Option<Instant>);
-}
-
-/// Places calls. Made anew with every change, so that a pick takes no lock.
-#[derive(Clone)]
-pub(crate) enum Picker {
-    /// Calls wait, and what waits wants a connection.
-    Idle,
-    /// Calls wait for what is under way.
-    Wait,
-    /// Calls fail, but those that wait for a connection.
-    Fail(Status),
-    /// All calls go to one subchannel.
-    One(Arc<Subchannel>),
-    /// Each call is placed by itself.
-    Each(Arc<dyn PickEach>),
-}
-
-/// See [`Picker::Each`].
-pub(crate) trait PickEach: Send + Sync {
-    fn pick(&self) -> &Arc<Subchannel>;
-}
-
-impl Picker {
-    /// Where the next call goes, if it goes anywhere now.
-    pub(crate) fn pick(&self) -> Option<&Arc<Subchannel>> {
-        match self {
-            Picker::One(subchannel) => Some(subchannel),
-            Picker::Each(each) => Some(each.pick()),
-            Picker::Idle | Picker::Wait | Picker::Fail(_) => None,
-        }
-    }
-}
-
-impl fmt::Debug for Picker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Picker::Idle => f.write_str("Idle"),
-            Picker::Wait => f.write_str("Wait"),
-            Picker::Fail(status) => f.debug_tuple("Fail").field(status).finish(),
-            Picker::One(subchannel) => f.debug_tuple("One").field(subchannel.address()).finish(),
-            Picker::Each(_) => f.write_str("Each"),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::address::Address;
+use super::super::address::{Address, Endpoint};
 use super::super::subchannel::{Connectivity, Subchannel};
 use super::{Host, Picker, Policy, SubchannelState};
 use crate::{Status, random};
@@ -220,11 +220,11 @@ impl Counts {
 }
 
 impl<P: Policy> Policy for Outlier<P> {
-    fn resolved(&mut self, addresses: &[Address], host: &mut dyn Host) {
+    fn resolved(&mut self, endpoints: &[Endpoint], host: &mut dyn Host) {
         if self.watch.look_at.is_none() {
             self.watch.look_at = Some(host.now() + self.config.interval);
         }
-        self.with(host, |child, host| child.resolved(addresses, host));
+        self.with(host, |child, host| child.resolved(endpoints, host));
     }
 
     fn changed(&mut self, subchannel: &Arc<Subchannel>, state: &SubchannelState, host: &mut dyn Host) {

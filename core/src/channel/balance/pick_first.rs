@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::address::{Address, interleave};
+use super::super::address::{Address, Endpoint, interleave};
 use super::super::subchannel::{Connectivity, Subchannel};
 use super::{Host, Picker, Policy, SubchannelState};
 use crate::Status;
@@ -125,8 +125,8 @@ impl PickFirst {
 }
 
 impl Policy for PickFirst {
-    fn resolved(&mut self, addresses: &[Address], host: &mut dyn Host) {
-        let mut addresses = addresses.to_vec();
+    fn resolved(&mut self, endpoints: &[Endpoint], host: &mut dyn Host) {
+        let mut addresses: Vec<_> = endpoints.iter().map(|endpoint| endpoint.address.clone()).collect();
         if self.shuffle {
             random::shuffle(&mut addresses);
         }

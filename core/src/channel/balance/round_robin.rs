@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::time::Instant;
 
 use super::super::subchannel::Subchannel;
-use super::PickEach;
 use super::everywhere::Placing;
+use super::{Pick, PickEach, PickInfo};
 use crate::random;
 
 /// See the [module](self).
@@ -28,8 +28,8 @@ impl Turns {
 }
 
 impl PickEach for Turns {
-    fn pick(&self) -> &Arc<Subchannel> {
-        &self.ready[self.next.fetch_add(1, Ordering::Relaxed) % self.ready.len()]
+    fn pick(&self, _: PickInfo<'_>) -> Pick<'_> {
+        Pick::on(&self.ready[self.next.fetch_add(1, Ordering::Relaxed) % self.ready.len()])
     }
 }
 

@@ -5,21 +5,29 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::address::Address;
+use super::super::address::{Address, Endpoint};
 use super::super::connect::Connector;
 use super::super::load::LoadReport;
 use super::super::mail::Mail;
 use super::super::subchannel::{Connectivity, Subchannel};
-use super::{Host, Picker, Policy, SubchannelState};
-use crate::Status;
+use super::{Host, Pick, PickInfo, Picker, Place, Policy, SubchannelState};
 use crate::channel::backoff::BackoffConfig;
 use crate::engine::Spawner;
 use crate::stats::ChannelCounters;
 use crate::transport::Http2;
+use crate::{Metadata, Status};
 
 /// Addresses whose ports are 1, 2, 3 and so on: the name of each in the tests.
 pub(crate) fn addresses(count: u16) -> Vec<Address> {
     (1..=count).map(|port| Address::Tcp(([192, 0, 2, 1], port).into())).collect()
+}
+
+/// What becomes of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Got {
+    Port(u16),
+    Wait,
+    Failure(String),
 }
 
 /// A policy under test.
@@ -123,8 +131,9 @@ impl<P: Policy> Bench<P> {
         self.resolutions = self.host.resolutions;
     }
 
-    pub(crate) fn resolved(&mut self, addresses: &[Address]) {
-        self.policy.resolved(addresses, &mut self.host);
+    pub(crate) fn resolved<E: Clone + Into<Endpoint>>(&mut self, endpoints: &[E]) {
+        let endpoints: Vec<Endpoint> = endpoints.iter().cloned().map(Into::into).collect();
+        self.policy.resolved(&endpoints, &mut self.host);
         self.settle();
     }
 
@@ -210,12 +219,28 @@ impl<P: Policy> Bench<P> {
         }
     }
 
+    /// What becomes of a call with these metadata.
+    pub(crate) fn call(&mut self, metadata: &[(&str, &str)]) -> Got {
+        let mut sent = Metadata::new();
+        for (key, value) in metadata {
+            sent.append(key, value).unwrap();
+        }
+        let Pick { place, connect } = self.host.picker.pick(PickInfo::new(&sent));
+        self.host.connects.extend(connect.map(|subchannel| port(subchannel)));
+        match place {
+            Place::On(subchannel) => Got::Port(port(subchannel)),
+            Place::Wait => Got::Wait,
+            Place::Fail(status) => Got::Failure(status.message().to_owned()),
+        }
+    }
+
     /// The ports that so many calls get.
     pub(crate) fn pick_times(&self, calls: usize) -> Vec<u16> {
+        let nothing = Metadata::new();
         (0..calls)
-            .map(|_| match self.host.picker.pick() {
-                Some(subchannel) => port(subchannel),
-                None => panic!("calls get nothing: {:?}", self.host.picker),
+            .map(|_| match self.host.picker.pick(PickInfo::new(&nothing)).place {
+                Place::On(subchannel) => port(subchannel),
+                _ => panic!("calls get nothing: {:?}", self.host.picker),
             })
             .collect()
     }

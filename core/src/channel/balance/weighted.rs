@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use super::super::load::LoadReport;
 use super::super::subchannel::Subchannel;
-use super::PickEach;
 use super::everywhere::Placing;
 use super::round_robin::Turns;
+use super::{Pick, PickEach, PickInfo};
 use crate::random;
 
 /// See the [module](self).
@@ -104,8 +104,8 @@ struct Strides {
 }
 
 impl PickEach for Strides {
-    fn pick(&self) -> &Arc<Subchannel> {
-        &self.ready[stride(&self.strides, &self.next)]
+    fn pick(&self, _: PickInfo<'_>) -> Pick<'_> {
+        Pick::on(&self.ready[stride(&self.strides, &self.next)])
     }
 }
 

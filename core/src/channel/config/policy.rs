@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use http::HeaderName;
+
 use super::json::At;
 use crate::channel::balance::{
-    FailurePercentage, LeastRequest, OutlierDetection, PolicyConfig, SuccessRate, WeightedRoundRobin,
+    FailurePercentage, LeastRequest, OutlierDetection, PolicyConfig, RING_SIZE_CAP, RingHashConfig,
+    SuccessRate, WeightedRoundRobin,
 };
 
 /// The first policy of the list that is known, or the one of the older field.
@@ -52,6 +55,7 @@ fn known(name: &str, settings: &At<'_>) -> Result<Option<PolicyConfig>, String> 
         "round_robin" => PolicyConfig::RoundRobin,
         "least_request" | "least_request_experimental" => least_request(settings)?,
         "weighted_round_robin" => weighted(settings)?,
+        "ring_hash" | "ring_hash_experimental" => ring_hash(settings)?,
         "outlier_detection" | "outlier_detection_experimental" => outlier(settings)?,
         _ => return Ok(None),
     }))
@@ -84,6 +88,35 @@ fn weighted(settings: &At<'_>) -> Result<PolicyConfig, String> {
         return Err(oob.wrong("is not supported: reports are taken from trailers"));
     }
     Ok(PolicyConfig::WeightedRoundRobin(weighted))
+}
+
+/// The largest ring that a config may ask for (gRFC A42); it gets no more than [`RING_SIZE_CAP`].
+const MOST_RING_SIZE: u64 = 8 * 1024 * 1024;
+
+fn ring_hash(settings: &At<'_>) -> Result<PolicyConfig, String> {
+    let mut ring = RingHashConfig::default();
+    let size = |field: &str, default: usize| {
+        let Some(at) = settings.get(field) else { return Ok(default as u64) };
+        let means = "a whole number from 1 to 8388608";
+        let size = at.whole(1, means)?;
+        if size > MOST_RING_SIZE { Err(at.wrong(&format!("must be {means}"))) } else { Ok(size) }
+    };
+    let (min, max) = (size("minRingSize", ring.min_size)?, size("maxRingSize", ring.max_size)?);
+    if min > max {
+        return Err(settings.wrong(&format!("has a minRingSize above its maxRingSize: {min} and {max}")));
+    }
+    let capped = |size: u64| size.min(RING_SIZE_CAP as u64) as usize;
+    (ring.min_size, ring.max_size) = (capped(min), capped(max));
+    if let Some(at) = settings.get("requestHashHeader").filter(|at| at.text() != Ok("")) {
+        let name = at.text()?;
+        let header =
+            HeaderName::from_bytes(name.as_bytes()).map_err(|_| at.wrong("is no name of a header"))?;
+        if header.as_str().ends_with("-bin") {
+            return Err(at.wrong("must be the name of a header with text, which does not end in -bin"));
+        }
+        ring.header = Some(header);
+    }
+    Ok(PolicyConfig::RingHash(ring))
 }
 
 fn outlier(settings: &At<'_>) -> Result<PolicyConfig, String> {

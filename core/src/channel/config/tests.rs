@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::Code;
 use crate::channel::balance::{
-    FailurePercentage, LeastRequest, OutlierDetection, SuccessRate, WeightedRoundRobin,
+    FailurePercentage, LeastRequest, OutlierDetection, RingHashConfig, SuccessRate, WeightedRoundRobin,
 };
 
 const FULL: &str = r#"{
@@ -87,6 +87,15 @@ fn policies_have_their_settings() {
                 "weightUpdatePeriod": "0.01s", "errorUtilizationPenalty": 0.5}}"#,
             PolicyConfig::WeightedRoundRobin(weighted),
         ),
+        (r#"{"ring_hash": {}}"#, PolicyConfig::RingHash(RingHashConfig::default())),
+        (
+            r#"{"ring_hash_experimental": {"minRingSize": 7, "maxRingSize": "8388608", "requestHashHeader": "X-User"}}"#,
+            PolicyConfig::RingHash(RingHashConfig {
+                min_size: 7,
+                max_size: 4096,
+                header: Some(http::HeaderName::from_static("x-user")),
+            }),
+        ),
         (
             r#"{"outlier_detection": {"interval": "1s", "baseEjectionTime": "2s", "maxEjectionTime": "3s",
                 "maxEjectionPercent": 4, "successRateEjection": {"stdevFactor": 5},
@@ -105,6 +114,25 @@ fn policies_have_their_settings() {
     assert_eq!(
         wrong(r#"{"outlier_detection": {"maxEjectionPercent": 101, "childPolicy": [{"round_robin": {}}]}}"#),
         "outlier_detection.maxEjectionPercent: must be a percentage, at most 100, and is 101"
+    );
+    let ring = |settings: &str| wrong(&format!(r#"{{"ring_hash": {settings}}}"#));
+    let sizes = "must be a whole number from 1 to 8388608";
+    assert_eq!(ring(r#"{"minRingSize": 0}"#), format!("ring_hash.minRingSize: {sizes}, and is 0"));
+    assert_eq!(
+        ring(r#"{"maxRingSize": 8388609}"#),
+        format!("ring_hash.maxRingSize: {sizes}, and is 8388609")
+    );
+    assert_eq!(
+        ring(r#"{"maxRingSize": 1023}"#),
+        "ring_hash: has a minRingSize above its maxRingSize: 1024 and 1023"
+    );
+    assert_eq!(
+        ring(r#"{"requestHashHeader": "x y"}"#),
+        r#"ring_hash.requestHashHeader: is no name of a header, and is "x y""#
+    );
+    assert_eq!(
+        ring(r#"{"requestHashHeader": "x-bin"}"#),
+        r#"ring_hash.requestHashHeader: must be the name of a header with text, which does not end in -bin, and is "x-bin""#
     );
     assert_eq!(wrong(r#"{"outlier_detection": {}}"#), "outlier_detection: has no childPolicy");
 }
