@@ -66,6 +66,10 @@ export class Environment {
 
 /** An encoded google.protobuf.FileDescriptorSet of `.proto` files and what they import. Throws if one is wrong. */
 export function compile(files: readonly string[], includes: readonly string[]): Uint8Array;
+/** What a plugin of protoc is to be asked. Throws if a file is wrong. */
+export function pluginRequest(given: readonly string[], includes: readonly string[], parameter: string): Uint8Array;
+/** Writes the files of a plugin's answer, or compares them with those that are there. */
+export function takeGenerated(response: Uint8Array, folder: string, check: boolean): [text: string, differences: number];
 /** The names of the encodings; their places, counted from 1, stand for them in records. */
 export function encodings(): string[];
 /** Throws if an entry cannot be sent. */

@@ -4,11 +4,9 @@
 
 mod config;
 mod generate;
-mod output;
-mod sources;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::Write;
 
 use clap::{Parser, Subcommand};
 
@@ -44,12 +42,6 @@ enum Failure {
 impl From<spanwire_codegen::Error> for Failure {
     fn from(error: spanwire_codegen::Error) -> Self {
         Failure::Failed(error.to_string())
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Failure::Failed(format!("cannot write what was done: {error}"))
     }
 }
 

@@ -197,6 +197,14 @@ fn wrong_calls_are_explained_with_exit_code_2() {
 }
 
 #[test]
+fn the_language_of_another_command_is_pointed_to() {
+    let folder = folder(&[("hello.proto", HELLO)]);
+    let result = spanwire(&folder, &["gen", "hello.proto", "--out", "out", "--lang", "node"]);
+    assert_eq!(result.status.code(), Some(1));
+    assert!(stderr(&result).ends_with("for Node: npx spanwire gen\n"), "{}", stderr(&result));
+}
+
+#[test]
 fn help_shows_the_configuration_file_and_all_languages() {
     let text = stdout(&spanwire(&folder(&[]), &["gen", "--help"]));
     for part in

@@ -46,6 +46,15 @@ impl File {
         editions::lower(&mut file.descriptor, &file.encoded)?;
         Ok(file)
     }
+
+    /// The descriptor as the compiler wrote it, with comments.
+    pub(crate) fn encode_with_comments(&self) -> Vec<u8> {
+        let mut descriptor = self.encoded.clone();
+        if let Some(info) = &self.descriptor.source_code_info {
+            encoded::append(&mut descriptor, FILE_SOURCE_INFO, &info.encode_to_vec());
+        }
+        descriptor
+    }
 }
 
 impl Descriptors {
@@ -109,29 +118,38 @@ impl Descriptors {
     }
 
     fn encode_with_imports(&self, which: impl Fn(&File) -> bool) -> Vec<u8> {
-        let by_name: HashMap<_, _> = self.files.iter().map(|file| (file.descriptor.name(), file)).collect();
-        let mut seen = BTreeSet::new();
         let mut set = Vec::new();
-        for file in self.files.iter().filter(|file| which(file)) {
-            append_with_imports(file, &by_name, &mut seen, &mut set);
+        for file in self.with_imports(which) {
+            encoded::append(&mut set, SET_FILE, &file.encoded);
         }
         set
     }
+
+    /// Some files and all that they import, imports first.
+    pub(crate) fn with_imports(&self, which: impl Fn(&File) -> bool) -> Vec<&File> {
+        let by_name: HashMap<_, _> = self.files.iter().map(|file| (file.descriptor.name(), file)).collect();
+        let mut seen = BTreeSet::new();
+        let mut files = Vec::new();
+        for file in self.files.iter().filter(|file| which(file)) {
+            add_with_imports(file, &by_name, &mut seen, &mut files);
+        }
+        files
+    }
 }
 
-fn append_with_imports<'a>(
+fn add_with_imports<'a>(
     file: &'a File,
     by_name: &HashMap<&str, &'a File>,
     seen: &mut BTreeSet<&'a str>,
-    set: &mut Vec<u8>,
+    files: &mut Vec<&'a File>,
 ) {
     if !seen.insert(file.descriptor.name()) {
         return;
     }
     for import in file.descriptor.dependency.iter().filter_map(|name| by_name.get(name.as_str())) {
-        append_with_imports(import, by_name, seen, set);
+        add_with_imports(import, by_name, seen, files);
     }
-    encoded::append(set, SET_FILE, &file.encoded);
+    files.push(file);
 }
 
 impl TryFrom<FileDescriptorSet> for Descriptors {

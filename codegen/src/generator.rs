@@ -58,9 +58,9 @@ impl Generator {
             "python" => Box::new(Python::default()),
             "rust" => Box::new(Rust::default()),
             _ => {
+                let there_are = Generator::LANGUAGES.join(", ");
                 return Err(Error::new(format!(
-                    "no language {language:?}; there are: {}",
-                    Generator::LANGUAGES.join(", ")
+                    "no language {language:?}; there are: {there_are}; for Node: npx spanwire gen"
                 )));
             }
         };
@@ -110,7 +110,10 @@ mod tests {
     #[test]
     fn an_unknown_language_or_option_is_named_in_the_error() {
         let error = Generator::new("cobol").err().unwrap().to_string();
-        assert_eq!(error, "no language \"cobol\"; there are: c, cpp, python, rust");
+        assert_eq!(
+            error,
+            "no language \"cobol\"; there are: c, cpp, python, rust; for Node: npx spanwire gen"
+        );
         let error = Generator::new("rust").unwrap().set("colour=red").unwrap_err().to_string();
         assert!(error.starts_with("rust has no option \"colour\""), "{error}");
     }

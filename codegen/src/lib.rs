@@ -17,7 +17,8 @@
 //! `.proto` files → [`compile`] → [`Descriptors`] → [`Generator`] (one module per [`Language`]) →
 //! [`GeneratedFile`]s. Rust and Python get their messages here; C and C++ get theirs from the compilers of their libraries. The
 //! build helper ([`build()`]), the compiler plugin ([`plugin`]) and the `spanwire gen`
-//! command differ only in where the descriptors come from and where the files go.
+//! command differ only in where the descriptors come from and where the files go. For Node the plugin of protobuf-es takes the
+//! generator's place ([`plugin::request`]).
 
 mod build_script;
 mod c;
@@ -31,11 +32,13 @@ mod encoded;
 mod generator;
 mod keyword;
 mod layout;
+pub mod output;
 pub mod plugin;
 mod protoc;
 mod python;
 mod rust;
 mod service;
+pub mod sources;
 
 pub use build_script::{Build, build};
 pub use compile::compile;

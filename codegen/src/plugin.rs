@@ -1,5 +1,6 @@
 //! The protocol between `protoc` (or buf) and its plugins: a `CodeGeneratorRequest` on standard input, a
-//! `CodeGeneratorResponse` on standard output. Spec: `google/protobuf/compiler/plugin.proto`.
+//! `CodeGeneratorResponse` on standard output. Spec: `google/protobuf/compiler/plugin.proto`. Both sides of it: that of our
+//! plugins, and that of `protoc`, for the plugins of others.
 
 use std::io::{Read, Write};
 use std::process::ExitCode;
@@ -7,7 +8,7 @@ use std::process::ExitCode;
 use prost::Message;
 
 use crate::descriptors::File;
-use crate::{Descriptors, Error, Generator, editions, encoded};
+use crate::{Descriptors, Error, GeneratedFile, Generator, editions, encoded};
 
 // Field numbers of CodeGeneratorRequest.
 const FILE_TO_GENERATE: u64 = 1;
@@ -95,6 +96,41 @@ pub fn run(language: &str, request: &[u8]) -> Result<Vec<u8>, Error> {
         Err(error) => response.error = Some(error.to_string()),
     }
     Ok(response.encode_to_vec())
+}
+
+/// What `protoc` would ask a plugin: an encoded request for code of the requested files and of all that they import, but for
+/// `google/protobuf/*.proto`, which runtimes bring along. Options in `parameter` are separated by commas.
+#[must_use]
+pub fn request(descriptors: &Descriptors, parameter: &str) -> Vec<u8> {
+    let files = descriptors.with_imports(|file| file.requested);
+    let mut request = Vec::new();
+    for name in files.iter().map(|file| file.descriptor.name()) {
+        if !name.starts_with("google/protobuf/") {
+            encoded::append(&mut request, FILE_TO_GENERATE, name.as_bytes());
+        }
+    }
+    encoded::append(&mut request, PARAMETER, parameter.as_bytes());
+    for file in files {
+        encoded::append(&mut request, PROTO_FILE, &file.encode_with_comments());
+    }
+    request
+}
+
+/// The files in the encoded answer of a plugin, by path.
+///
+/// # Errors
+/// When the answer is an error, or malformed.
+pub fn files(response: &[u8]) -> Result<Vec<GeneratedFile>, Error> {
+    let Response { error, file, .. } = Response::decode(response)
+        .map_err(|error| Error::new(format!("the plugin's answer is malformed: {error}")))?;
+    if let Some(error) = error {
+        return Err(Error::from_lines(&error)
+            .unwrap_or_else(|| Error::new("the plugin failed, and does not say why")));
+    }
+    let mut files: Vec<_> =
+        file.into_iter().map(|file| GeneratedFile { path: file.name, content: file.content }).collect();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
 }
 
 fn generate<'a>(

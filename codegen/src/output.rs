@@ -1,15 +1,17 @@
 //! Generated files against the disk.
 
+use std::fmt;
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
-use spanwire_codegen::{Error, GeneratedFile};
+use crate::{Error, GeneratedFile};
 
-use crate::Failure;
-
-/// Writes the files below `folder`, and says which. Files that have their content already are not touched.
-pub(crate) fn write(folder: &Path, files: &[GeneratedFile], stdout: &mut dyn Write) -> Result<(), Failure> {
+/// Writes the files below `folder`, and says which on `stdout`. Files that have their content already are not touched.
+///
+/// # Errors
+/// When a file or `stdout` cannot be written.
+pub fn write(folder: &Path, files: &[GeneratedFile], stdout: &mut dyn Write) -> Result<(), Error> {
     let mut written = 0;
     for file in files {
         let path = folder.join(&file.path);
@@ -20,37 +22,37 @@ pub(crate) fn write(folder: &Path, files: &[GeneratedFile], stdout: &mut dyn Wri
         fs::create_dir_all(parent)
             .and_then(|()| fs::write(&path, &file.content))
             .map_err(|error| Error::in_file(&path, format!("cannot write: {error}")))?;
-        writeln!(stdout, "wrote {}", path.display())?;
+        say(stdout, format_args!("wrote {}", path.display()))?;
         written += 1;
     }
     if files.is_empty() {
-        writeln!(
-            stdout,
-            "{}: nothing to write: the sources have nothing that code is generated for",
-            folder.display()
-        )?;
+        let why = "nothing to write: the sources have nothing that code is generated for";
+        say(stdout, format_args!("{}: {why}", folder.display()))?;
     } else if written == 0 {
-        writeln!(stdout, "{}: all {} files are up to date", folder.display(), files.len())?;
+        say(stdout, format_args!("{}: all {} files are up to date", folder.display(), files.len()))?;
     }
     Ok(())
 }
 
-/// Prints how the files below `folder` differ from the generated ones; returns how many do.
-pub(crate) fn compare(
-    folder: &Path,
-    files: &[GeneratedFile],
-    stdout: &mut dyn Write,
-) -> Result<usize, Failure> {
+fn say(stdout: &mut dyn Write, line: fmt::Arguments<'_>) -> Result<(), Error> {
+    writeln!(stdout, "{line}").map_err(|error| Error::new(format!("cannot write what was done: {error}")))
+}
+
+/// Prints on `stdout` how the files below `folder` differ from the generated ones; returns how many do.
+///
+/// # Errors
+/// When a file that is there cannot be read, or `stdout` not be written.
+pub fn compare(folder: &Path, files: &[GeneratedFile], stdout: &mut dyn Write) -> Result<usize, Error> {
     let mut differences = 0;
     for file in files {
         let path = folder.join(&file.path);
         let difference = match fs::read(&path) {
             Ok(old) => first_difference(&String::from_utf8_lossy(&old), &file.content),
             Err(error) if error.kind() == ErrorKind::NotFound => Some(": missing".to_owned()),
-            Err(error) => return Err(Error::in_file(&path, format!("cannot read: {error}")).into()),
+            Err(error) => return Err(Error::in_file(&path, format!("cannot read: {error}"))),
         };
         if let Some(difference) = difference {
-            writeln!(stdout, "{}{difference}", path.display())?;
+            say(stdout, format_args!("{}{difference}", path.display()))?;
             differences += 1;
         }
     }

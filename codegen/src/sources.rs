@@ -1,21 +1,26 @@
-//! The files that are meant by files and folders on the command line.
+//! The files that are meant by files and folders, as on a command line.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use spanwire_codegen::Error;
+use crate::Error;
 
 /// The files to compile, and where to search imports.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Sources {
-    pub(crate) files: Vec<PathBuf>,
-    pub(crate) includes: Vec<PathBuf>,
+pub struct Sources {
+    /// For [`compile`](crate::compile), sorted.
+    pub files: Vec<PathBuf>,
+    /// For the same.
+    pub includes: Vec<PathBuf>,
 }
 
 /// Expands folders to the `.proto` files below them, hidden folders left out. Without `includes`, given folders
 /// and the folders of given files are searched for imports.
-pub(crate) fn find(given: &[PathBuf], includes: Vec<PathBuf>) -> Result<Sources, Error> {
+///
+/// # Errors
+/// When a folder cannot be read, or has no `.proto` files.
+pub fn find(given: &[PathBuf], includes: Vec<PathBuf>) -> Result<Sources, Error> {
     let mut sources = Sources { files: Vec::new(), includes };
     let infer = sources.includes.is_empty();
     for path in given {
