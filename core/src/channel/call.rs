@@ -23,7 +23,7 @@ use super::subchannel::Subchannel;
 use super::{Channel, options::CallOptions};
 use crate::message::Framing;
 use crate::timer::{Deadline, Timer, after};
-use crate::transport::client::{GoingAway, Opened, Slot, StreamTag, Unopened};
+use crate::transport::client::{GoingAway, Opened, StreamTag, Unopened};
 use crate::transport::{Peer, RecvPart, SendPart, StreamEvent, StreamFailure};
 use crate::{Metadata, Method, Sent, Status};
 
@@ -107,7 +107,7 @@ impl Prepared {
             _ => None,
         };
         loop {
-            let (Placed { connection, watcher }, slot) = match self.connection_now() {
+            let Placed { connection, slot, watcher } = match self.connection_now() {
                 Some(ready) => ready,
                 // Boxed, so that the usual call does not carry the state of waiting.
                 None => Box::pin(self.connection()).await?,
@@ -148,23 +148,21 @@ impl Prepared {
     }
 
     /// A connection with room for one more call, if there is one at hand.
-    fn connection_now(&self) -> Option<(Placed, Slot)> {
+    fn connection_now(&self) -> Option<Placed> {
         if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return None;
         }
-        let placed = self.channel.control().usable(self.pick_info())?;
-        let slot = placed.connection.slot_now()?;
-        Some((placed, slot))
+        self.channel.control().place_now(self.pick_info())
     }
 
     /// A connection with room for one more call, before the deadline.
-    async fn connection(&self) -> Result<(Placed, Slot), Status> {
+    async fn connection(&self) -> Result<Placed, Status> {
         let mut deadline = Deadline::new(self.deadline);
         if deadline.passed() {
             return Err(deadline_exceeded("before it was sent").with_sent(Sent::NotSent));
         }
-        let mut room = pin!(self.room());
-        let result = poll_fn(|cx| match room.as_mut().poll(cx) {
+        let mut placed = pin!(self.channel.control().place(self.pick_info(), self.wait_for_ready));
+        let result = poll_fn(|cx| match placed.as_mut().poll(cx) {
             Poll::Pending => deadline
                 .poll(cx)
                 .map(|()| Err(deadline_exceeded("while it waited for a connection with room for it"))),
@@ -172,16 +170,6 @@ impl Prepared {
         })
         .await;
         result.map_err(|status| status.with_sent(Sent::NotSent))
-    }
-
-    async fn room(&self) -> Result<(Placed, Slot), Status> {
-        loop {
-            let placed = self.channel.control().acquire(self.pick_info(), self.wait_for_ready).await?;
-            // `None`: it takes no more calls, so another one is made.
-            if let Some(slot) = placed.connection.slot().await {
-                return Ok((placed, slot));
-            }
-        }
     }
 
     fn head(&self, attempts: &Attempts, token: Option<&HeaderValue>) -> Result<http::Request<()>, Status> {

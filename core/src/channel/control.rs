@@ -21,18 +21,16 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::address::Address;
-use super::backoff::{Backoff, BackoffConfig};
-use super::balance::{Host, PickInfo, Picker, Place, Policy, PolicyConfig};
-use super::connect::Connector;
+use super::backoff::Backoff;
+use super::balance::{Host, PickInfo, Picker, Place, Policy, PolicyConfig, Watching};
 use super::mail::{Event, Letters, Mail};
 use super::resolver::{Naming, Resolution};
-use super::subchannel::{Connectivity, Subchannel};
+use super::subchannel::{Connectivity, Means, Subchannel};
 use crate::Status;
-use crate::engine::Spawner;
 use crate::middleware::BoxFuture;
 use crate::stats::ChannelStats;
 use crate::timer::{Timer, after};
-use crate::transport::client::Connection;
+use crate::transport::client::{Connection, Slot};
 
 /// Names are asked for no more often than this for the sake of lost connections: what is down for all clients would be
 /// asked for by all of them at once.
@@ -45,25 +43,22 @@ const SHORTEST_TTL: Duration = Duration::from_secs(1);
 pub(crate) struct Keeping {
     pub(crate) naming: Naming,
     pub(crate) policy: PolicyConfig,
-    pub(crate) backoff: BackoffConfig,
     /// How long nobody may call before the connections are dropped.
     pub(crate) idle_timeout: Option<Duration>,
-    pub(crate) spawner: Spawner,
 }
 
 /// Where a call goes.
 pub(crate) struct Placed {
     pub(crate) connection: Arc<Connection>,
+    pub(crate) slot: Slot,
     /// Whom to tell how the call ended, if anybody wants to know.
     pub(crate) watcher: Option<Arc<Subchannel>>,
 }
 
 impl Placed {
-    /// `None`: it takes no calls now.
-    fn on(subchannel: &Arc<Subchannel>) -> Option<Self> {
-        let connection = subchannel.usable()?;
+    fn on(subchannel: &Arc<Subchannel>, (connection, slot): (Arc<Connection>, Slot)) -> Self {
         let watcher = subchannel.calls().is_watched().then(|| subchannel.clone());
-        Some(Placed { connection, watcher })
+        Placed { connection, slot, watcher }
     }
 }
 
@@ -73,10 +68,9 @@ pub(crate) struct Control {
     connectivity: watch::Sender<Connectivity>,
     /// Wakes those who wait in the order in which they came.
     changed: Notify,
-    mail: Arc<Mail>,
     running: AtomicBool,
     subchannels: Mutex<HashMap<u64, Arc<Subchannel>>>,
-    connector: Arc<Connector>,
+    means: Arc<Means>,
     keeping: Keeping,
     /// A pointer, which only the making of a channel fills in. Streams know their channel, and a server's are of
     /// the same type: by this a program that only serves is linked without all that it takes to connect.
@@ -85,7 +79,7 @@ pub(crate) struct Control {
 
 impl Drop for Control {
     fn drop(&mut self) {
-        self.mail.close();
+        self.means.mail.close();
         for subchannel in self.subchannels().values() {
             subchannel.shut();
         }
@@ -93,15 +87,14 @@ impl Drop for Control {
 }
 
 impl Control {
-    pub(crate) fn new(connector: Connector, keeping: Keeping) -> Arc<Self> {
+    pub(crate) fn new(means: Means, keeping: Keeping) -> Arc<Self> {
         Arc::new(Control {
             picker: ArcSwap::from_pointee(Picker::Idle),
             connectivity: watch::Sender::new(Connectivity::Idle),
             changed: Notify::new(),
-            mail: Arc::default(),
             running: AtomicBool::new(false),
             subchannels: Mutex::default(),
-            connector: Arc::new(connector),
+            means: Arc::new(means),
             keeping,
             run: |keeper| Box::pin(keeper.run()),
         })
@@ -120,7 +113,7 @@ impl Control {
     }
 
     pub(crate) fn stats(&self) -> ChannelStats {
-        let counters = &self.connector.counters;
+        let counters = &self.means.connector.counters;
         ChannelStats {
             total_connections: counters.connected.get(),
             failed_connections: counters.failed.get(),
@@ -130,25 +123,40 @@ impl Control {
     }
 
     /// A place for one call, if there is one at hand.
-    pub(crate) fn usable(&self, call: PickInfo<'_>) -> Option<Placed> {
+    pub(crate) fn place_now(&self, call: PickInfo<'_>) -> Option<Placed> {
         let picker = self.picker.load();
         let pick = picker.pick(call);
         let Place::On(subchannel) = pick.place else { return None };
         if let Some(wanted) = pick.connect {
             wanted.connect();
         }
-        Placed::on(subchannel)
+        Some(Placed::on(subchannel, subchannel.room_now()?))
     }
 
-    /// A place for one call.
+    /// A place for one call, as soon as there is one.
     ///
     /// # Errors
     /// The reason of the last failure, unless `wait_for_ready`.
-    pub(crate) async fn acquire(
+    pub(crate) async fn place(
         self: &Arc<Self>,
         call: PickInfo<'_>,
         wait_for_ready: bool,
     ) -> Result<Placed, Status> {
+        loop {
+            let subchannel = self.acquire(call, wait_for_ready).await?;
+            // `None`: its connections take no more calls, so another one is made.
+            if let Some(room) = subchannel.room().await {
+                return Ok(Placed::on(&subchannel, room));
+            }
+        }
+    }
+
+    /// A subchannel with a connection for one call.
+    async fn acquire(
+        self: &Arc<Self>,
+        call: PickInfo<'_>,
+        wait_for_ready: bool,
+    ) -> Result<Arc<Subchannel>, Status> {
         loop {
             // Made before looking, so that no change after this line can be missed.
             let changed = self.changed.notified();
@@ -160,10 +168,8 @@ impl Control {
                 }
                 match pick.place {
                     Place::Fail(status) if !wait_for_ready => return Err(status.clone()),
-                    Place::On(subchannel) => match Placed::on(subchannel) {
-                        Some(placed) => return Ok(placed),
-                        None => self.mail.post(Event::Lost(subchannel.id())),
-                    },
+                    Place::On(subchannel) if subchannel.is_usable() => return Ok(subchannel.clone()),
+                    Place::On(subchannel) => self.means.mail.post(Event::Lost(subchannel.id())),
                     Place::Fail(_) | Place::Wait => {}
                 }
             }
@@ -174,16 +180,16 @@ impl Control {
 
     /// Has a connection made, if the policy keeps none by itself.
     pub(crate) fn want(self: &Arc<Self>) {
-        self.mail.want();
+        self.means.mail.want();
         if !self.running.swap(true, Ordering::AcqRel) {
-            let keeper = Keeper { control: Arc::downgrade(self), mail: self.mail.clone() };
-            self.keeping.spawner.spawn((self.run)(keeper));
+            let keeper = Keeper { control: Arc::downgrade(self), means: self.means.clone() };
+            self.means.spawner.spawn((self.run)(keeper));
         }
     }
 
     /// Asks for the addresses again, soon.
     pub(crate) fn refresh(&self) {
-        self.mail.refresh();
+        self.means.mail.refresh();
     }
 
     fn publish(&self, state: Connectivity, picker: Picker) {
@@ -197,7 +203,7 @@ impl Control {
 /// that the next call begins anew instead of waiting for ever.
 pub(crate) struct Keeper {
     control: Weak<Control>,
-    mail: Arc<Mail>,
+    means: Arc<Means>,
 }
 
 impl Drop for Keeper {
@@ -205,7 +211,7 @@ impl Drop for Keeper {
         let Some(control) = self.control.upgrade() else { return };
         let subchannels = std::mem::take(&mut *control.subchannels());
         subchannels.values().for_each(|subchannel| subchannel.shut());
-        drop(self.mail.take());
+        drop(self.means.mail.take());
         control.running.store(false, Ordering::Release);
         control.publish(Connectivity::Idle, Picker::Idle);
     }
@@ -215,9 +221,9 @@ impl Keeper {
     async fn run(self) {
         let Some(mut state) = self.control.upgrade().map(|control| State::new(&control)) else { return };
         loop {
-            let woken = state.next(&self.mail).await;
+            let woken = state.next(&self.means.mail).await;
             let Some(control) = self.control.upgrade() else { return };
-            let letters = self.mail.take();
+            let letters = self.means.mail.take();
             if letters.closed {
                 return;
             }
@@ -260,7 +266,7 @@ impl State {
             naming: keeping.naming.clone(),
             resolving: None,
             resolved: false,
-            backoff: Backoff::new(keeping.backoff.clone()),
+            backoff: Backoff::new(control.means.backoff.clone()),
             asked_at: None,
             ask_at: None,
             idle_timeout: keeping.idle_timeout,
@@ -374,7 +380,7 @@ impl State {
             }
             Err(status) => {
                 self.ask_at = Some(self.backoff.failed(host.now));
-                let target = &host.control.connector.target;
+                let target = &host.control.means.connector.target;
                 let text = format!("cannot connect to {target}: {}", status.message());
                 tracing::debug!(%status, target, "the name was not resolved");
                 // What was found before is better than nothing.
@@ -390,7 +396,8 @@ impl State {
     fn look_whether_idle(&mut self, control: &Arc<Control>, now: Instant) {
         let (used, live) = {
             let subchannels = control.subchannels();
-            let used = subchannels.values().map(|subchannel| subchannel.newest_stream()).sum();
+            let used =
+                subchannels.values().map(|subchannel| subchannel.opened_calls()).fold(0, u64::wrapping_add);
             (used, subchannels.values().any(|subchannel| subchannel.live_calls() > 0))
         };
         let in_use = live || std::mem::replace(&mut self.used, used) != used;
@@ -421,15 +428,9 @@ impl Host for Acting<'_> {
         self.now
     }
 
-    fn subchannel(&mut self, address: &Address) -> Arc<Subchannel> {
+    fn subchannel(&mut self, address: &Address, watching: Watching) -> Arc<Subchannel> {
         let control = self.control;
-        let subchannel = Subchannel::new(
-            address.clone(),
-            control.connector.clone(),
-            control.keeping.backoff.clone(),
-            control.keeping.spawner.clone(),
-            control.mail.clone(),
-        );
+        let subchannel = Subchannel::new(address.clone(), watching, control.means.clone());
         control.subchannels().insert(subchannel.id(), subchannel.clone());
         subchannel
     }

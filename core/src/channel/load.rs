@@ -1,12 +1,13 @@
 //! What a channel knows of the calls of a subchannel: how they ended, and what the server reports of its load (gRFC A51).
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prost::Message;
 use tokio::time::Instant;
 
+use super::balance::{LoadReports, Watching};
 use crate::Status;
 
 /// The trailer with the report of a call.
@@ -39,29 +40,35 @@ pub(crate) struct Heard {
 }
 
 /// See the [module](self).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct CallRecord {
-    watched: AtomicBool,
+    watching: Watching,
     succeeded: AtomicU64,
     failed: AtomicU64,
     load: Mutex<Option<Heard>>,
 }
 
 impl CallRecord {
-    /// From here on the ends of calls are taken down.
-    pub(crate) fn watch(&self) {
-        self.watched.store(true, Ordering::Relaxed);
+    pub(crate) fn new(watching: Watching) -> Self {
+        CallRecord {
+            watching,
+            succeeded: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            load: Mutex::default(),
+        }
     }
 
+    /// Whether anybody wants to know how calls end.
     pub(crate) fn is_watched(&self) -> bool {
-        self.watched.load(Ordering::Relaxed)
+        self.watching.outcomes || self.watching.load == LoadReports::Trailers
     }
 
     /// A call has ended.
     pub(crate) fn ended(&self, status: &Status) {
         let count = if status.is_ok() { &self.succeeded } else { &self.failed };
         count.fetch_add(1, Ordering::Relaxed);
-        if let Some(report) = status.metadata().get_bin(REPORT)
+        if self.watching.load == LoadReports::Trailers
+            && let Some(report) = status.metadata().get_bin(REPORT)
             && let Ok(report) = LoadReport::decode(report)
         {
             self.hear(report, Instant::now());

@@ -7,15 +7,18 @@ pub(crate) mod call;
 mod calls;
 mod config;
 mod connect;
+mod connections;
 mod control;
 mod credentials;
 mod generic;
+mod health;
 mod load;
 mod mail;
 mod options;
 mod outgoing;
 mod resolver;
 mod retry;
+mod side;
 pub(crate) mod stream;
 mod subchannel;
 pub(crate) mod target;
@@ -46,11 +49,14 @@ use connect::Connector;
 use control::{Control, Keeping};
 pub use credentials::Token;
 use credentials::{Credentials, Source};
+use mail::Mail;
 pub(crate) use options::CallOptions;
 use resolver::Naming;
 pub use resolver::{Resolution, Resolver};
 use retry::Throttle;
+use side::SideCalls;
 pub use subchannel::Connectivity;
+use subchannel::Means;
 use target::Target;
 pub use target::TargetError;
 
@@ -215,6 +221,7 @@ impl Channel {
             name_ttl: None,
             load_balancing: None,
             service_config: None,
+            health_checks: true,
             bearer_token: None,
             idle_timeout: Some(Duration::from_secs(30 * 60)),
             dial: None,
@@ -356,6 +363,7 @@ pub struct ChannelBuilder {
     name_ttl: Option<Duration>,
     load_balancing: Option<LoadBalancing>,
     service_config: Option<String>,
+    health_checks: bool,
     bearer_token: Option<Source>,
     idle_timeout: Option<Duration>,
     dial: Option<Dial>,
@@ -434,6 +442,12 @@ impl ChannelBuilder {
     /// ```
     pub fn service_config(mut self, json: impl Into<String>) -> Self {
         self.service_config = Some(json.into());
+        self
+    }
+
+    /// Whether servers are asked for their health where the service config has a `healthCheckConfig`; `true` by default.
+    pub fn health_checks(mut self, check: bool) -> Self {
+        self.health_checks = check;
         self
     }
 
@@ -665,13 +679,7 @@ impl ChannelBuilder {
             Some(resolver) => Naming::Asked(resolver),
             None => Naming::of(&target, ttl),
         };
-        let keeping = Keeping {
-            naming,
-            policy,
-            backoff,
-            idle_timeout: self.idle_timeout,
-            spawner: self.spawner.clone(),
-        };
+        let keeping = Keeping { naming, policy, idle_timeout: self.idle_timeout };
         let connector = Connector {
             target: target.to_string(),
             host: target.host().to_owned(),
@@ -682,15 +690,29 @@ impl ChannelBuilder {
             keepalive: std::sync::Mutex::new(self.keepalive),
             counters: ChannelCounters::default(),
         };
+        let template = RequestTemplate::new(scheme, authority, EncodingSet::all(), user_agent);
+        let credentials = self.bearer_token.map(Credentials::new);
+        let means = Means {
+            connector,
+            backoff,
+            spawner: self.spawner.clone(),
+            mail: Mail::default(),
+            side_calls: SideCalls {
+                template: template.clone(),
+                credentials: credentials.clone(),
+                limits: self.limits,
+            },
+            health_service: service_config.health_service.clone().filter(|_| self.health_checks),
+        };
         let inner = Inner {
-            control: Control::new(connector, keeping),
+            control: Control::new(means, keeping),
             spawner: self.spawner,
             target,
-            template: RequestTemplate::new(scheme, authority, EncodingSet::all(), user_agent),
+            template,
             defaults: self.defaults,
             throttle: service_config.throttling.map(Throttle::new),
             service_config,
-            credentials: self.bearer_token.map(Credentials::new),
+            credentials,
             limits: self.limits,
             interceptors: Interceptors::new(self.interceptors),
         };

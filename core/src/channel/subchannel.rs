@@ -12,19 +12,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use prost::Message;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::address::Address;
 use super::backoff::{Backoff, BackoffConfig};
-use super::balance::SubchannelState;
+use super::balance::Watching;
 use super::connect::Connector;
+use super::connections::{Connections, Health};
+use super::health::{self, HealthCheckRequest, Hearing};
 use super::load::CallRecord;
 use super::mail::{Event, Mail};
+use super::side::{SideCalls, SideCount, SideNews, keep_open};
 use crate::engine::Spawner;
 use crate::middleware::BoxFuture;
-use crate::transport::client::Connection;
+use crate::transport::client::{Connection, Slot};
+use crate::{Method, Status};
 
 /// The state of a channel's connections, in gRPC's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,29 +46,31 @@ pub enum Connectivity {
     TransientFailure,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Idle,
-    Connecting,
-    Ready,
-    TransientFailure,
-    /// Its policy is done with it.
-    Dropped,
+/// What the subchannels of a channel have in common.
+pub(crate) struct Means {
+    pub(crate) connector: Connector,
+    pub(crate) backoff: BackoffConfig,
+    pub(crate) spawner: Spawner,
+    pub(crate) mail: Mail,
+    pub(crate) side_calls: SideCalls,
+    /// The service whose health servers are asked for, if they are.
+    pub(crate) health_service: Option<String>,
 }
 
 /// See the [module](self).
 pub(crate) struct Subchannel {
     id: u64,
     address: Address,
-    current: ArcSwapOption<Connection>,
+    watching: Watching,
+    /// Those that calls may be placed on, the oldest first: what `connections` has as usable.
+    current: ArcSwap<Vec<Arc<Connection>>>,
+    connections: Mutex<Connections<Arc<Connection>>>,
     calls: CallRecord,
-    phase: Mutex<Phase>,
+    side_count: Arc<SideCount>,
     backoff: Mutex<Backoff>,
-    connector: Arc<Connector>,
-    mail: Arc<Mail>,
-    /// Ends an attempt that nobody needs any more.
+    means: Arc<Means>,
+    /// Ends an attempt that nobody needs any more, and the streams beside the calls.
     dropped: CancellationToken,
-    spawner: Spawner,
 }
 
 impl std::fmt::Debug for Subchannel {
@@ -71,25 +80,19 @@ impl std::fmt::Debug for Subchannel {
 }
 
 impl Subchannel {
-    pub(crate) fn new(
-        address: Address,
-        connector: Arc<Connector>,
-        backoff: BackoffConfig,
-        spawner: Spawner,
-        mail: Arc<Mail>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(address: Address, watching: Watching, means: Arc<Means>) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Arc::new(Subchannel {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             address,
-            current: ArcSwapOption::empty(),
-            calls: CallRecord::default(),
-            phase: Mutex::new(Phase::Idle),
-            backoff: Mutex::new(Backoff::new(backoff)),
-            connector,
-            mail,
+            watching,
+            current: ArcSwap::default(),
+            connections: Mutex::new(Connections::new()),
+            calls: CallRecord::new(watching),
+            side_count: Arc::default(),
+            backoff: Mutex::new(Backoff::new(means.backoff.clone())),
+            means,
             dropped: CancellationToken::new(),
-            spawner,
         })
     }
 
@@ -102,9 +105,24 @@ impl Subchannel {
         &self.address
     }
 
-    /// The connection, if it takes calls.
-    pub(crate) fn usable(&self) -> Option<Arc<Connection>> {
-        self.current.load_full().filter(|connection| connection.is_usable())
+    /// Whether there is a connection that takes calls.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.current.load().iter().any(|connection| connection.is_usable())
+    }
+
+    /// Room for one call, if there is some now.
+    pub(crate) fn room_now(&self) -> Option<(Arc<Connection>, Slot)> {
+        self.current.load().iter().filter(|connection| connection.is_usable()).find_map(|connection| {
+            let slot = connection.slot_now()?;
+            Some((connection.clone(), slot))
+        })
+    }
+
+    /// Room for one call. `None`: no connection takes calls any more.
+    pub(crate) async fn room(&self) -> Option<(Arc<Connection>, Slot)> {
+        let connection = self.current.load().iter().find(|connection| connection.is_usable()).cloned()?;
+        let slot = connection.slot().await?;
+        Some((connection, slot))
     }
 
     /// How its calls ended, if that is watched.
@@ -114,119 +132,134 @@ impl Subchannel {
 
     /// Calls that are open on it, or wait for room.
     pub(crate) fn live_calls(&self) -> usize {
-        self.current.load().as_ref().map_or(0, |connection| connection.live_calls())
+        let live: usize = self.current.load().iter().map(|connection| connection.live_calls()).sum();
+        live.saturating_sub(self.side_count.live())
     }
 
-    /// Grows with every stream that is opened here.
-    pub(crate) fn newest_stream(&self) -> u64 {
-        self.current.load().as_ref().map_or(0, |connection| connection.newest_stream())
-    }
-
-    fn phase(&self) -> MutexGuard<'_, Phase> {
-        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Changes with every call that is opened here.
+    pub(crate) fn opened_calls(&self) -> u64 {
+        // The streams of a client have the numbers 1, 3, 5 and so on.
+        let streams = |connection: &Arc<Connection>| connection.newest_stream().div_ceil(2);
+        let opened: u64 = self.current.load().iter().map(streams).sum();
+        opened.wrapping_sub(self.side_count.opened())
     }
 
     fn lock_backoff(&self) -> MutexGuard<'_, Backoff> {
         self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters a phase, unless its policy has dropped it, and tells that.
-    fn enter(&self, next: Phase, state: SubchannelState) {
-        let mut phase = self.phase();
-        if *phase != Phase::Dropped {
-            *phase = next;
+    /// Changes something about the connections, and tells what follows from that.
+    fn change<T>(&self, change: impl FnOnce(&mut Connections<Arc<Connection>>) -> T) -> T {
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut connections);
+        self.current.store(Arc::new(connections.usable()));
+        if let Some(state) = connections.news() {
             // Under the lock, so that changes are told in their order.
-            self.mail.post(Event::Changed(self.id, state));
+            self.means.mail.post(Event::Changed(self.id, state));
         }
+        result
     }
 
     /// Starts an attempt if it is idle.
     pub(crate) fn connect(self: &Arc<Self>) {
-        {
-            let mut phase = self.phase();
-            if *phase != Phase::Idle {
-                return;
-            }
-            *phase = Phase::Connecting;
-            self.mail.post(Event::Changed(self.id, SubchannelState::Connecting));
+        if self.change(|connections| connections.begin(1)) {
+            self.means.spawner.spawn(Attempt::new(self).run(self.means.clone(), self.dropped.clone()));
         }
-        let task = Attempt(Arc::downgrade(self)).run(self.connector.clone(), self.dropped.clone());
-        self.spawner.spawn(task);
     }
 
-    /// Forgets a connection that takes no more calls; those under way keep it alive. Whether there was one.
+    /// Forgets connections that take no more calls; those under way keep them alive. Whether there were any.
     pub(crate) fn retire(&self) -> bool {
-        let lost = |connection: &Connection| !connection.is_usable();
-        if !self.current.load().as_deref().is_some_and(lost) {
-            return false;
+        let lost = self.change(|connections| connections.forget(|connection| !connection.is_usable()));
+        if lost.iter().any(|connection| connection.had_too_many_pings()) {
+            self.means.connector.ping_less();
         }
-        if let Some(old) = self.current.swap(None)
-            && old.had_too_many_pings()
-        {
-            self.connector.ping_less();
-        }
-        self.enter(Phase::Idle, SubchannelState::Idle);
-        true
+        !lost.is_empty()
     }
 
     /// Its policy is done with it. Calls under way go on.
     pub(crate) fn shut(&self) {
-        *self.phase() = Phase::Dropped;
+        self.change(Connections::close);
         self.dropped.cancel();
-        self.current.store(None);
+    }
+
+    /// The server of a connection says whether it serves.
+    pub(crate) fn set_health(&self, key: u64, health: Health) {
+        self.change(|connections| connections.set_health(key, health));
+    }
+
+    /// The service whose health its server is asked for, if it is.
+    fn health_service(&self) -> Option<&String> {
+        self.means.health_service.as_ref().filter(|_| self.watching.health)
     }
 }
 
 /// An attempt under way, or its connection. Dropped without an outcome (its runtime ended, or it panicked) it leaves the
 /// subchannel idle, so that the next call tries again instead of waiting for ever.
-struct Attempt(Weak<Subchannel>);
+struct Attempt {
+    subchannel: Weak<Subchannel>,
+    connected: bool,
+}
+
+/// What an attempt led to.
+struct Line<D> {
+    driver: D,
+    connection: Weak<Connection>,
+    /// The streams beside the calls.
+    sides: Vec<AbortOnDropHandle<()>>,
+}
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        let Some(this) = self.0.upgrade() else { return };
-        let unfinished = matches!(*this.phase(), Phase::Connecting | Phase::TransientFailure);
-        if unfinished {
-            this.enter(Phase::Idle, SubchannelState::Idle);
+        let Some(this) = self.subchannel.upgrade() else { return };
+        if !self.connected {
+            this.change(Connections::over);
         }
         this.retire();
     }
 }
 
 impl Attempt {
+    fn new(subchannel: &Arc<Subchannel>) -> Self {
+        Attempt { subchannel: Arc::downgrade(subchannel), connected: false }
+    }
+
     /// On its own task: it outlives the call that asked for it, because others wait for it too.
-    fn run(self, connector: Arc<Connector>, dropped: CancellationToken) -> BoxFuture<'static, ()> {
+    fn run(mut self, means: Arc<Means>, dropped: CancellationToken) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let driver = tokio::select! {
+            let line = tokio::select! {
                 biased;
                 () = dropped.cancelled() => return,
-                driver = self.connect(&connector) => driver,
+                line = self.connect(&means) => line,
             };
             // From here on it lives as long as its calls.
-            if let Some(driver) = driver {
-                self.watch(driver).await;
+            if let Some(line) = line {
+                self.watch(line).await;
             }
         })
     }
 
-    async fn connect(&self, connector: &Connector) -> Option<impl Future<Output = ()> + use<>> {
+    async fn connect(&mut self, means: &Means) -> Option<Line<impl Future<Output = ()> + use<>>> {
         let (address, deadline) = {
-            let this = self.0.upgrade()?;
+            let this = self.subchannel.upgrade()?;
             (this.address.clone(), this.lock_backoff().start(Instant::now()))
         };
-        match connector.connect(&address, deadline).await {
+        match means.connector.connect(&address, deadline).await {
             Ok((connection, driver)) => {
-                let this = self.0.upgrade()?;
+                let this = self.subchannel.upgrade()?;
                 this.lock_backoff().succeeded();
-                this.current.store(Some(Arc::new(connection)));
-                this.enter(Phase::Ready, SubchannelState::Ready);
-                Some(driver)
+                self.connected = true;
+                let connection = Arc::new(connection);
+                let health = if this.health_service().is_some() { Health::Unknown } else { Health::Serving };
+                let key = this.change(|connections| connections.connected(connection.clone(), health))?;
+                let sides = sides(&this, &connection, key);
+                Some(Line { driver, connection: Arc::downgrade(&connection), sides })
             }
             Err(status) => {
                 tracing::debug!(%status, "connection attempt failed");
                 let next = {
-                    let this = self.0.upgrade()?;
+                    let this = self.subchannel.upgrade()?;
                     let next = this.lock_backoff().failed(Instant::now());
-                    this.enter(Phase::TransientFailure, SubchannelState::TransientFailure(status));
+                    this.change(|connections| connections.failed(status));
                     next
                 };
                 // Then this is dropped, which makes the subchannel idle.
@@ -237,16 +270,52 @@ impl Attempt {
     }
 
     /// Drives the connection, and says so when it takes no more calls, which is before it ends.
-    async fn watch(&self, driver: impl Future<Output = ()>) {
+    async fn watch(&self, line: Line<impl Future<Output = ()>>) {
+        let Line { driver, connection, mut sides } = line;
         let mut driver = pin!(driver);
         let mut told = false;
         poll_fn(|cx| {
             let ended = driver.as_mut().poll(cx);
-            if !told && let Some(this) = self.0.upgrade() {
-                told = this.retire();
+            if !told && connection.upgrade().is_none_or(|connection| !connection.is_usable()) {
+                told = true;
+                sides.clear();
+                if let Some(this) = self.subchannel.upgrade() {
+                    this.retire();
+                }
             }
             if ended.is_ready() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
+}
+
+/// Opens the streams beside the calls of a connection. They end with it, and when nobody needs the subchannel any more.
+fn sides(subchannel: &Arc<Subchannel>, connection: &Arc<Connection>, key: u64) -> Vec<AbortOnDropHandle<()>> {
+    let mut sides = Vec::new();
+    if let Some(service) = subchannel.health_service() {
+        let hearing = Hearing { subchannel: Arc::downgrade(subchannel), key };
+        let request = (health::WATCH, HealthCheckRequest { service: service.clone() }.encode_to_vec().into());
+        sides.push(side(subchannel, connection, request, move |news| hearing.hear(news)));
+    }
+    sides
+}
+
+fn side(
+    subchannel: &Subchannel,
+    connection: &Arc<Connection>,
+    request: (Method, Bytes),
+    hear: impl FnMut(SideNews) -> Result<(), Status> + Send + 'static,
+) -> AbortOnDropHandle<()> {
+    let (means, count) = (subchannel.means.clone(), subchannel.side_count.clone());
+    let (connection, dropped) = (connection.clone(), subchannel.dropped.clone());
+    // On the runtime of the connection, which this task is on.
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let backoff = means.backoff.clone();
+        let open = keep_open(connection, &means.side_calls, &count, backoff, request, hear);
+        tokio::select! {
+            biased;
+            () = dropped.cancelled() => {}
+            () = open => {}
+        }
+    }))
 }

@@ -13,7 +13,7 @@ use spanwire::{
 pub const WHO: Method = Method::new("/test.Who/Who", Kind::Unary);
 
 /// A server that answers with its own name.
-struct Who(&'static str);
+pub struct Who(pub &'static str);
 
 impl Service for Who {
     fn name(&self) -> &'static str {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::super::address::{Address, Endpoint};
 use super::super::subchannel::{Connectivity, Subchannel};
 use super::members::{Member, Members};
-use super::{Host, PickEach, Picker, Policy, SubchannelState};
+use super::{Host, LoadReports, PickEach, Picker, Policy, SubchannelState, Watching};
 use crate::Status;
 
 /// How calls are placed: what the policies of this kind differ in.
@@ -21,9 +21,9 @@ pub(crate) trait Placing: Send {
         None
     }
 
-    /// Whether the ends of calls are to be watched.
-    fn watches_calls(&self) -> bool {
-        false
+    /// Where reports of the servers' load are taken from.
+    fn load_reports(&self) -> LoadReports {
+        LoadReports::None
     }
 }
 
@@ -76,10 +76,8 @@ impl<P: Placing> Everywhere<P> {
 }
 
 fn make(placing: &impl Placing, address: &Address, host: &mut dyn Host) -> Member<State> {
-    let subchannel = host.subchannel(address);
-    if placing.watches_calls() {
-        subchannel.calls().watch();
-    }
+    let watching = Watching { health: true, outcomes: false, load: placing.load_reports() };
+    let subchannel = host.subchannel(address, watching);
     Member { subchannel, state: State::Connecting }
 }
 

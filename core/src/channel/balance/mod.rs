@@ -44,6 +44,38 @@ pub(crate) enum SubchannelState {
     TransientFailure(Status),
 }
 
+impl SubchannelState {
+    /// Whether it is the same, to the text of a failure.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (SubchannelState::TransientFailure(status), SubchannelState::TransientFailure(other)) => {
+                status.code() == other.code() && status.message() == other.message()
+            }
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
+}
+
+/// What a policy wants to know of a server, beside whether it is connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Watching {
+    /// Whether it says that it serves: where the service config asks for that, it is ready only then.
+    pub(crate) health: bool,
+    /// How many of its calls fail.
+    pub(crate) outcomes: bool,
+    /// How much it can bear.
+    pub(crate) load: LoadReports,
+}
+
+/// Where reports of a server's load are taken from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LoadReports {
+    #[default]
+    None,
+    /// The trailers of calls.
+    Trailers,
+}
+
 /// Decides about connections.
 pub(crate) trait Policy: Send {
     /// The service is at these endpoints now; never none.
@@ -100,7 +132,7 @@ pub(crate) trait Host {
     fn now(&self) -> Instant;
 
     /// A subchannel to an address, idle at first. The policy is told how it fares until it drops it.
-    fn subchannel(&mut self, address: &Address) -> Arc<Subchannel>;
+    fn subchannel(&mut self, address: &Address, watching: Watching) -> Arc<Subchannel>;
 
     /// Starts an attempt if the subchannel is idle.
     fn connect(&mut self, subchannel: &Arc<Subchannel>);

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::super::address::{Address, Endpoint};
 use super::super::subchannel::{Connectivity, Subchannel};
-use super::{Host, Picker, Policy, SubchannelState};
+use super::{Host, Picker, Policy, SubchannelState, Watching};
 use crate::{Status, random};
 
 /// When addresses are ejected, and for how long.
@@ -273,9 +273,8 @@ impl Host for Between<'_> {
         self.host.now()
     }
 
-    fn subchannel(&mut self, address: &Address) -> Arc<Subchannel> {
-        let subchannel = self.host.subchannel(address);
-        subchannel.calls().watch();
+    fn subchannel(&mut self, address: &Address, watching: Watching) -> Arc<Subchannel> {
+        let subchannel = self.host.subchannel(address, Watching { outcomes: true, ..watching });
         let watched = Watched {
             subchannel: subchannel.clone(),
             state: SubchannelState::Idle,

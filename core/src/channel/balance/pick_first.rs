@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::super::address::{Address, Endpoint, interleave};
 use super::super::subchannel::{Connectivity, Subchannel};
-use super::{Host, Picker, Policy, SubchannelState};
+use super::{Host, Picker, Policy, SubchannelState, Watching};
 use crate::Status;
 use crate::random;
 
@@ -65,7 +65,9 @@ impl PickFirst {
     fn begin(&mut self, host: &mut dyn Host) {
         self.drop_all(host);
         let all = self.addresses.iter();
-        let all = all.map(|address| Entry { subchannel: host.subchannel(address), failed: false }).collect();
+        let all = all
+            .map(|address| Entry { subchannel: host.subchannel(address, Watching::default()), failed: false })
+            .collect();
         host.publish(Connectivity::Connecting, Picker::Wait);
         self.stage = Stage::Pass(Pass { all, begun: 0, last: None, next_at: None });
         self.next(host);

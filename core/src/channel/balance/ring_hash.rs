@@ -13,7 +13,7 @@ use super::super::address::{Address, Endpoint};
 use super::super::subchannel::{Connectivity, Subchannel};
 use super::members::{Member, Members};
 use super::ring::{self, Ring};
-use super::{Host, Pick, PickEach, PickInfo, Picker, Policy, RING_SIZE_CAP, SubchannelState};
+use super::{Host, Pick, PickEach, PickInfo, Picker, Policy, RING_SIZE_CAP, SubchannelState, Watching};
 use crate::{Metadata, Status, random};
 
 /// See the [module](self).
@@ -91,7 +91,8 @@ impl RingHash {
 }
 
 fn make(address: &Address, host: &mut dyn Host) -> Member<State> {
-    Member { subchannel: host.subchannel(address), state: State::Idle }
+    let watching = Watching { health: true, ..Watching::default() };
+    Member { subchannel: host.subchannel(address, watching), state: State::Idle }
 }
 
 /// What is hashed for each address, and its weight: that of all its endpoints.

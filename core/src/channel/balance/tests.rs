@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use spanwire_wire::call::{Limits, RequestTemplate};
+use spanwire_wire::encoding::EncodingSet;
 use tokio::time::Instant;
 
 use super::super::address::{Address, Endpoint};
 use super::super::connect::Connector;
 use super::super::load::LoadReport;
 use super::super::mail::Mail;
-use super::super::subchannel::{Connectivity, Subchannel};
-use super::{Host, Pick, PickInfo, Picker, Place, Policy, SubchannelState};
+use super::super::side::SideCalls;
+use super::super::subchannel::{Connectivity, Means, Subchannel};
+use super::{Host, Pick, PickInfo, Picker, Place, Policy, SubchannelState, Watching};
 use crate::channel::backoff::BackoffConfig;
 use crate::engine::Spawner;
 use crate::stats::ChannelCounters;
@@ -40,6 +43,7 @@ pub(crate) struct Bench<P> {
 
 /// What the policy has asked for.
 struct Log {
+    means: Arc<Means>,
     now: Instant,
     made: Vec<Arc<Subchannel>>,
     connects: Vec<u16>,
@@ -57,13 +61,16 @@ fn port(subchannel: &Subchannel) -> u16 {
     }
 }
 
-impl Host for Log {
-    fn now(&self) -> Instant {
-        self.now
-    }
-
-    fn subchannel(&mut self, address: &Address) -> Arc<Subchannel> {
-        let connector = Connector {
+/// Subchannels that nobody connects need no more than this.
+fn means() -> Arc<Means> {
+    let template = RequestTemplate::new(
+        http::uri::Scheme::HTTP,
+        http::uri::Authority::from_static("test"),
+        EncodingSet::all(),
+        http::HeaderValue::from_static("test"),
+    );
+    Arc::new(Means {
+        connector: Connector {
             target: "test".to_owned(),
             host: "test".to_owned(),
             dial: None,
@@ -72,15 +79,22 @@ impl Host for Log {
             connect_timeout: Duration::from_secs(1),
             keepalive: std::sync::Mutex::default(),
             counters: ChannelCounters::default(),
-        };
-        let backoff = BackoffConfig::default();
-        let subchannel = Subchannel::new(
-            address.clone(),
-            Arc::new(connector),
-            backoff,
-            Spawner::Current,
-            Arc::new(Mail::default()),
-        );
+        },
+        backoff: BackoffConfig::default(),
+        spawner: Spawner::Current,
+        mail: Mail::default(),
+        side_calls: SideCalls { template, credentials: None, limits: Limits::default() },
+        health_service: None,
+    })
+}
+
+impl Host for Log {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn subchannel(&mut self, address: &Address, watching: Watching) -> Arc<Subchannel> {
+        let subchannel = Subchannel::new(address.clone(), watching, self.means.clone());
         self.made.push(subchannel.clone());
         subchannel
     }
@@ -113,6 +127,7 @@ impl Host for Log {
 impl<P: Policy> Bench<P> {
     pub(crate) fn new(policy: P) -> Self {
         let host = Log {
+            means: means(),
             now: Instant::now(),
             made: Vec::new(),
             connects: Vec::new(),

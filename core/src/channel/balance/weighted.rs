@@ -11,7 +11,7 @@ use super::super::load::LoadReport;
 use super::super::subchannel::Subchannel;
 use super::everywhere::Placing;
 use super::round_robin::Turns;
-use super::{Pick, PickEach, PickInfo};
+use super::{LoadReports, Pick, PickEach, PickInfo};
 use crate::random;
 
 /// See the [module](self).
@@ -73,8 +73,8 @@ impl Placing for WeightedRoundRobin {
         Some(self.update)
     }
 
-    fn watches_calls(&self) -> bool {
-        true
+    fn load_reports(&self) -> LoadReports {
+        LoadReports::Trailers
     }
 }
 

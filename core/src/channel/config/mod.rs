@@ -38,6 +38,8 @@ pub(crate) struct ServiceConfig {
     pub(crate) load_balancing: Option<PolicyConfig>,
     methods: HashMap<String, Arc<MethodConfig>>,
     pub(crate) throttling: Option<Throttling>,
+    /// The service whose health servers are asked for; the empty name is the whole server.
+    pub(crate) health_service: Option<String>,
 }
 
 /// What holds for the calls of a method that do not say otherwise.
@@ -84,5 +86,9 @@ fn read(config: &At<'_>) -> Result<ServiceConfig, String> {
     }
     let throttling =
         config.get("retryThrottling").map(|throttling| method::throttling(&throttling)).transpose()?;
-    Ok(ServiceConfig { load_balancing: policy::read(config)?, methods, throttling })
+    let health = config.get("healthCheckConfig");
+    health.as_ref().map_or(Ok(Vec::new()), At::object)?;
+    let service = health.as_ref().and_then(|health| health.get("serviceName"));
+    let health_service = service.map(|service| service.text().map(str::to_owned)).transpose()?;
+    Ok(ServiceConfig { load_balancing: policy::read(config)?, methods, throttling, health_service })
 }

@@ -138,6 +138,15 @@ fn policies_have_their_settings() {
 }
 
 #[test]
+fn health_is_asked_for_a_service_or_for_the_whole_server_or_not_at_all() {
+    let service = |json: &str| ServiceConfig::parse(json).unwrap().health_service;
+    assert_eq!(service("{}"), None);
+    assert_eq!(service(r#"{"healthCheckConfig": {}}"#), None);
+    assert_eq!(service(r#"{"healthCheckConfig": {"serviceName": ""}}"#).as_deref(), Some(""));
+    assert_eq!(service(r#"{"healthCheckConfig": {"serviceName": "a.B"}}"#).as_deref(), Some("a.B"));
+}
+
+#[test]
 fn mistakes_are_told_by_their_place() {
     let retry = |field: &str, value: &str| {
         let mut policy = serde_json::json!({"maxAttempts": 3, "initialBackoff": "1s", "maxBackoff": "1s",
@@ -194,6 +203,11 @@ fn mistakes_are_told_by_their_place() {
         (
             r#"{"loadBalancingConfig": [{"a": {}, "b": {}}]}"#.into(),
             "loadBalancingConfig[0]: must have exactly one field, the name of a policy".into(),
+        ),
+        (r#"{"healthCheckConfig": 1}"#.into(), "healthCheckConfig: must be an object, and is 1".into()),
+        (
+            r#"{"healthCheckConfig": {"serviceName": 1}}"#.into(),
+            "healthCheckConfig.serviceName: must be a text, and is 1".into(),
         ),
         (
             r#"{"loadBalancingPolicy": "x"}"#.into(),
