@@ -23,16 +23,10 @@ if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
   apt-get update -qq && apt-get install -y -qq python3-venv
 fi
 
-PYTHONPATH=tests python3 -c 'from harness import setup; setup.python_packages(); setup.grpc_cpp(); setup.protobuf_c(); setup.cjson(); setup.c_tests(); setup.spanwire_python_packages()'
+PYTHONPATH=tests python3 -c 'from harness import setup; setup.python_packages(); setup.grpc_cpp(); setup.protobuf_c(); setup.cjson(); setup.c_tests(); setup.spanwire_python_packages(); setup.node_packages(setup.NODE_BINDING)'
 stamp=.venv/.lint-stamp
 if ! cmp -s tests/requirements-lint.txt "$stamp"; then
   echo "setting up: linters"
   .venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements-lint.txt
   cp tests/requirements-lint.txt "$stamp"
-fi
-stamp=bindings-node/node_modules/.setup-stamp
-if ! cmp -s bindings-node/package-lock.json "$stamp"; then
-  echo "setting up: packages for Node"
-  npm ci --prefix bindings-node --silent --no-audit --no-fund
-  cp bindings-node/package-lock.json "$stamp"
 fi

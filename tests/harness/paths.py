@@ -20,6 +20,8 @@ SPANWIRE_PYTHON_OUT = TARGET / "python"
 SPANWIRE_PYTHON = SPANWIRE_PYTHON_OUT / "venv" / "bin" / "python"
 """Of the environment in which our wheel is installed."""
 
+NODE_BINDING = ROOT / "bindings-node"
+
 DEMO = ROOT / "tests" / "demo"
 DEMO_OUT = TARGET / "demo"
 

@@ -20,6 +20,7 @@ from harness.paths import (
     CERTS,
     INTEROP,
     INTEROP_OUT,
+    NODE_BINDING,
     PYTHON_BINDING,
     PYTHON_OUT,
     ROOT,
@@ -402,6 +403,38 @@ def node_packages(folder: Path) -> None:
         # No package here needs its install script; none is run.
         lambda: command(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder),
     )
+
+
+def spanwire_node(folder: Path, profile_folder: str = "debug") -> None:
+    """Our package for Node, as an installed one for the programs in `folder`.
+
+    A copy, so that it stays what it is while somebody works on the binding. Its addon is what
+    cargo built last with that profile.
+    """
+    node_packages(NODE_BINDING)
+    package = folder / "node_modules" / "spanwire"
+    manifest, loader = NODE_BINDING / "package.json", NODE_BINDING / "native" / "index.cjs"
+
+    def make() -> None:
+        shutil.rmtree(package, ignore_errors=True)
+        (package / "native").mkdir(parents=True)
+        tsc = NODE_BINDING / "node_modules" / "typescript" / "bin" / "tsc"
+        project = NODE_BINDING / "tsconfig.json"
+        command(["node", tsc, "--project", project, "--outDir", package / "esm"])
+        shutil.copy(manifest, package)
+        shutil.copy(loader, package / "native")
+
+    sources = [*(NODE_BINDING / "ts").iterdir(), *NODE_BINDING.glob("*.json"), loader]
+    step(f"our package for Node in {shown(folder)}", package / ".stamp", sources, [], make)
+    addon = TARGET / profile_folder / ("libspanwire_node" + _LIBRARY_ENDING)
+    shutil.copy(addon, package / "native" / "spanwire.node")
+    protobuf = package.parent / "@bufbuild" / "protobuf"
+    if not protobuf.exists():
+        protobuf.parent.mkdir(exist_ok=True)
+        protobuf.symlink_to(NODE_BINDING / "node_modules" / "@bufbuild" / "protobuf")
+
+
+_LIBRARY_ENDING = ".dylib" if sys.platform == "darwin" else ".so"
 
 
 def cargo_build(package: str) -> None:

@@ -237,6 +237,11 @@ def _build_python() -> None:
     )
 
 
+def _build_node() -> None:
+    setup.cargo_build("spanwire-node")
+    setup.spanwire_node(INTEROP / "node-spanwire")
+
+
 _TESTING = ("empty", "messages", "test")
 _BUILD_OURS: dict[str, Callable[[], None]] = {
     "rust": lambda: setup.cargo_build("spanwire-interop"),
@@ -244,6 +249,7 @@ _BUILD_OURS: dict[str, Callable[[], None]] = {
     "cpp": _build_cpp,
     "python": _build_python,
     "python-sync": _build_python,
+    "node": _build_node,
 }
 
 

@@ -97,7 +97,7 @@ void orca_oob(const struct session *session) {
   struct stream reports, call;
   stream_open(&reports, channel, STREAM_CORE_METRICS, SPANWIRE_KIND_SERVER_STREAMING, &options);
   Span interval = INTEROP__SPAN__INIT;
-  interval.seconds = 1;
+  interval.nanos = 100 * 1000 * 1000;
   LoadReportRequest request = INTEROP__LOAD_REPORT_REQUEST__INIT;
   request.report_interval = &interval;
   stream_send(&reports, &request, SPANWIRE_SEND_LAST);

@@ -33,7 +33,7 @@ task<> orca_per_rpc(const session &session) {
 task<> orca_oob(const session &session) {
   const spanwire::channel channel = session.channel();
   interop::LoadReportRequest interval;
-  interval.mutable_report_interval()->set_seconds(1);
+  interval.mutable_report_interval()->set_nanos(100'000'000);
   spanwire::call reports =
       co_await channel.server_streaming(STREAM_CORE_METRICS, interval.SerializeAsString(), within_limit());
   spanwire::call call = co_await channel.bidi(TEST_SERVICE "FullDuplexCall", within_limit());

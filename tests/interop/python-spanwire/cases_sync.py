@@ -281,7 +281,7 @@ def orca_per_rpc(session: Session, service: TestServiceSyncClient) -> None:
 
 def orca_oob(session: Session, service: TestServiceSyncClient) -> None:
     """Load reports on a stream of their own, as another call sets them."""
-    interval = LoadReportRequest(report_interval=Span(seconds=1))
+    interval = LoadReportRequest(report_interval=Span(nanos=100_000_000))
     with (
         session.channel() as channel,
         channel.call(testing.STREAM_CORE_METRICS, interval, timeout=CALL_LIMIT_SECONDS) as reports,

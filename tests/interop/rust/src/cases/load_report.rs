@@ -38,7 +38,7 @@ pub(super) async fn orca_oob(session: &Session) -> Outcome {
     // The server takes the next report when the second call of somebody else has ended.
     const REPORT_LIMIT: Duration = Duration::from_secs(10);
     let channel = session.channel()?;
-    let interval = LoadReportRequest { report_interval: Some(Span { seconds: 1, nanos: 0 }) };
+    let interval = LoadReportRequest { report_interval: Some(Span { seconds: 0, nanos: 100_000_000 }) };
     let mut reports =
         channel.server_streaming::<_, LoadReport>(&STREAM_CORE_METRICS, interval).timeout(CALL_LIMIT).await?;
     let mut call = TestServiceClient::new(channel).full_duplex_call().timeout(CALL_LIMIT).await?;
