@@ -97,6 +97,11 @@ def _install_spanwire_python() -> None:
     setup.spanwire_python_code(SPANWIRE_PYTHON_CODE / "generated", [PROTO], [PROTO.parent])
 
 
+def _install_spanwire_node() -> None:
+    setup.cargo_build("spanwire-node")
+    setup.spanwire_node(DEMO / "node-spanwire")
+
+
 OURS = (
     Program(
         name="Spanwire (Rust)",
@@ -122,6 +127,12 @@ OURS = (
         client=(shown(SPANWIRE_PYTHON), "tests/demo/python-spanwire/zones_client.py"),
         install=_install_spanwire_python,
         env={"PYTHONPATH": str(SPANWIRE_PYTHON_CODE)},
+    ),
+    Program(
+        name="Spanwire (Node)",
+        server=("node", "tests/demo/node-spanwire/zones_server.mjs"),
+        client=("node", "tests/demo/node-spanwire/zones_client.mjs"),
+        install=_install_spanwire_node,
     ),
 )
 
