@@ -47,6 +47,8 @@ class Load:
     client_peak_bytes: int = 0
     wakes_per_event: float | None = None
     """How often a client's queue woke it, for each event; of clients that have such a queue."""
+    host_cpu_seconds: float | None = None
+    """What of the client's CPU time its thread of JavaScript took; of clients that run some."""
 
     @property
     def per_second(self) -> float:
@@ -126,6 +128,7 @@ def run_client(program: Program, server: Server, job: Job) -> Load:
             finished.cpu_seconds,
             finished.peak_bytes,
             line.get("wakes_per_event"),
+            line.get("host_cpu_seconds"),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise BenchFailed(f"{' '.join(argv)} printed {finished.output!r}") from error

@@ -94,6 +94,11 @@ class Server:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
+    def main_thread_cpu_seconds(self) -> float:
+        """That of its first thread alone, which in Node is the one of JavaScript."""
+        text = Path(f"/proc/{self.pid}/task/{self.pid}/schedstat").read_text()
+        return int(text.split()[0]) / 1e9
+
     def resident_bytes(self, peak: bool = False) -> int:
         """Memory that it holds, or the most that it ever held."""
         found = _memory(self.pid, "VmHWM:" if peak else "VmRSS:")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,8 @@ class Program:
     client: tuple[str, ...]
     counts_allocations: bool = True
     """Whether it takes its memory from the C library, where it can be counted."""
+    in_javascript: bool = False
+    """Whether its main thread runs JavaScript, whose share of the CPU time is told apart."""
     probe: tuple[str, ...] = ()
     """Of a library for hosts: what prints the cost of having it there; {port} is a server's."""
 
@@ -75,6 +78,9 @@ def ours(language: str, profile_folder: str) -> list[Program]:
     if language == "python":
         name = f"{OURS}-python"
         return [python_program(name, server, client, ending) for ending in PYTHON_ENDINGS]
+    if language == "node":
+        name = f"{OURS}-node"
+        return [_node_program(name, server, client, ending) for ending in NODE_ENDINGS]
     if language != "rust":
         return [Program(f"{OURS}-{language}", server, client)]
     in_threads = ("--runtime", "multi-thread")
@@ -119,6 +125,32 @@ def _grpcio(ending: str) -> Program:
     return python_program("grpcio", server, client, ending)
 
 
+NODE_ENDINGS = ("", "-raw")
+"""How the names of a library's programs in Node end: with protobuf and without."""
+NODE_PEER = "grpc-js"
+
+
+def _node_program(
+    name: str, server: tuple[str, ...], client: tuple[str, ...], ending: str
+) -> Program:
+    """One of a library's programs in Node, from the commands of the first one."""
+    raw = ("--raw",) * (ending == "-raw")
+    return Program(
+        name + ending,
+        (*server, *raw),
+        (*client, *raw),
+        counts_allocations=False,
+        in_javascript=True,
+    )
+
+
+def _grpc_js(ending: str) -> Program:
+    folder = shown(OUT / NODE_PEER)
+    server = ("node", f"{folder}/server.mjs", NODE_PEER, "{port}")
+    client = ("node", f"{folder}/client.mjs", NODE_PEER, *CLIENT_WORDS)
+    return _node_program(NODE_PEER, server, client, ending)
+
+
 def _rust_peer(name: str, program: str, runtime: str) -> Program:
     folder = shown(PEERS_TARGET / "release")
     flags = ("--runtime", runtime)
@@ -145,10 +177,17 @@ PEERS = {
         (f"{shown(OUT)}/cpp/client", *CLIENT_WORDS),
     ),
     **{f"grpcio{ending}": _grpcio(ending) for ending in PYTHON_ENDINGS},
+    **{f"{NODE_PEER}{ending}": _grpc_js(ending) for ending in NODE_ENDINGS},
 }
 
+IN_HOSTS = {
+    f"{OURS}-python": ("grpcio", PYTHON_ENDINGS),
+    f"{OURS}-node": (NODE_PEER, NODE_ENDINGS),
+}
+"""Ours in a host language: the peer there, and how the names of both end."""
 
-CRATES = {"rust": "spanwire-bench", "c": "spanwire-library"}
+
+CRATES = {"rust": "spanwire-bench", "c": "spanwire-library", "node": "spanwire-node"}
 """What cargo builds for our programs of a language."""
 
 
@@ -164,6 +203,22 @@ def build_ours(names: Sequence[str], profile: str, profile_folder: str) -> None:
     setup.command(["nice", *cargo, *crates], quiet=False)
     if "c" in names:
         setup.command(["nice", "make", "-C", BENCH / "c", f"PROFILE={profile_folder}"])
+    if "node" in names:
+        _build_node(profile_folder)
+
+
+def _build_node(profile_folder: str) -> None:
+    folder = OUT / f"node-{profile_folder}"
+    _node_programs(folder)
+    setup.spanwire_node(folder, profile_folder)
+
+
+def _node_programs(out: Path) -> None:
+    """The programs for Node, in a folder with the packages that they need."""
+    out.mkdir(parents=True, exist_ok=True)
+    for path in (BENCH / "node").glob("*.*"):
+        shutil.copy(path, out)
+    setup.node_packages(out)
 
 
 def build_python() -> None:
@@ -191,6 +246,8 @@ def build_peers(names: Sequence[str]) -> None:
         _build_cpp()
     if any(name.startswith("grpcio") for name in names):
         build_python()
+    if any(name.startswith(NODE_PEER) for name in names):
+        _node_programs(OUT / NODE_PEER)
 
 
 def _build_go() -> None:

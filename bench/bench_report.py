@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bench_load import SHAPES
-from bench_programs import BENCH, OURS, PEERS, PYTHON_ENDINGS, VARIANTS
+from bench_programs import BENCH, IN_HOSTS, PEERS, VARIANTS
 from bench_results import BOUNDS, GOALS, PAIR_JOBS, About, Results, size_text
 from harness.paths import ROOT, shown
 
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 NOTHING = "–"
 
 
@@ -164,6 +163,21 @@ def _in_a_host(results: Results) -> str | None:
     return _by_program(results, [title for _, title, _ in IN_A_HOST], cells)
 
 
+def _of_javascript(results: Results) -> str | None:
+    columns = [*(f"server {shape}" for shape in SHAPES), "client 1", "client 100"]
+
+    def cells(name: str) -> list[str]:
+        out = []
+        for column in columns:
+            thread = results.middle(f"{column} CPU-s of JavaScript per 100k", name)
+            process = results.middle(f"{column} CPU-s per 100k", name)
+            missing = thread is None or process is None
+            out.append(NOTHING if missing else f"{thread:.3f} of {process:.3f}")
+        return out
+
+    return _by_program(results, columns, cells)
+
+
 def _ratio(ratio: tuple[float, float, float] | None) -> str:
     if ratio is None:
         return NOTHING
@@ -191,23 +205,25 @@ def _ratios(results: Results, head: str, pairs: Mapping[str, tuple[str, str]]) -
 
 
 def _all_ratios(results: Results) -> list[tuple[str, str | None]]:
-    """Ours beside the peers; in Python, each of our APIs beside the same one of grpcio."""
+    """Ours beside the peers; in a host language, each of our programs beside the same one of the
+    peer there."""
     names = results.programs()
-    in_python = f"{OURS}-python"
-    peers = [name for name in names if name in PEERS and not name.startswith("grpcio")]
+    hosts = (*IN_HOSTS, *(peer for peer, _ in IN_HOSTS.values()))
+    general = [name for name in names if not name.startswith(hosts)]
+    peers = [name for name in general if name in PEERS]
     # Variants are in the tables, and where they matter in the goals.
-    ours = [name for name in names if name not in PEERS and not name.endswith(VARIANTS)]
-    apis = {
-        f"{in_python}{ending} ÷ grpcio{ending}": (in_python + ending, f"grpcio{ending}")
-        for ending in PYTHON_ENDINGS
-        if {in_python + ending, f"grpcio{ending}"} <= set(names)
-    }
+    ours = [name for name in general if name not in PEERS and not name.endswith(VARIANTS)]
     tables = [
         (name, _ratios(results, f"{name} ÷", {peer: (name, peer) for peer in peers}))
         for name in ours
-        if not name.startswith(in_python)
     ]
-    tables.append((in_python, _ratios(results, "", apis)))
+    for host, (peer, endings) in IN_HOSTS.items():
+        pairs = {
+            f"{host}{ending} ÷ {peer}{ending}": (host + ending, peer + ending)
+            for ending in endings
+            if {host + ending, peer + ending} <= set(names)
+        }
+        tables.append((host, _ratios(results, "", pairs)))
     return [(f"Ratios of {name}: median of the rounds (spread)", table) for name, table in tables]
 
 
@@ -272,6 +288,10 @@ def report(results: Results, about: About) -> str:
         ),
         ("Per call and at rest", _at_rest(results)),
         ("In a host, beside bare asyncio", _in_a_host(results)),
+        (
+            "CPU-s per 100 k calls: of the thread of JavaScript, of the process",
+            _of_javascript(results),
+        ),
         *_all_ratios(results),
         ("Goals", _goals(results, about.shared())),
         ("Bounds", _bounds(results)),
@@ -296,23 +316,30 @@ def _note(about: About) -> str:
     return text
 
 
-def _with(page: str, text: str) -> str:
+def _marks(part: str | None) -> tuple[str, str]:
+    """What stands around the results of a whole run on a page, or of a part of the programs."""
+    name = "measured" if part is None else f"measured {part}"
+    return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+
+
+def _with(page: str, text: str, part: str | None) -> str:
     """The page with this text between the marks."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+    begin, end = _marks(part)
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n\n{text}\n\n{end}{after}"
 
 
-def pages(results: Results, about: About) -> dict[Path, str]:
+def pages(results: Results, about: About, part: str | None = None) -> dict[Path, str]:
     """The pages that show results, with these."""
     texts = {
         BENCH / "README.md": report(results, about),
         ROOT / "docs" / "performance.md": summary(results, about),
     }
-    return {page: _with(page.read_text(), text) for page, text in texts.items()}
+    return {page: _with(page.read_text(), text, part) for page, text in texts.items()}
 
 
-def stale(results: Results, about: About) -> list[str]:
+def stale(results: Results, about: About, part: str | None = None) -> list[str]:
     """The pages that show something else than these results."""
-    found = pages(results, about).items()
+    found = pages(results, about, part).items()
     return [shown(page) for page, text in found if page.read_text() != text]

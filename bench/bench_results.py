@@ -51,14 +51,13 @@ def _stream(what: str, at_least: float, ours: str = "spanwire", peer: str = "ton
     return Goal(f"{what} messages/s", cost, ours, peer, at_least)
 
 
-def _python(
-    api: str, calls: Mapping[str, float], messages: Mapping[str, float] | None = None
+def _in_host(
+    ours: str, peer: str, calls: Mapping[str, float], messages: Mapping[str, float] | None = None
 ) -> list[Goal]:
-    """Of our program in Python on one API, beside that of grpcio on the same."""
-    pair = f"spanwire-python{api}", f"grpcio{api}"
+    """Of our program in a host language, beside that of the peer there."""
     return [
-        *(_unary(what, *pair, at_least) for what, at_least in calls.items()),
-        *(_stream(what, at_least, *pair) for what, at_least in (messages or {}).items()),
+        *(_unary(what, ours, peer, at_least) for what, at_least in calls.items()),
+        *(_stream(what, at_least, ours, peer) for what, at_least in (messages or {}).items()),
     ]
 
 
@@ -79,8 +78,9 @@ GOALS = (
     _stream("up 65536", 1.3),
     _stream("down 1048576", 1.3),
     _stream("up 1048576", 1.3),
-    *_python(
-        "",
+    *_in_host(
+        "spanwire-python",
+        "grpcio",
         {"server 4x50": 15, "server 50x1": 10, "client 100": 5, "client 1": 1.6},
         {
             "down 32": 5,
@@ -91,7 +91,24 @@ GOALS = (
             "up 1048576": 1.5,
         },
     ),
-    *_python("-sync", {"server 4x50": 4, "server 50x1": 4, "client 100": 3, "client 1": 1.3}),
+    *_in_host(
+        "spanwire-python-sync",
+        "grpcio-sync",
+        {"server 4x50": 4, "server 50x1": 4, "client 100": 3, "client 1": 1.3},
+    ),
+    *_in_host(
+        "spanwire-node",
+        "grpc-js",
+        {"server 4x50": 5, "server 50x1": 4, "client 100": 6, "client 1": 1.6},
+        {
+            "down 32": 2,
+            "up 32": 2,
+            "client down": 1,
+            "client up": 1,
+            "down 1048576": 3,
+            "up 1048576": 3,
+        },
+    ),
 )
 
 

@@ -3,11 +3,13 @@
 
     ./bench/run.sh [--rounds 5] [--seconds 2] [--only rust,tonic,h2]
                    [--parts servers,clients,streams,rest] [--quick] [--no-build]
-                   [--no-write]
+                   [--no-write | --save NAME]
 
 It builds what is missing. Each round measures every program once, one after
 the other, servers on one core and load on another. A whole run writes
-bench/results/DATE.json and the tables of bench/README.md. `--quick` is one
+bench/results/DATE.json and the tables of bench/README.md and
+docs/performance.md; one with --save node writes bench/results/node.json and
+the tables of that name there. `--quick` is one
 round of very short runs on a debug build of ours: it shows that everything
 works, and its numbers mean nothing.
 """
@@ -42,6 +44,7 @@ from harness.paths import shown
 
 PARTS = ("servers", "clients", "streams", "rest")
 WHOLE_ROUNDS = 5
+RESULTS = BENCH / "results"
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="only see whether it works")
     parser.add_argument("--no-build", action="store_true", help="measure what is there")
     parser.add_argument("--no-write", action="store_true", help="leave the results in target/bench")
+    parser.add_argument(
+        "--save", metavar="NAME", help="write the results as those of this part of the programs"
+    )
     parser.add_argument("--tables", type=Path, metavar="FILE", help="only show these results")
     parser.add_argument(
         "--check", action="store_true", help="only see whether the pages show the newest results"
@@ -85,6 +91,7 @@ def _parse() -> argparse.Namespace:
         and set(flags.only) == set(known)
         and set(flags.parts) == set(PARTS)
         and not flags.no_write
+        and not flags.save
     )
     return flags
 
@@ -103,9 +110,13 @@ def _servers(plan: Plan, program: Program, results: Results) -> None:
         server.connect().close()
         bench_load.load_with(server, Shape(4, 50), plan.calls)
         for shape in SHAPES:
-            cpu_before = server.cpu_seconds()
+            cpu_before, thread_before = server.cpu_seconds(), server.main_thread_cpu_seconds()
             load = bench_load.load_for(server, shape, plan.seconds)
             cpu = server.cpu_seconds() - cpu_before
+            if program.in_javascript:
+                of_thread = server.main_thread_cpu_seconds() - thread_before
+                key = f"server {shape} CPU-s of JavaScript per 100k"
+                results.add(key, program.name, of_thread / load.calls * 1e5)
             results.add(f"server {shape} calls/s", program.name, load.per_second)
             results.add(f"server {shape} CPU-s per 100k", program.name, cpu / load.calls * 1e5)
             results.add(f"server {shape} share of its core", program.name, cpu / load.seconds)
@@ -129,6 +140,9 @@ def _clients(plan: Plan, program: Program, results: Results) -> None:
             results.add(f"{key} CPU-s per 100k", program.name, cpu)
             results.add(f"{key} p50 us", program.name, load.p50_us)
             results.add(f"{key} p99 us", program.name, load.p99_us)
+            if load.host_cpu_seconds is not None:
+                cpu = load.host_cpu_seconds / load.calls * 1e5
+                results.add(f"{key} CPU-s of JavaScript per 100k", program.name, cpu)
             if load.wakes_per_event is not None:
                 results.add(f"{key} wake-ups per event", program.name, load.wakes_per_event)
         for mode in ("down", "up"):
@@ -258,6 +272,18 @@ def _about(flags: argparse.Namespace, plan: Plan, machine_load: list[float]) -> 
     )
 
 
+def _check_pages() -> None:
+    """Fails unless the pages show the newest results of a whole run, and those of each part."""
+    files = sorted(RESULTS.glob("*.json"))
+    whole = [path for path in files if path.name[0].isdigit()]
+    parts = [path for path in files if path not in whole]
+    for path in (*whole[-1:], *parts):
+        part = None if path in whole else path.stem
+        stale = bench_report.stale(*read_json(path), part)
+        if stale:
+            raise BenchFailed(f"not what {shown(path)} says: {', '.join(stale)}")
+
+
 def main() -> int:
     """Builds, measures and reports."""
     flags = _parse()
@@ -265,10 +291,7 @@ def main() -> int:
         print(bench_report.report(*read_json(flags.tables)))
         return 0
     if flags.check:
-        newest = max((BENCH / "results").glob("*.json"))
-        stale = bench_report.stale(*read_json(newest))
-        if stale:
-            raise BenchFailed(f"not what {shown(newest)} says: {', '.join(stale)}")
+        _check_pages()
         return 0
     programs = _build(flags)
     bench_process.allow_many_connections()
@@ -284,11 +307,12 @@ def main() -> int:
     about = _about(flags, plan, machine_load)
     text = bench_report.report(results, about)
     print(f"\n{text}\n")
-    out = BENCH / "results" / f"{about.date}.json" if flags.whole else OUT / "last.json"
+    saved = flags.whole or flags.save
+    out = RESULTS / f"{flags.save or about.date}.json" if saved else OUT / "last.json"
     write_json(results, about, out)
     setup.say(f"wrote {shown(out)}")
-    if flags.whole:
-        for page, page_text in bench_report.pages(results, about).items():
+    if saved:
+        for page, page_text in bench_report.pages(results, about, flags.save).items():
             page.write_text(page_text)
             setup.say(f"wrote {shown(page)}")
     return 0
