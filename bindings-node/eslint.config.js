@@ -41,8 +41,12 @@ export default defineConfig(
     },
   },
   {
+    files: ["scripts/*.cjs"],
+    languageOptions: { sourceType: "commonjs", globals: { require: "readonly", exports: "readonly" } },
+  },
+  {
     files: ["scripts/*.js"],
     rules: { "no-unused-vars": ["error", { varsIgnorePattern: "^_" }] },
-    languageOptions: { globals: { process: "readonly", URL: "readonly" } },
+    languageOptions: { globals: { Buffer: "readonly", console: "readonly", process: "readonly", URL: "readonly" } },
   },
 );

@@ -1,7 +1,8 @@
-import { type DescMessage, type MessageInitShape, create, fromBinary, isMessage, toBinary } from "@bufbuild/protobuf";
+import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
 import { Code } from "./code.js";
 import { RpcError } from "./error.js";
 import { nameOf } from "./misuse.js";
+import { create, fromBinary, isMessage, toBinary } from "./protobuf.js";
 
 /** How the messages of one side of a method are written and read. */
 export interface Codec<T> {

@@ -1,6 +1,6 @@
-import { type DescMessage, type MessageInitShape, create, toBinary } from "@bufbuild/protobuf";
-import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
 import { nameOf } from "./misuse.js";
+import { BinaryReader, BinaryWriter, WireType, create, toBinary } from "./protobuf.js";
 
 /** The messages of `google/rpc/error_details.proto`, as plain objects. */
 export interface DetailTypes {

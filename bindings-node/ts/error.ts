@@ -1,7 +1,8 @@
-import { type DescMessage, type MessageShape, fromBinary } from "@bufbuild/protobuf";
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { Code } from "./code.js";
 import { type Detail, type DetailInit, type UnknownDetail, decodeDetails, encodeDetails } from "./details.js";
 import { Metadata, type MetadataInit } from "./metadata.js";
+import { fromBinary } from "./protobuf.js";
 
 /** Whether a request can have had an effect: it never left, nobody can tell, or the server answered. */
 export type Sent = "not_sent" | "maybe_sent" | "answered";

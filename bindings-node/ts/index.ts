@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 export type { Call } from "./call.js";
 export { Channel, type Connectivity } from "./channel.js";
 export { type Client, type ClientOptions, createClient, type LoadedMethod } from "./client.js";

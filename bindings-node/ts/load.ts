@@ -1,8 +1,8 @@
 import { fileURLToPath } from "node:url";
-import { type DescService, type FileRegistry, createFileRegistry, fromBinary } from "@bufbuild/protobuf";
-import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import type { DescService, FileRegistry } from "@bufbuild/protobuf";
 import native from "../native/index.cjs";
 import { nameOf } from "./misuse.js";
+import { FileDescriptorSetSchema, createFileRegistry, fromBinary } from "./protobuf.js";
 
 /** Of {@link loadProto}. */
 export interface LoadOptions {

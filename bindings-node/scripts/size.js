@@ -1,0 +1,37 @@
+// Builds and packs a release for this machine, and fails if what it installs is too large: the package and one addon. protobuf-es,
+// which generated code needs, is shown beside it. Arguments go to cargo: `npm run size -- --profile bench-release`.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const MOST_BYTES = 6_000_000;
+
+process.chdir(new URL("..", import.meta.url).pathname);
+const given = process.argv.slice(2);
+const args = given.length > 0 ? given : ["--release"];
+const cargo = (...command) => execFileSync("cargo", command, { stdio: ["ignore", "pipe", "inherit"], encoding: "utf8" });
+const messages = cargo("build", "-p", "spanwire-node", "--message-format", "json", ...args).split("\n").filter(Boolean);
+const built = messages.map((line) => JSON.parse(line)).find(({ target }) => target?.name === "spanwire_node");
+const host = /host: (\S+)/.exec(execFileSync("rustc", ["-vV"], { encoding: "utf8" }))[1];
+
+const out = mkdtempSync(join(tmpdir(), "spanwire-"));
+execFileSync(process.execPath, ["scripts/pack.js", out, `${host}=${built.filenames.at(-1)}`]);
+
+function bytesBelow(folder) {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return entries.reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);
+}
+
+let sum = 0;
+for (const tarball of readdirSync(out)) {
+  const folder = mkdtempSync(join(out, "unpacked-"));
+  execFileSync("tar", ["-xzf", join(out, tarball), "-C", folder]);
+  const bytes = bytesBelow(folder);
+  sum += bytes;
+  console.log(`${tarball}: ${bytes} bytes installed, ${statSync(join(out, tarball)).size} to download`);
+}
+rmSync(out, { recursive: true });
+console.log(`together: ${sum} bytes; ${MOST_BYTES} are the most`);
+console.log(`@bufbuild/protobuf, beside them: ${bytesBelow("node_modules/@bufbuild/protobuf")} bytes`);
+if (sum > MOST_BYTES) process.exitCode = 1;
