@@ -1,17 +1,31 @@
 //! What a channel knows of the calls of a subchannel: how they ended, and what the server reports of its load (gRFC A51).
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use prost::Message;
 use tokio::time::Instant;
 
 use super::balance::{LoadReports, Watching};
-use crate::Status;
+use super::side::SideNews;
+use super::subchannel::Subchannel;
+use crate::{Kind, Method, Status};
 
 /// The trailer with the report of a call.
 const REPORT: &str = "endpoint-load-metrics-bin";
+
+/// The method that reports are asked for with.
+pub(crate) const STREAM: Method =
+    Method::new("/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics", Kind::ServerStreaming);
+
+/// `xds.service.orca.v3.OrcaLoadReportRequest`.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct LoadReportRequest {
+    /// How often to report; a server may do so less often.
+    #[prost(message, optional, tag = "1")]
+    pub(crate) report_interval: Option<prost_types::Duration>,
+}
 
 /// What policies look at of an `xds.data.orca.v3.OrcaLoadReport`.
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -30,13 +44,20 @@ pub(crate) struct LoadReport {
     pub(crate) application_utilization: f64,
 }
 
-/// A server's last report.
+impl LoadReport {
+    /// How much of the server is in use.
+    pub(crate) fn utilization(&self) -> f64 {
+        Some(self.application_utilization).filter(|used| *used > 0.0).unwrap_or(self.cpu_utilization)
+    }
+}
+
+/// A server's last report that says something.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heard {
     pub(crate) report: LoadReport,
     at: Instant,
-    /// Since when there are reports without a long silence.
-    pub(crate) since: Instant,
+    /// Since when there are reports, on this connection and without a long silence.
+    pub(crate) since: Option<Instant>,
 }
 
 /// See the [module](self).
@@ -75,15 +96,29 @@ impl CallRecord {
         }
     }
 
+    /// Takes a report down, unless it says that nothing is known.
     pub(crate) fn hear(&self, report: LoadReport, now: Instant) {
-        let mut load = self.load.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = load.map_or(now, |heard| heard.since);
-        *load = Some(Heard { report, at: now, since });
+        if report.qps > 0.0 && report.utilization() > 0.0 {
+            let mut load = self.load();
+            let since = load.and_then(|heard| heard.since).or(Some(now));
+            *load = Some(Heard { report, at: now, since });
+        }
+    }
+
+    /// From here on reports are those of another connection.
+    pub(crate) fn begin_anew(&self) {
+        if let Some(heard) = self.load().as_mut() {
+            heard.since = None;
+        }
+    }
+
+    fn load(&self) -> MutexGuard<'_, Option<Heard>> {
+        self.load.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The last report, unless it is older than `expiration`; then it is forgotten.
-    pub(crate) fn load(&self, now: Instant, expiration: Duration) -> Option<Heard> {
-        let mut load = self.load.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn heard(&self, now: Instant, expiration: Duration) -> Option<Heard> {
+        let mut load = self.load();
         load.take_if(|heard| now.saturating_duration_since(heard.at) >= expiration);
         *load
     }
@@ -92,4 +127,22 @@ impl CallRecord {
     pub(crate) fn take_counts(&self) -> (u64, u64) {
         (self.succeeded.swap(0, Ordering::Relaxed), self.failed.swap(0, Ordering::Relaxed))
     }
+}
+
+/// Takes what the stream of a connection brings.
+pub(crate) fn hear(subchannel: &Weak<Subchannel>, news: SideNews) -> Result<(), Status> {
+    let Some(subchannel) = subchannel.upgrade() else { return Ok(()) };
+    match news {
+        SideNews::Message(message) => {
+            let report = LoadReport::decode(message);
+            let report = report.map_err(|error| Status::internal(format!("malformed report: {error}")))?;
+            subchannel.calls().hear(report, Instant::now());
+        }
+        SideNews::Unimplemented => {
+            let address = subchannel.address();
+            tracing::error!(%address, "load reports: the server has no such service");
+        }
+        SideNews::Begun | SideNews::Ended(_) => {}
+    }
+    Ok(())
 }

@@ -21,11 +21,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::address::Address;
 use super::backoff::{Backoff, BackoffConfig};
-use super::balance::Watching;
+use super::balance::{LoadReports, Watching};
 use super::connect::Connector;
 use super::connections::{Connections, Health};
 use super::health::{self, HealthCheckRequest, Hearing};
-use super::load::CallRecord;
+use super::load::{self, CallRecord, LoadReportRequest};
 use super::mail::{Event, Mail};
 use super::side::{SideCalls, SideCount, SideNews, keep_open};
 use crate::engine::Spawner;
@@ -296,6 +296,12 @@ fn sides(subchannel: &Arc<Subchannel>, connection: &Arc<Connection>, key: u64) -
         let hearing = Hearing { subchannel: Arc::downgrade(subchannel), key };
         let request = (health::WATCH, HealthCheckRequest { service: service.clone() }.encode_to_vec().into());
         sides.push(side(subchannel, connection, request, move |news| hearing.hear(news)));
+    }
+    if let LoadReports::Stream(period) = subchannel.watching.load {
+        let report_interval = prost_types::Duration::try_from(period).ok();
+        let request = (load::STREAM, LoadReportRequest { report_interval }.encode_to_vec().into());
+        let subchannel_of_it = Arc::downgrade(subchannel);
+        sides.push(side(subchannel, connection, request, move |news| load::hear(&subchannel_of_it, news)));
     }
     sides
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test file uses what it needs")]
 
 pub mod health;
+pub mod orca;
 pub mod who;
 
 use std::sync::Arc;

@@ -21,6 +21,11 @@ pub(crate) trait Placing: Send {
         None
     }
 
+    /// A subchannel is ready that was not.
+    fn connected(&self, subchannel: &Subchannel) {
+        let _ = subchannel;
+    }
+
     /// Where reports of the servers' load are taken from.
     fn load_reports(&self) -> LoadReports {
         LoadReports::None
@@ -100,7 +105,12 @@ impl<P: Placing> Policy for Everywhere<P> {
     fn changed(&mut self, subchannel: &Arc<Subchannel>, state: &SubchannelState, host: &mut dyn Host) {
         let Some(member) = self.all.get_mut(subchannel) else { return };
         match state {
-            SubchannelState::Ready => member.state = State::Ready,
+            SubchannelState::Ready => {
+                if !matches!(member.state, State::Ready) {
+                    self.placing.connected(subchannel);
+                }
+                member.state = State::Ready;
+            }
             SubchannelState::TransientFailure(status) => {
                 member.state = State::Failed(status.clone());
                 host.resolve_again();

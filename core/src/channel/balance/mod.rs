@@ -16,6 +16,7 @@ mod round_robin;
 mod weighted;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -74,6 +75,8 @@ pub(crate) enum LoadReports {
     None,
     /// The trailers of calls.
     Trailers,
+    /// A stream on each connection, on which a report is asked for so often.
+    Stream(Duration),
 }
 
 /// Decides about connections.

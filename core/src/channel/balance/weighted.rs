@@ -1,5 +1,5 @@
 //! weighted_round_robin (gRFC A58): calls go to the connected addresses in proportion to what their servers say that they
-//! can bear, by load reports in trailers (gRFC A51).
+//! can bear, by load reports in trailers or on a stream (gRFC A51).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +25,8 @@ pub(crate) struct WeightedRoundRobin {
     pub(crate) update: Duration,
     /// How much errors count against a server.
     pub(crate) error_penalty: f64,
+    /// How often servers are to report on a stream, instead of in trailers.
+    pub(crate) stream: Option<Duration>,
 }
 
 impl Default for WeightedRoundRobin {
@@ -34,6 +36,7 @@ impl Default for WeightedRoundRobin {
             expiration: Duration::from_secs(180),
             update: Duration::from_secs(1),
             error_penalty: 1.0,
+            stream: None,
         }
     }
 }
@@ -41,8 +44,7 @@ impl Default for WeightedRoundRobin {
 impl WeightedRoundRobin {
     /// What a server can bear by its report; `None` if that does not say.
     fn weight(&self, report: &LoadReport) -> Option<f64> {
-        let used = Some(report.application_utilization).filter(|used| *used > 0.0);
-        let used = used.unwrap_or(report.cpu_utilization);
+        let used = report.utilization();
         let errors = if report.qps > 0.0 && report.eps > 0.0 { report.eps / report.qps } else { 0.0 };
         let cost = used + errors * self.error_penalty;
         let weight = report.qps / cost;
@@ -51,8 +53,9 @@ impl WeightedRoundRobin {
 
     /// The weight of a server's last report, if it counts now.
     fn current(&self, subchannel: &Subchannel, now: Instant) -> Option<f64> {
-        let heard = subchannel.calls().load(now, self.expiration)?;
-        let counts = now.duration_since(heard.since) >= self.blackout;
+        let heard = subchannel.calls().heard(now, self.expiration)?;
+        let known_for = heard.since.map(|since| now.duration_since(since));
+        let counts = self.blackout.is_zero() || known_for.is_some_and(|time| time >= self.blackout);
         if counts { self.weight(&heard.report) } else { None }
     }
 }
@@ -73,8 +76,12 @@ impl Placing for WeightedRoundRobin {
         Some(self.update)
     }
 
+    fn connected(&self, subchannel: &Subchannel) {
+        subchannel.calls().begin_anew();
+    }
+
     fn load_reports(&self) -> LoadReports {
-        LoadReports::Trailers
+        self.stream.map_or(LoadReports::Trailers, LoadReports::Stream)
     }
 }
 
@@ -201,5 +208,53 @@ mod tests {
         hear(&bench);
         bench.pass(Duration::from_secs(5));
         assert_eq!(shares(&bench), 50, "the silence begins the wait anew");
+        bench.pass(Duration::from_secs(6));
+        assert_eq!(shares(&bench), 75);
+    }
+
+    // gRFC A58, "Subchannel Weights"
+    #[test]
+    fn connection_that_is_made_anew_begins_the_wait_anew() {
+        let mut bench = Bench::new(Everywhere::new(WeightedRoundRobin::default()));
+        bench.resolved(&addresses(2));
+        let hear = |bench: &Bench<_>| {
+            bench.hear(1, report(300.0, 0.5));
+            bench.hear(2, report(100.0, 0.5));
+        };
+        let firsts = |bench: &Bench<_>| {
+            (bench.pick_times(1000).into_iter().filter(|port| *port == 1).count() + 5) / 10
+        };
+        for _ in 0..2 {
+            (1..=2).for_each(|port| bench.ready(port));
+            hear(&bench);
+            bench.pass(Duration::from_secs(9));
+            hear(&bench);
+            assert_eq!(firsts(&bench), 50);
+            bench.pass(Duration::from_secs(2));
+            assert_eq!(firsts(&bench), 75);
+            bench.ready(1);
+            bench.pass(Duration::from_secs(1));
+            assert_eq!(firsts(&bench), 75, "it was ready");
+            bench.idle(1);
+        }
+    }
+
+    #[test]
+    fn reports_that_say_nothing_change_nothing() {
+        let settings = WeightedRoundRobin { blackout: Duration::ZERO, ..WeightedRoundRobin::default() };
+        let mut bench = Bench::new(Everywhere::new(settings));
+        bench.resolved(&addresses(2));
+        (1..=2).for_each(|port| bench.ready(port));
+        bench.hear(1, report(300.0, 0.5));
+        bench.hear(2, report(100.0, 0.5));
+        for nothing in [report(0.0, 0.5), report(100.0, 0.0)] {
+            bench.hear(1, nothing);
+            bench.pass(Duration::from_secs(60));
+            let firsts = bench.pick_times(1000).into_iter().filter(|port| *port == 1).count();
+            assert_eq!((firsts + 5) / 10, 75, "without a blackout it counts at once");
+        }
+        bench.pass(Duration::from_secs(61));
+        let firsts = bench.pick_times(1000).into_iter().filter(|port| *port == 1).count();
+        assert_eq!((firsts + 5) / 10, 50, "they are three minutes old");
     }
 }

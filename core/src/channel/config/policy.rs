@@ -84,9 +84,9 @@ fn weighted(settings: &At<'_>) -> Result<PolicyConfig, String> {
             return Err(penalty.wrong("must not be below 0"));
         }
     }
-    if let Some(oob) = settings.get("enableOobLoadReport").filter(|oob| oob.truth() == Ok(true)) {
-        return Err(oob.wrong("is not supported: reports are taken from trailers"));
-    }
+    let period = span("oobReportingPeriod", Duration::from_secs(10))?;
+    let stream = settings.get("enableOobLoadReport").map_or(Ok(false), |stream| stream.truth())?;
+    weighted.stream = stream.then_some(period);
     Ok(PolicyConfig::WeightedRoundRobin(weighted))
 }
 

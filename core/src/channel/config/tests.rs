@@ -74,6 +74,11 @@ fn policies_have_their_settings() {
         expiration: seconds(2),
         update: Duration::from_millis(100),
         error_penalty: 0.5,
+        stream: None,
+    };
+    let stream = |seconds_between| WeightedRoundRobin {
+        stream: Some(seconds(seconds_between)),
+        ..WeightedRoundRobin::default()
     };
     let cases = [
         (r#"{"pick_first": {"shuffleAddressList": true}}"#, PolicyConfig::PickFirst { shuffle: true }),
@@ -95,6 +100,14 @@ fn policies_have_their_settings() {
                 max_size: 4096,
                 header: Some(http::HeaderName::from_static("x-user")),
             }),
+        ),
+        (
+            r#"{"weighted_round_robin": {"enableOobLoadReport": true}}"#,
+            PolicyConfig::WeightedRoundRobin(stream(10)),
+        ),
+        (
+            r#"{"weighted_round_robin": {"enableOobLoadReport": true, "oobReportingPeriod": "7s"}}"#,
+            PolicyConfig::WeightedRoundRobin(stream(7)),
         ),
         (
             r#"{"outlier_detection": {"interval": "1s", "baseEjectionTime": "2s", "maxEjectionTime": "3s",
