@@ -4,10 +4,7 @@ import { describe, it } from "node:test";
 import { Worker } from "node:worker_threads";
 import { Channel, createClient, implement, RpcError, setLogger } from "spanwire";
 import { Echo } from "./gen/echo_pb.js";
-import { Code, failure, gc, pair, run, sleep, until } from "./support.js";
-
-/** The very module that the package uses, which does not export it. */
-const { openCalls } = (await import(new URL("crossing.js", import.meta.resolve("spanwire")).href)) as typeof import("../esm/crossing.js");
+import { Code, failure, gc, openCalls, pair, run, sleep, until } from "./support.js";
 
 const PATH = "/t.Life/Any";
 const body = new Uint8Array([1]);
