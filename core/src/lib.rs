@@ -26,6 +26,7 @@ mod streaming;
 mod timer;
 mod transport;
 
+pub use channel::balance;
 pub use channel::{
     Address, BidiCall, Channel, ChannelBuilder, ChannelError, ClientStream, ClientStreamingCall,
     Connectivity, Duplex, Endpoint, LoadBalancing, Resolution, Resolver, Response, ServerStreamingCall,

@@ -188,7 +188,7 @@ impl Prepared {
 
     /// What balancing may look at.
     fn pick_info(&self) -> PickInfo<'_> {
-        PickInfo::new(&self.metadata)
+        PickInfo::new(&self.method, &self.metadata)
     }
 
     fn response_kind(&self) -> ResponseKind {

@@ -2,7 +2,7 @@
 
 mod address;
 pub(crate) mod backoff;
-mod balance;
+pub mod balance;
 pub(crate) mod call;
 mod calls;
 mod config;
@@ -38,7 +38,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use address::{Address, Endpoint};
 use backoff::BackoffConfig;
-use balance::PolicyConfig;
+use balance::{Policies, PolicyConfig};
 pub(crate) use calls::open;
 pub use calls::{
     BidiCall, ClientStream, ClientStreamingCall, Duplex, Response, ServerStreamingCall, UnaryCall,
@@ -143,6 +143,14 @@ impl std::str::FromStr for LoadBalancing {
     }
 }
 
+impl LoadBalancing {
+    /// The policy itself, for one of your own that hands work to it.
+    #[must_use]
+    pub fn policy(self) -> Box<dyn balance::Policy> {
+        PolicyConfig::from(self).make()
+    }
+}
+
 impl From<LoadBalancing> for PolicyConfig {
     fn from(load_balancing: LoadBalancing) -> Self {
         match load_balancing {
@@ -220,6 +228,7 @@ impl Channel {
             resolver: None,
             name_ttl: None,
             load_balancing: None,
+            policies: Policies::default(),
             service_config: None,
             health_checks: true,
             bearer_token: None,
@@ -362,6 +371,7 @@ pub struct ChannelBuilder {
     resolver: Option<Arc<dyn Resolver>>,
     name_ttl: Option<Duration>,
     load_balancing: Option<LoadBalancing>,
+    policies: Policies,
     service_config: Option<String>,
     health_checks: bool,
     bearer_token: Option<Source>,
@@ -644,8 +654,9 @@ impl ChannelBuilder {
     pub fn build(self) -> Result<Channel, ChannelError> {
         self.check()?;
         let target = Target::parse(&self.target)?;
-        let service_config =
-            self.service_config.as_deref().map(ServiceConfig::parse).transpose()?.unwrap_or_default();
+        let service_config = self.service_config.as_deref();
+        let service_config = service_config.map(|json| ServiceConfig::parse(json, &self.policies));
+        let service_config = service_config.transpose()?.unwrap_or_default();
         let configured = service_config.load_balancing.clone();
         let policy = self.load_balancing.map(PolicyConfig::from).or(configured).unwrap_or_default();
         let ttl = self.name_ttl.or(policy.spreads().then_some(NAME_TTL));

@@ -9,12 +9,17 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use http::HeaderValue;
+use http::uri::{Authority, Scheme};
 use prost::Message;
+use spanwire_wire::call::{Limits, RequestTemplate};
+use spanwire_wire::encoding::EncodingSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -30,6 +35,8 @@ use super::mail::{Event, Mail};
 use super::side::{SideCalls, SideCount, SideNews, keep_open};
 use crate::engine::Spawner;
 use crate::middleware::BoxFuture;
+use crate::stats::ChannelCounters;
+use crate::transport::Http2;
 use crate::transport::client::{Connection, Slot};
 use crate::{Method, Status};
 
@@ -57,8 +64,38 @@ pub(crate) struct Means {
     pub(crate) health_service: Option<String>,
 }
 
-/// See the [module](self).
-pub(crate) struct Subchannel {
+impl Means {
+    /// Means of subchannels that nobody connects.
+    fn detached() -> Self {
+        let test = "detached";
+        let template = RequestTemplate::new(
+            Scheme::HTTP,
+            Authority::from_static(test),
+            EncodingSet::all(),
+            HeaderValue::from_static(test),
+        );
+        Means {
+            connector: Connector {
+                target: test.to_owned(),
+                host: test.to_owned(),
+                dial: None,
+                tls: None,
+                http2: Http2::default(),
+                connect_timeout: Duration::from_secs(20),
+                keepalive: Mutex::default(),
+                counters: ChannelCounters::default(),
+            },
+            backoff: BackoffConfig::default(),
+            spawner: Spawner::Current,
+            mail: Mail::default(),
+            side_calls: SideCalls { template, credentials: None, limits: Limits::default() },
+            health_service: None,
+        }
+    }
+}
+
+/// One address and its connection.
+pub struct Subchannel {
     id: u64,
     address: Address,
     watching: Watching,
@@ -96,12 +133,26 @@ impl Subchannel {
         })
     }
 
+    /// One that belongs to no channel and is never connected: for tests of policies.
+    #[must_use]
+    pub fn detached(address: impl Into<Address>) -> Arc<Self> {
+        Subchannel::detached_with(address.into(), Watching::default())
+    }
+
+    pub(crate) fn detached_with(address: Address, watching: Watching) -> Arc<Self> {
+        static MEANS: LazyLock<Arc<Means>> = LazyLock::new(|| Arc::new(Means::detached()));
+        Subchannel::new(address, watching, MEANS.clone())
+    }
+
     /// Its number, which no other one has.
-    pub(crate) fn id(&self) -> u64 {
+    #[must_use]
+    pub fn id(&self) -> u64 {
         self.id
     }
 
-    pub(crate) fn address(&self) -> &Address {
+    /// Where it is.
+    #[must_use]
+    pub fn address(&self) -> &Address {
         &self.address
     }
 
@@ -131,7 +182,8 @@ impl Subchannel {
     }
 
     /// Calls that are open on it, or wait for room.
-    pub(crate) fn live_calls(&self) -> usize {
+    #[must_use]
+    pub fn live_calls(&self) -> usize {
         let live: usize = self.current.load().iter().map(|connection| connection.live_calls()).sum();
         live.saturating_sub(self.side_count.live())
     }

@@ -1,7 +1,7 @@
 //! Which policy, with what settings.
 
 use super::{
-    Everywhere, LeastRequest, Outlier, OutlierDetection, PickFirst, Policy, RingHash, RingHashConfig,
+    Everywhere, LeastRequest, Outlier, OutlierDetection, Own, PickFirst, Policy, RingHash, RingHashConfig,
     RoundRobin, WeightedRoundRobin,
 };
 
@@ -14,6 +14,7 @@ pub(crate) enum PolicyConfig {
     WeightedRoundRobin(WeightedRoundRobin),
     RingHash(RingHashConfig),
     Outlier(OutlierDetection, Box<PolicyConfig>),
+    Own(Own),
 }
 
 impl Default for PolicyConfig {
@@ -30,6 +31,7 @@ impl PolicyConfig {
             PolicyConfig::LeastRequest(settings) => Box::new(Everywhere::new(*settings)),
             PolicyConfig::WeightedRoundRobin(settings) => Box::new(Everywhere::new(*settings)),
             PolicyConfig::RingHash(settings) => Box::new(RingHash::new(settings.clone())),
+            PolicyConfig::Own(own) => own.make(),
             PolicyConfig::Outlier(settings, child) => Box::new(Outlier::new(settings.clone(), child.make())),
         }
     }
@@ -42,7 +44,8 @@ impl PolicyConfig {
             PolicyConfig::RoundRobin
             | PolicyConfig::LeastRequest(_)
             | PolicyConfig::WeightedRoundRobin(_)
-            | PolicyConfig::RingHash(_) => true,
+            | PolicyConfig::RingHash(_)
+            | PolicyConfig::Own(_) => true,
         }
     }
 }

@@ -8,11 +8,11 @@ use tokio::time::Instant;
 use super::super::address::{Address, Endpoint};
 use super::super::subchannel::{Connectivity, Subchannel};
 use super::members::{Member, Members};
-use super::{Host, LoadReports, PickEach, Picker, Policy, SubchannelState, Watching};
+use super::{Host, PickEach, Picker, Policy, SubchannelState, Watching};
 use crate::Status;
 
 /// How calls are placed: what the policies of this kind differ in.
-pub(crate) trait Placing: Send {
+pub trait Placing: Send {
     /// A picker for the subchannels that are ready; never none.
     fn picker(&self, ready: Vec<Arc<Subchannel>>, now: Instant) -> Arc<dyn PickEach>;
 
@@ -26,14 +26,14 @@ pub(crate) trait Placing: Send {
         let _ = subchannel;
     }
 
-    /// Where reports of the servers' load are taken from.
-    fn load_reports(&self) -> LoadReports {
-        LoadReports::None
+    /// What is to be known of the servers.
+    fn watching(&self) -> Watching {
+        Watching::health()
     }
 }
 
 /// See the [module](self).
-pub(crate) struct Everywhere<P> {
+pub struct Everywhere<P> {
     placing: P,
     all: Members<State>,
     /// The picker in use says something else.
@@ -52,7 +52,8 @@ enum State {
 }
 
 impl<P: Placing> Everywhere<P> {
-    pub(crate) fn new(placing: P) -> Self {
+    /// Connects every address, and places calls as `placing` says.
+    pub fn new(placing: P) -> Self {
         Everywhere { placing, all: Members::new(), stale: false, asleep: false, renew_at: None }
     }
 
@@ -81,8 +82,7 @@ impl<P: Placing> Everywhere<P> {
 }
 
 fn make(placing: &impl Placing, address: &Address, host: &mut dyn Host) -> Member<State> {
-    let watching = Watching { health: true, outcomes: false, load: placing.load_reports() };
-    let subchannel = host.subchannel(address, watching);
+    let subchannel = host.subchannel(address, placing.watching());
     Member { subchannel, state: State::Connecting }
 }
 

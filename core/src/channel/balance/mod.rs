@@ -1,13 +1,52 @@
 //! Load balancing: which connections a channel makes, and which of them a call gets.
 //!
-//! A policy is told what happens (addresses, states of its subchannels, calls that wait, time) and answers with what is
-//! to be done. It does no I/O and knows no clock but the one it is given, so every rule is tested in virtual time.
+//! A [`Policy`] is told what happens (endpoints, states of its subchannels, calls that wait, time) and answers with what is
+//! to be done, by its [`Host`]. It does no I/O and knows no clock but the one it is given, so every rule can be tested
+//! without a socket: with a host of the test's own, and [`Subchannel::detached`].
+//!
+//! A policy of your own has a name, under which service configs choose it: see
+//! [`ChannelBuilder::policy`](crate::ChannelBuilder::policy). One that connects every address and differs only in how it
+//! places calls is [`Everywhere`] with a [`Placing`]:
+//!
+//! ```
+//! # fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//!
+//! use spanwire::Channel;
+//! use spanwire::balance::{Everywhere, Pick, PickEach, PickInfo, Placing, Subchannel};
+//!
+//! /// Calls go to the server with the fewest under way, of all of them.
+//! struct Idlest;
+//!
+//! struct AmongReady(Vec<Arc<Subchannel>>);
+//!
+//! impl Placing for Idlest {
+//!     fn picker(&self, ready: Vec<Arc<Subchannel>>, _: tokio::time::Instant) -> Arc<dyn PickEach> {
+//!         Arc::new(AmongReady(ready))
+//!     }
+//! }
+//!
+//! impl PickEach for AmongReady {
+//!     fn pick(&self, _: PickInfo<'_>) -> Pick<'_> {
+//!         let idlest = self.0.iter().min_by_key(|subchannel| subchannel.live_calls());
+//!         idlest.map_or(Pick::wait(), Pick::on)
+//!     }
+//! }
+//!
+//! let channel = Channel::builder("dns:///orders:443")
+//!     .policy("idlest", |_settings| Ok(|| Everywhere::new(Idlest)))
+//!     .service_config(r#"{"loadBalancingConfig": [{"idlest": {}}]}"#)
+//!     .build()?;
+//! # Ok(())
+//! # }
+//! ```
 
 mod config;
 mod everywhere;
 mod least_request;
 mod members;
 mod outlier;
+mod own;
 mod pick;
 mod pick_first;
 mod ring;
@@ -21,10 +60,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(crate) use config::PolicyConfig;
-pub(crate) use everywhere::Everywhere;
+pub use everywhere::{Everywhere, Placing};
 pub(crate) use least_request::LeastRequest;
 pub(crate) use outlier::{FailurePercentage, Outlier, OutlierDetection, SuccessRate};
-pub(crate) use pick::{Pick, PickEach, PickInfo, Picker, Place};
+pub(crate) use own::{Own, Policies};
+pub use pick::{Pick, PickEach, PickInfo, Picker, Place};
 pub(crate) use pick_first::PickFirst;
 pub(crate) use ring::RING_SIZE_CAP;
 pub(crate) use ring_hash::{RingHash, RingHashConfig};
@@ -32,14 +72,18 @@ pub(crate) use round_robin::RoundRobin;
 pub(crate) use weighted::WeightedRoundRobin;
 
 use super::address::{Address, Endpoint};
-use super::subchannel::{Connectivity, Subchannel};
+use super::subchannel::Connectivity;
+pub use super::subchannel::Subchannel;
 use crate::Status;
 
 /// What a subchannel does.
 #[derive(Clone, Debug)]
-pub(crate) enum SubchannelState {
+pub enum SubchannelState {
+    /// No connection, and no attempt to make one.
     Idle,
+    /// An attempt is under way, or the server did not say yet whether it serves.
     Connecting,
+    /// Calls can be placed on it.
     Ready,
     /// The last attempt failed; after a pause it is idle.
     TransientFailure(Status),
@@ -59,7 +103,7 @@ impl SubchannelState {
 
 /// What a policy wants to know of a server, beside whether it is connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Watching {
+pub struct Watching {
     /// Whether it says that it serves: where the service config asks for that, it is ready only then.
     pub(crate) health: bool,
     /// How many of its calls fail.
@@ -80,7 +124,7 @@ pub(crate) enum LoadReports {
 }
 
 /// Decides about connections.
-pub(crate) trait Policy: Send {
+pub trait Policy: Send {
     /// The service is at these endpoints now; never none.
     fn resolved(&mut self, endpoints: &[Endpoint], host: &mut dyn Host);
 
@@ -102,6 +146,14 @@ pub(crate) trait Policy: Send {
 
     /// Connections are dropped: nobody needs them.
     fn idle(&mut self, host: &mut dyn Host);
+}
+
+impl Watching {
+    /// Whether it serves, where the service config asks for that: then it is ready only while it says so (gRFC A17).
+    #[must_use]
+    pub fn health() -> Self {
+        Watching { health: true, ..Watching::default() }
+    }
 }
 
 impl Policy for Box<dyn Policy> {
@@ -131,7 +183,8 @@ impl Policy for Box<dyn Policy> {
 }
 
 /// What a policy can ask for.
-pub(crate) trait Host {
+pub trait Host {
+    /// The time.
     fn now(&self) -> Instant;
 
     /// A subchannel to an address, idle at first. The policy is told how it fares until it drops it.

@@ -4,37 +4,47 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::super::subchannel::Subchannel;
-use crate::{Metadata, Status};
+use crate::{Metadata, Method, Status};
 
 /// What a picker may look at of a call.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PickInfo<'a> {
+pub struct PickInfo<'a> {
+    method: &'a Method,
     metadata: &'a Metadata,
 }
 
 impl<'a> PickInfo<'a> {
-    pub(crate) fn new(metadata: &'a Metadata) -> Self {
-        PickInfo { metadata }
+    /// A call of `method` with these metadata.
+    #[must_use]
+    pub fn new(method: &'a Method, metadata: &'a Metadata) -> Self {
+        PickInfo { method, metadata }
+    }
+
+    /// `/package.Service/Method`.
+    #[must_use]
+    pub fn path(&self) -> &'a str {
+        self.method.path()
     }
 
     /// The metadata that the caller sends; a bearer token is not among them.
-    pub(crate) fn metadata(&self) -> &'a Metadata {
+    #[must_use]
+    pub fn metadata(&self) -> &'a Metadata {
         self.metadata
     }
 }
 
 /// What becomes of a call.
 #[derive(Clone, Debug)]
-pub(crate) struct Pick<'a> {
+pub struct Pick<'a> {
     /// Where it goes.
-    pub(crate) place: Place<'a>,
+    pub place: Place<'a>,
     /// A subchannel that is to be connected, for this call or for those to come.
-    pub(crate) connect: Option<&'a Arc<Subchannel>>,
+    pub connect: Option<&'a Arc<Subchannel>>,
 }
 
 /// See [`Pick`].
 #[derive(Clone, Debug)]
-pub(crate) enum Place<'a> {
+pub enum Place<'a> {
     /// It goes there.
     On(&'a Arc<Subchannel>),
     /// It waits for the next picker.
@@ -45,29 +55,33 @@ pub(crate) enum Place<'a> {
 
 impl<'a> Pick<'a> {
     /// The call goes to `subchannel`.
-    pub(crate) fn on(subchannel: &'a Arc<Subchannel>) -> Self {
+    #[must_use]
+    pub fn on(subchannel: &'a Arc<Subchannel>) -> Self {
         Pick { place: Place::On(subchannel), connect: None }
     }
 
     /// The call waits for the next picker.
-    pub(crate) fn wait() -> Self {
+    #[must_use]
+    pub fn wait() -> Self {
         Pick { place: Place::Wait, connect: None }
     }
 
     /// The call fails, unless it waits for readiness.
-    pub(crate) fn fail(status: &'a Status) -> Self {
+    #[must_use]
+    pub fn fail(status: &'a Status) -> Self {
         Pick { place: Place::Fail(status), connect: None }
     }
 
     /// Has `subchannel` connected, if it is idle.
-    pub(crate) fn connect(self, subchannel: Option<&'a Arc<Subchannel>>) -> Self {
+    #[must_use]
+    pub fn connect(self, subchannel: Option<&'a Arc<Subchannel>>) -> Self {
         Pick { connect: subchannel, ..self }
     }
 }
 
 /// Places calls. Made anew with every change, so that a pick takes no lock.
 #[derive(Clone)]
-pub(crate) enum Picker {
+pub enum Picker {
     /// Calls wait, and what waits wants a connection.
     Idle,
     /// Calls wait for what is under way.
@@ -80,14 +94,16 @@ pub(crate) enum Picker {
     Each(Arc<dyn PickEach>),
 }
 
-/// See [`Picker::Each`].
-pub(crate) trait PickEach: Send + Sync {
+/// Places each call by itself. It runs with every call, in the caller's task: it takes no lock and waits for nothing.
+pub trait PickEach: Send + Sync {
+    /// Where this call goes.
     fn pick(&self, call: PickInfo<'_>) -> Pick<'_>;
 }
 
 impl Picker {
     /// Where the next call goes.
-    pub(crate) fn pick(&self, call: PickInfo<'_>) -> Pick<'_> {
+    #[must_use]
+    pub fn pick(&self, call: PickInfo<'_>) -> Pick<'_> {
         match self {
             Picker::One(subchannel) => Pick::on(subchannel),
             Picker::Each(each) => each.pick(call),

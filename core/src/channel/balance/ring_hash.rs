@@ -91,8 +91,7 @@ impl RingHash {
 }
 
 fn make(address: &Address, host: &mut dyn Host) -> Member<State> {
-    let watching = Watching { health: true, ..Watching::default() };
-    Member { subchannel: host.subchannel(address, watching), state: State::Idle }
+    Member { subchannel: host.subchannel(address, Watching::health()), state: State::Idle }
 }
 
 /// What is hashed for each address, and its weight: that of all its endpoints.

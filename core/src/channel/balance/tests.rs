@@ -3,27 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use spanwire_wire::call::{Limits, RequestTemplate};
-use spanwire_wire::encoding::EncodingSet;
 use tokio::time::Instant;
 
 use super::super::address::{Address, Endpoint};
-use super::super::connect::Connector;
 use super::super::load::LoadReport;
-use super::super::mail::Mail;
-use super::super::side::SideCalls;
-use super::super::subchannel::{Connectivity, Means, Subchannel};
+use super::super::subchannel::{Connectivity, Subchannel};
 use super::{Host, Pick, PickInfo, Picker, Place, Policy, SubchannelState, Watching};
-use crate::channel::backoff::BackoffConfig;
-use crate::engine::Spawner;
-use crate::stats::ChannelCounters;
-use crate::transport::Http2;
-use crate::{Metadata, Status};
+use crate::{Kind, Metadata, Method, Status};
 
 /// Addresses whose ports are 1, 2, 3 and so on: the name of each in the tests.
 pub(crate) fn addresses(count: u16) -> Vec<Address> {
     (1..=count).map(|port| Address::Tcp(([192, 0, 2, 1], port).into())).collect()
 }
+
+const METHOD: Method = Method::new("/test.Echo/Echo", Kind::Unary);
 
 /// What becomes of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +36,6 @@ pub(crate) struct Bench<P> {
 
 /// What the policy has asked for.
 struct Log {
-    means: Arc<Means>,
     now: Instant,
     made: Vec<Arc<Subchannel>>,
     connects: Vec<u16>,
@@ -61,40 +53,13 @@ fn port(subchannel: &Subchannel) -> u16 {
     }
 }
 
-/// Subchannels that nobody connects need no more than this.
-fn means() -> Arc<Means> {
-    let template = RequestTemplate::new(
-        http::uri::Scheme::HTTP,
-        http::uri::Authority::from_static("test"),
-        EncodingSet::all(),
-        http::HeaderValue::from_static("test"),
-    );
-    Arc::new(Means {
-        connector: Connector {
-            target: "test".to_owned(),
-            host: "test".to_owned(),
-            dial: None,
-            tls: None,
-            http2: Http2::default(),
-            connect_timeout: Duration::from_secs(1),
-            keepalive: std::sync::Mutex::default(),
-            counters: ChannelCounters::default(),
-        },
-        backoff: BackoffConfig::default(),
-        spawner: Spawner::Current,
-        mail: Mail::default(),
-        side_calls: SideCalls { template, credentials: None, limits: Limits::default() },
-        health_service: None,
-    })
-}
-
 impl Host for Log {
     fn now(&self) -> Instant {
         self.now
     }
 
     fn subchannel(&mut self, address: &Address, watching: Watching) -> Arc<Subchannel> {
-        let subchannel = Subchannel::new(address.clone(), watching, self.means.clone());
+        let subchannel = Subchannel::detached_with(address.clone(), watching);
         self.made.push(subchannel.clone());
         subchannel
     }
@@ -127,7 +92,6 @@ impl Host for Log {
 impl<P: Policy> Bench<P> {
     pub(crate) fn new(policy: P) -> Self {
         let host = Log {
-            means: means(),
             now: Instant::now(),
             made: Vec::new(),
             connects: Vec::new(),
@@ -240,7 +204,7 @@ impl<P: Policy> Bench<P> {
         for (key, value) in metadata {
             sent.append(key, value).unwrap();
         }
-        let Pick { place, connect } = self.host.picker.pick(PickInfo::new(&sent));
+        let Pick { place, connect } = self.host.picker.pick(PickInfo::new(&METHOD, &sent));
         self.host.connects.extend(connect.map(|subchannel| port(subchannel)));
         match place {
             Place::On(subchannel) => Got::Port(port(subchannel)),
@@ -253,7 +217,7 @@ impl<P: Policy> Bench<P> {
     pub(crate) fn pick_times(&self, calls: usize) -> Vec<u16> {
         let nothing = Metadata::new();
         (0..calls)
-            .map(|_| match self.host.picker.pick(PickInfo::new(&nothing)).place {
+            .map(|_| match self.host.picker.pick(PickInfo::new(&METHOD, &nothing)).place {
                 Place::On(subchannel) => port(subchannel),
                 _ => panic!("calls get nothing: {:?}", self.host.picker),
             })

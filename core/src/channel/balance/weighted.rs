@@ -11,7 +11,7 @@ use super::super::load::LoadReport;
 use super::super::subchannel::Subchannel;
 use super::everywhere::Placing;
 use super::round_robin::Turns;
-use super::{LoadReports, Pick, PickEach, PickInfo};
+use super::{LoadReports, Pick, PickEach, PickInfo, Watching};
 use crate::random;
 
 /// See the [module](self).
@@ -80,8 +80,9 @@ impl Placing for WeightedRoundRobin {
         subchannel.calls().begin_anew();
     }
 
-    fn load_reports(&self) -> LoadReports {
-        self.stream.map_or(LoadReports::Trailers, LoadReports::Stream)
+    fn watching(&self) -> Watching {
+        let load = self.stream.map_or(LoadReports::Trailers, LoadReports::Stream);
+        Watching { load, ..Watching::health() }
     }
 }
 

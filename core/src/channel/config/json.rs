@@ -51,6 +51,11 @@ impl<'a> At<'a> {
         Ok(entries.iter().enumerate().map(entry).collect())
     }
 
+    /// The value as it is.
+    pub(super) fn json(&self) -> String {
+        self.value.to_string()
+    }
+
     pub(super) fn text(&self) -> Result<&'a str, String> {
         self.value.as_str().ok_or_else(|| self.wrong("must be a text"))
     }

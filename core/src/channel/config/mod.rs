@@ -17,7 +17,7 @@ use std::time::Duration;
 use json::At;
 use serde_json::Value;
 
-use super::balance::PolicyConfig;
+use super::balance::{Policies, PolicyConfig};
 use super::retry::{RetryPolicy, Throttling};
 
 /// A service config that cannot be used: where it is wrong, and how.
@@ -55,10 +55,10 @@ pub(crate) struct MethodConfig {
 
 impl ServiceConfig {
     /// Reads a config. Fields that are not known are left alone, as everywhere in gRPC.
-    pub(crate) fn parse(text: &str) -> Result<Self, ServiceConfigError> {
+    pub(crate) fn parse(text: &str, own: &Policies) -> Result<Self, ServiceConfigError> {
         let value: Value = serde_json::from_str(text)
             .map_err(|error| ServiceConfigError(format!("this is no JSON: {error}")))?;
-        read(&At::root(&value)).map_err(ServiceConfigError)
+        read(&At::root(&value), own).map_err(ServiceConfigError)
     }
 
     /// What it says of `/package.Service/Method`: the method's own entry, else that of its service, else the one for all.
@@ -72,7 +72,7 @@ impl ServiceConfig {
     }
 }
 
-fn read(config: &At<'_>) -> Result<ServiceConfig, String> {
+fn read(config: &At<'_>, own: &Policies) -> Result<ServiceConfig, String> {
     config.object()?;
     let mut methods = HashMap::new();
     for entry in config.list("methodConfig")? {
@@ -90,5 +90,5 @@ fn read(config: &At<'_>) -> Result<ServiceConfig, String> {
     health.as_ref().map_or(Ok(Vec::new()), At::object)?;
     let service = health.as_ref().and_then(|health| health.get("serviceName"));
     let health_service = service.map(|service| service.text().map(str::to_owned)).transpose()?;
-    Ok(ServiceConfig { load_balancing: policy::read(config)?, methods, throttling, health_service })
+    Ok(ServiceConfig { load_balancing: policy::read(config, own)?, methods, throttling, health_service })
 }

@@ -6,13 +6,13 @@ use http::HeaderName;
 
 use super::json::At;
 use crate::channel::balance::{
-    FailurePercentage, LeastRequest, OutlierDetection, PolicyConfig, RING_SIZE_CAP, RingHashConfig,
+    FailurePercentage, LeastRequest, OutlierDetection, Policies, PolicyConfig, RING_SIZE_CAP, RingHashConfig,
     SuccessRate, WeightedRoundRobin,
 };
 
 /// The first policy of the list that is known, or the one of the older field.
-pub(super) fn read(config: &At<'_>) -> Result<Option<PolicyConfig>, String> {
-    if let Some(first) = first_known(config, "loadBalancingConfig")? {
+pub(super) fn read(config: &At<'_>, own: &Policies) -> Result<Option<PolicyConfig>, String> {
+    if let Some(first) = first_known(config, "loadBalancingConfig", own)? {
         return Ok(Some(first));
     }
     let Some(name) = config.get("loadBalancingPolicy") else { return Ok(None) };
@@ -23,7 +23,7 @@ pub(super) fn read(config: &At<'_>) -> Result<Option<PolicyConfig>, String> {
     }
 }
 
-fn first_known(config: &At<'_>, field: &str) -> Result<Option<PolicyConfig>, String> {
+fn first_known(config: &At<'_>, field: &str, own: &Policies) -> Result<Option<PolicyConfig>, String> {
     let policies = config.list(field)?;
     let mut unknown = Vec::new();
     for policy in &policies {
@@ -32,7 +32,7 @@ fn first_known(config: &At<'_>, field: &str) -> Result<Option<PolicyConfig>, Str
             return Err(policy.wrong("must have exactly one field, the name of a policy"));
         };
         if let Some(settings) = policy.get(name)
-            && let Some(known) = known(name, &settings)?
+            && let Some(known) = known(name, &settings, own)?
         {
             return Ok(Some(known));
         }
@@ -46,8 +46,11 @@ fn first_known(config: &At<'_>, field: &str) -> Result<Option<PolicyConfig>, Str
     }
 }
 
-fn known(name: &str, settings: &At<'_>) -> Result<Option<PolicyConfig>, String> {
+fn known(name: &str, settings: &At<'_>, own: &Policies) -> Result<Option<PolicyConfig>, String> {
     settings.object()?;
+    if let Some(found) = own.find(name, &settings.json()) {
+        return found.map(|own| Some(PolicyConfig::Own(own))).map_err(|problem| settings.wrong(&problem));
+    }
     Ok(Some(match name {
         "pick_first" => PolicyConfig::PickFirst {
             shuffle: settings.get("shuffleAddressList").map_or(Ok(false), |shuffle| shuffle.truth())?,
@@ -56,7 +59,7 @@ fn known(name: &str, settings: &At<'_>) -> Result<Option<PolicyConfig>, String> 
         "least_request" | "least_request_experimental" => least_request(settings)?,
         "weighted_round_robin" => weighted(settings)?,
         "ring_hash" | "ring_hash_experimental" => ring_hash(settings)?,
-        "outlier_detection" | "outlier_detection_experimental" => outlier(settings)?,
+        "outlier_detection" | "outlier_detection_experimental" => outlier(settings, own)?,
         _ => return Ok(None),
     }))
 }
@@ -119,7 +122,7 @@ fn ring_hash(settings: &At<'_>) -> Result<PolicyConfig, String> {
     Ok(PolicyConfig::RingHash(ring))
 }
 
-fn outlier(settings: &At<'_>) -> Result<PolicyConfig, String> {
+fn outlier(settings: &At<'_>, own: &Policies) -> Result<PolicyConfig, String> {
     let mut detection = OutlierDetection::default();
     let span =
         |field: &str, default: Duration| settings.get(field).map_or(Ok(default), |span| span.some_time());
@@ -145,7 +148,8 @@ fn outlier(settings: &At<'_>) -> Result<PolicyConfig, String> {
             request_volume: number(&at, "requestVolume", default.request_volume as u32)?.into(),
         });
     }
-    let child = first_known(settings, "childPolicy")?.ok_or_else(|| settings.wrong("has no childPolicy"))?;
+    let child =
+        first_known(settings, "childPolicy", own)?.ok_or_else(|| settings.wrong("has no childPolicy"))?;
     Ok(PolicyConfig::Outlier(detection, Box::new(child)))
 }
 

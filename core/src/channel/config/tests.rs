@@ -6,6 +6,10 @@ use crate::channel::balance::{
     FailurePercentage, LeastRequest, OutlierDetection, RingHashConfig, SuccessRate, WeightedRoundRobin,
 };
 
+fn parse(text: &str) -> Result<ServiceConfig, ServiceConfigError> {
+    ServiceConfig::parse(text, &Policies::default())
+}
+
 const FULL: &str = r#"{
   "loadBalancingConfig": [{"grpclb": {}}, {"round_robin": {}}, {"pick_first": {}}],
   "methodConfig": [
@@ -21,7 +25,7 @@ const FULL: &str = r#"{
 
 #[test]
 fn everything_is_read() {
-    let config = ServiceConfig::parse(FULL).unwrap();
+    let config = parse(FULL).unwrap();
     assert_eq!(config.load_balancing, Some(PolicyConfig::RoundRobin), "the first that is known");
     assert_eq!(config.throttling, Some(Throttling { max_tokens: 10, ratio_thousandths: 123 }));
     let method = config.method("/a.B/C").unwrap();
@@ -44,17 +48,17 @@ fn everything_is_read() {
 
 #[test]
 fn entry_of_the_method_comes_before_that_of_its_service_and_that_of_all() {
-    let config = ServiceConfig::parse(FULL).unwrap();
+    let config = parse(FULL).unwrap();
     let timeout = |path| config.method(path).and_then(|method| method.timeout).map(|time| time.as_millis());
     assert_eq!(timeout("/a.B/C"), Some(250));
     assert_eq!(timeout("/a.B/Other"), Some(2000));
     assert_eq!(timeout("/a.D/Other"), Some(2000));
     assert_eq!(timeout("/x.Y/Z"), Some(3000));
-    assert_eq!(ServiceConfig::parse("{}").unwrap().method("/a.B/C"), None);
+    assert_eq!(parse("{}").unwrap().method("/a.B/C"), None);
 }
 
 fn policy(json: &str) -> Result<PolicyConfig, String> {
-    let config = ServiceConfig::parse(&format!(r#"{{"loadBalancingConfig": [{json}]}}"#));
+    let config = parse(&format!(r#"{{"loadBalancingConfig": [{json}]}}"#));
     config.map(|config| config.load_balancing.unwrap()).map_err(|error| error.to_string())
 }
 
@@ -152,7 +156,7 @@ fn policies_have_their_settings() {
 
 #[test]
 fn health_is_asked_for_a_service_or_for_the_whole_server_or_not_at_all() {
-    let service = |json: &str| ServiceConfig::parse(json).unwrap().health_service;
+    let service = |json: &str| parse(json).unwrap().health_service;
     assert_eq!(service("{}"), None);
     assert_eq!(service(r#"{"healthCheckConfig": {}}"#), None);
     assert_eq!(service(r#"{"healthCheckConfig": {"serviceName": ""}}"#).as_deref(), Some(""));
@@ -236,9 +240,9 @@ fn mistakes_are_told_by_their_place() {
         ),
     ];
     for (text, problem) in cases {
-        let error = ServiceConfig::parse(&text).unwrap_err();
+        let error = parse(&text).unwrap_err();
         assert_eq!(error.to_string(), format!("service_config: {problem}"), "{text}");
     }
-    let error = ServiceConfig::parse("{").unwrap_err().to_string();
+    let error = parse("{").unwrap_err().to_string();
     assert!(error.starts_with("service_config: this is no JSON: "), "{error}");
 }
