@@ -1,7 +1,9 @@
-/* Serves bench.v1.Echo until it is killed: `server PORT`. */
+/* Serves bench.v1.Echo until it is killed: `server PORT`, on the threads of the engine; `server PORT pull` on its own. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "bench.h"
 
@@ -29,7 +31,7 @@ struct stream {
 };
 
 /* Streams that ended while an array of events was handled; the rest of the array may still speak of them. */
-static struct stream *over;
+static _Thread_local struct stream *over;
 
 static void is_over(struct stream *stream) {
   stream->is_over = true;
@@ -60,7 +62,7 @@ static void echo_unary(spanwire_event *event) {
 
 /* An encoded block with a body of that size. There are few sizes, and what is sent again and again is kept. */
 static spanwire_buffer kept_message(size_t body_len) {
-  static struct kept {
+  static _Thread_local struct kept {
     size_t body_len;
     spanwire_buffer message;
     struct kept *next;
@@ -156,19 +158,14 @@ static void handle(spanwire_event *event) {
   }
 }
 
-int main(int argc, char **argv) {
-  if (argc != 2) fail("usage: server PORT");
-  spanwire_queue *queue = spanwire_queue_new();
-  spanwire_server *server = spanwire_server_new(NULL, NULL);
-  if (queue == NULL || server == NULL) fail("no server: %s", spanwire_last_error());
-  for (size_t index = 0; index < sizeof METHODS / sizeof *METHODS; index++) {
-    struct method *method = &METHODS[index];
-    must(spanwire_server_method(server, method->path, method->kind, queue, method, method->credit), method->path);
-  }
-  char address[64];
-  snprintf(address, sizeof address, "127.0.0.1:%s", argv[1]);
-  must(spanwire_server_listen(server, address), address);
+/* Inline: on the engine's thread, in the middle of the call's turn. */
+static void on_event(void *user_data, spanwire_event *events, size_t count) {
+  (void)user_data;
+  for (size_t index = 0; index < count; index++) handle(&events[index]);
+  free_those_over();
+}
 
+static void pull(spanwire_queue *queue) {
   for (;;) {
     spanwire_event events[EVENTS];
     const int32_t count = spanwire_queue_next(queue, events, EVENTS, -1);
@@ -180,4 +177,22 @@ int main(int argc, char **argv) {
     free_those_over();
     spanwire_events_free(events, (size_t)count);
   }
+}
+
+int main(int argc, char **argv) {
+  const bool pulls = argc == 3 && strcmp(argv[2], "pull") == 0;
+  if (argc != 2 && !pulls) fail("usage: server PORT [pull]");
+  spanwire_queue *queue = pulls ? spanwire_queue_new() : spanwire_queue_new_inline(on_event, NULL);
+  spanwire_server *server = spanwire_server_new(NULL, NULL);
+  if (queue == NULL || server == NULL) fail("no server: %s", spanwire_last_error());
+  for (size_t index = 0; index < sizeof METHODS / sizeof *METHODS; index++) {
+    struct method *method = &METHODS[index];
+    must(spanwire_server_method(server, method->path, method->kind, queue, method, method->credit), method->path);
+  }
+  char address[64];
+  snprintf(address, sizeof address, "127.0.0.1:%s", argv[1]);
+  must(spanwire_server_listen(server, address), address);
+
+  if (pulls) pull(queue);
+  for (;;) pause();
 }

@@ -109,7 +109,7 @@ impl<B: AsRef<[u8]>> Turn<'_, B> {
         };
         // Numbers are counted from 1, so that 0 is none.
         let parent =
-            parent.checked_sub(1).and_then(|parent| state.served.get(parent)).map(|served| &served.call);
+            parent.checked_sub(1).and_then(|parent| state.served.get(parent)).map(|served| &*served.call);
         let begun = if unary {
             let call = channel.unary_call();
             channel.unary(path, message, options, report, Some(&call), parent).map(|()| call)
@@ -234,7 +234,9 @@ impl<B: AsRef<[u8]>> Turn<'_, B> {
         } else {
             self.records.bytes(length)
         };
-        Outgoing { bytes: Bytes::copy_from_slice(bytes), plain: flags & Flag::Plain as u32 != 0, last: false }
+        let mut message = Outgoing::copied(bytes);
+        message.plain = flags & Flag::Plain as u32 != 0;
+        message
     }
 
     fn metadata(&mut self, length: u32) -> Metadata {

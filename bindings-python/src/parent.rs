@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use spanwire::bridge::ServerCall;
+use spanwire::bridge::ServerCallRef;
 
 use crate::aio::context::Context;
 use crate::imported::Imported;
@@ -17,7 +17,7 @@ pub(crate) enum Parent {
 }
 
 impl Parent {
-    pub(crate) fn call(&self) -> &ServerCall {
+    pub(crate) fn call(&self) -> &ServerCallRef {
         match self {
             Parent::Aio(context) => &context.get().served.call,
             Parent::Sync(context) => context.get().call(),

@@ -138,6 +138,56 @@ impl Buf for Frame {
     }
 }
 
+/// A message that is encoded already.
+#[derive(Clone, Debug)]
+pub(crate) enum Encoded {
+    /// As it is.
+    Bare(Bytes),
+    /// Behind the prefix that it has if it is not compressed.
+    Prefixed(Bytes),
+}
+
+impl Default for Encoded {
+    fn default() -> Self {
+        Encoded::Bare(Bytes::new())
+    }
+}
+
+impl From<Bytes> for Encoded {
+    fn from(message: Bytes) -> Self {
+        Encoded::Bare(message)
+    }
+}
+
+impl Encoded {
+    /// A copy of `message`, with its prefix where that is worth it.
+    pub(crate) fn copied(message: &[u8]) -> Self {
+        match frame::frame(message, false) {
+            Ok(framed) if message.len() < COPY_BELOW => Encoded::Prefixed(framed.freeze()),
+            _ => Encoded::Bare(Bytes::copy_from_slice(message)),
+        }
+    }
+
+    /// The length of the message.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Encoded::Bare(message) => message.len(),
+            Encoded::Prefixed(framed) => framed.len() - frame::HEADER_LEN,
+        }
+    }
+
+    /// The message alone.
+    pub(crate) fn into_bare(self) -> Bytes {
+        match self {
+            Encoded::Bare(message) => message,
+            Encoded::Prefixed(mut framed) => {
+                framed.advance(frame::HEADER_LEN);
+                framed
+            }
+        }
+    }
+}
+
 /// How outgoing messages are framed: the limit on their size, and their compression.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Framing {
@@ -187,9 +237,14 @@ impl Framing {
     }
 
     /// Frames a message that is encoded already.
-    pub(crate) fn frame(&self, message: Bytes, compress: bool) -> Result<Frame, Status> {
+    pub(crate) fn frame(&self, message: impl Into<Encoded>, compress: bool) -> Result<Frame, Status> {
+        let message = message.into();
         self.check(message.len())?;
-        if compress && self.encoding != Encoding::Identity {
+        let message = match message {
+            Encoded::Prefixed(framed) if self.is_plain(compress) => return Ok(Frame::whole(framed)),
+            other => other.into_bare(),
+        };
+        if !self.is_plain(compress) {
             return Ok(Frame::whole(frame::compressed_frame(&message, self.encoding)?));
         }
         if message.len() >= COPY_BELOW {

@@ -535,7 +535,7 @@ typedef struct spanwire_interceptor {
   spanwire_release_hook release;
 } spanwire_interceptor;
 
-// Called with events, oldest first, on the thread of the queue.
+// Called with events, oldest first, on the thread of the queue; of an inline one with one event, on a thread of the engine.
 typedef void (*spanwire_event_callback)(void *user_data, struct spanwire_event *events, size_t count);
 
 // Options of a server. Zeros are the defaults; numbers that can be off are off when negative. `docs/limits.md` explains the
@@ -906,6 +906,21 @@ struct spanwire_queue *spanwire_queue_new(void);
 struct spanwire_queue *spanwire_queue_new_push(spanwire_event_callback callback,
                                                void *user_data);
 
+// Makes a queue that keeps nothing: `callback` gets each event where it happens, on a thread of the engine, in the middle of
+// its call's turn. An answer given there goes out in the same turn, without a step to another thread: the cheapest way for
+// programs that answer at once. Until it comes back, all other calls of that thread stand still. So it must not wait, and
+// functions that would wait for events or for a server answer `SPANWIRE_INVALID_ARGUMENT` there.
+//
+// It is called by several threads at once if the engine has several; the events of one call come one after the other. Each
+// event is the callback's until it comes back; then it is freed. It may call every function, also `spanwire_queue_free`.
+// Null on failure.
+//
+// # Safety
+// `callback` may be called with `user_data` until `spanwire_queue_free` has come back; or, if that was called on a thread of
+// an engine, until `spanwire_engine_free` has.
+struct spanwire_queue *spanwire_queue_new_inline(spanwire_event_callback callback,
+                                                 void *user_data);
+
 // Takes events out of a queue, oldest first, into `events`, and waits for the first one: `timeout_ms`, not at all (0), or
 // for ever (negative). They are to be freed by `spanwire_events_free` before the array is used again.
 //
@@ -936,8 +951,8 @@ spanwire_result spanwire_queue_wake(struct spanwire_queue *queue);
 spanwire_result spanwire_queue_stats(struct spanwire_queue *queue, uint64_t *events, uint64_t *wakes);
 
 // Frees a queue with the events that are in it. Calls that report to it are cancelled when they next have something to say,
-// server calls that nobody has seen fail, and threads that wait in `spanwire_queue_next` return. Of a queue that pushes, it
-// waits for the callback to come back, unless it is called in it. Null and freed ones do nothing.
+// server calls that nobody has seen fail, and threads that wait in `spanwire_queue_next` return. Of a queue with a callback,
+// it waits for that to come back, unless it is called in one. Null and freed ones do nothing.
 void spanwire_queue_free(struct spanwire_queue *queue);
 
 // From here until `spanwire_batch_end`, what this thread asks of the library is only collected; each answer is as always.

@@ -136,12 +136,13 @@ pub(crate) unsafe fn outgoing(buffer: *const spanwire_buffer) -> Result<Outgoing
     if buffer.flags & !known != 0 {
         return Err(Refused::argument(format!("message.flags: {:#x} has unknown bits", buffer.flags)));
     }
-    let bytes = match lent {
-        Some(lent) => Bytes::from_owner(lent),
-        None => Bytes::copy_from_slice(bytes),
+    let mut message = match lent {
+        Some(lent) => Bytes::from_owner(lent).into(),
+        None => Outgoing::copied(bytes),
     };
-    let (plain, last) = (buffer.flags & SPANWIRE_SEND_PLAIN != 0, buffer.flags & SPANWIRE_SEND_LAST != 0);
-    Ok(Outgoing { bytes, plain, last })
+    message.plain = buffer.flags & SPANWIRE_SEND_PLAIN != 0;
+    message.last = buffer.flags & SPANWIRE_SEND_LAST != 0;
+    Ok(message)
 }
 
 /// Moves bytes out of an event or another struct: they are the caller's, and the source is empty. Of null or empty bytes

@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
 use spanwire::Kind;
-use spanwire::bridge::{self, Call, CallOptions, OpError, ReportTo, Room, ServerCall};
+use spanwire::bridge::{self, Call, CallOptions, OpError, ReportTo, Room, ServerCallRef};
 
 use crate::boundary::{Refused, find, guard, guard_value, handle, not_found, text};
 use crate::bytes::{outgoing, spanwire_buffer};
@@ -12,7 +12,6 @@ use crate::channel::ChannelEntry;
 use crate::event::spanwire_event;
 use crate::options::{self, spanwire_call_options};
 use crate::queue;
-use crate::server_call::ServerCallEntry;
 use crate::tables::tables;
 use crate::types::*;
 
@@ -30,7 +29,7 @@ thread_local! {
 struct Start {
     channel: Arc<ChannelEntry>,
     options: CallOptions,
-    parent: Option<Arc<ServerCallEntry>>,
+    parent: Option<ServerCallRef>,
     report: ReportTo,
     refused: Option<spanwire::Status>,
 }
@@ -60,8 +59,8 @@ impl Start {
         Ok(Start { channel, options, parent, report, refused })
     }
 
-    fn parent(&self) -> Option<&ServerCall> {
-        self.parent.as_ref().map(|parent| &parent.call)
+    fn parent(&self) -> Option<&ServerCallRef> {
+        self.parent.as_ref()
     }
 }
 

@@ -11,7 +11,6 @@ use crate::boundary::{c_string, copy_text, guard_value, handle};
 use crate::bytes::spanwire_bytes;
 use crate::hook::Hooks;
 use crate::metadata::spanwire_metadata;
-use crate::server_call::ServerCallEntry;
 use crate::tables::tables;
 use crate::types::*;
 
@@ -144,7 +143,7 @@ impl spanwire_event {
         if let Some(reporter) = event.server_call() {
             let table = &tables().server_calls;
             // Without room for a handle the call is dropped, which fails it.
-            let Ok(number) = reporter.handle(|call| table.insert(ServerCallEntry::new(call))) else {
+            let Ok(number) = reporter.handle_ref(|call| table.insert(call)) else {
                 return false;
             };
             // A call that the program has freed has nothing more to say to it. A new one it has not seen yet.
@@ -155,10 +154,17 @@ impl spanwire_event {
             this.server_call = handle(number);
         }
         let hooks = event.attachment().and_then(hooks_of);
-        let owner = this.fill(event.kind);
-        // SAFETY: the place is large enough and aligned, which is checked above.
-        unsafe { this.owner.as_mut_ptr().cast::<Owner>().write(owner) };
-        this.owner[OWNED] = 1;
+        // A request has its message and nothing else.
+        if let EventKind::Request(mut request) = event.kind {
+            this.r#type = SPANWIRE_EVENT_REQUEST;
+            this.end = request.end;
+            this.fill_message(request.message.take());
+        } else {
+            let owner = this.fill(event.kind);
+            // SAFETY: the place is large enough and aligned, which is checked above.
+            unsafe { this.owner.as_mut_ptr().cast::<Owner>().write(owner) };
+            this.owner[OWNED] = 1;
+        }
         drop(entry);
         hooks.is_none_or(|hooks| hooks.show(this))
     }
@@ -179,11 +185,6 @@ impl spanwire_event {
             EventKind::Done(outcome) => {
                 self.fill_outcome(outcome, &mut owner);
                 SPANWIRE_EVENT_DONE
-            }
-            EventKind::Request(mut request) => {
-                self.end = request.end;
-                self.fill_message(request.message.take());
-                SPANWIRE_EVENT_REQUEST
             }
             EventKind::Cancelled => SPANWIRE_EVENT_CANCELLED,
             EventKind::ServerClosed => SPANWIRE_EVENT_SERVER_CLOSED,

@@ -36,7 +36,7 @@ thread_local! {
     static ON_THE_WAY: RefCell<Vec<Event>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Called with events, oldest first, on the thread of the queue.
+/// Called with events, oldest first, on the thread of the queue; of an inline one with one event, on a thread of the engine.
 pub type spanwire_event_callback =
     Option<unsafe extern "C" fn(user_data: *mut c_void, events: *mut spanwire_event, count: usize)>;
 
@@ -57,8 +57,10 @@ struct Target {
     user_data: *mut c_void,
 }
 
-// SAFETY: the program promises that the callback may run on the queue's thread.
+// SAFETY: the program promises that the callback may run on the queue's thread, or on those of the engine.
 unsafe impl Send for Target {}
+// SAFETY: as above; of several at once only queues that say so make use.
+unsafe impl Sync for Target {}
 
 /// Makes a queue with a thread of its own, which calls `callback` whenever there are events. The events are the callback's
 /// until it comes back; then they are freed. What it asks of the library is handed over together when it comes back. It may
@@ -98,6 +100,43 @@ pub unsafe extern "C" fn spanwire_queue_new_push(
             }
         }
     })
+}
+
+/// Makes a queue that keeps nothing: `callback` gets each event where it happens, on a thread of the engine, in the middle of
+/// its call's turn. An answer given there goes out in the same turn, without a step to another thread: the cheapest way for
+/// programs that answer at once. Until it comes back, all other calls of that thread stand still. So it must not wait, and
+/// functions that would wait for events or for a server answer `SPANWIRE_INVALID_ARGUMENT` there.
+///
+/// It is called by several threads at once if the engine has several; the events of one call come one after the other. Each
+/// event is the callback's until it comes back; then it is freed. It may call every function, also `spanwire_queue_free`.
+/// Null on failure.
+///
+/// # Safety
+/// `callback` may be called with `user_data` until `spanwire_queue_free` has come back; or, if that was called on a thread of
+/// an engine, until `spanwire_engine_free` has.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spanwire_queue_new_inline(
+    callback: spanwire_event_callback,
+    user_data: *mut c_void,
+) -> *mut spanwire_queue {
+    guard_pointer(|| {
+        let callback = callback.ok_or_else(|| Refused::argument("the callback is null"))?;
+        let target = Target { callback, user_data };
+        let queue = Queue::with_taker(move |event| hand_over(event, &target));
+        insert(queue).map(|(number, _)| handle(number))
+    })
+}
+
+/// Gives one event to the program where it happens.
+fn hand_over(event: Event, target: &Target) {
+    let mut place = MaybeUninit::uninit();
+    if spanwire_event::put(event, &mut place) {
+        // SAFETY: it was just filled.
+        let event = unsafe { place.assume_init_mut() };
+        // SAFETY: the program's promise; the event lives until it comes back.
+        unsafe { (target.callback)(target.user_data, event, 1) };
+        event.release();
+    }
 }
 
 /// Ends when the queue is closed.
@@ -252,8 +291,8 @@ pub unsafe extern "C" fn spanwire_queue_stats(
 }
 
 /// Frees a queue with the events that are in it. Calls that report to it are cancelled when they next have something to say,
-/// server calls that nobody has seen fail, and threads that wait in `spanwire_queue_next` return. Of a queue that pushes, it
-/// waits for the callback to come back, unless it is called in it. Null and freed ones do nothing.
+/// server calls that nobody has seen fail, and threads that wait in `spanwire_queue_next` return. Of a queue with a callback,
+/// it waits for that to come back, unless it is called in one. Null and freed ones do nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanwire_queue_free(queue: *mut spanwire_queue) {
     guard_value((), || {

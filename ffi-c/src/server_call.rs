@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use spanwire::bridge::{Answer, OpError, ServerCall};
+use spanwire::bridge::{Answer, OpError, ServerCallRef};
 use spanwire::{Metadata, Status};
 
 use crate::boundary::{
@@ -19,23 +19,18 @@ use crate::options::encoding;
 use crate::tables::tables;
 use crate::types::*;
 
-/// A call as its handle knows it.
-pub(crate) struct ServerCallEntry {
-    pub(crate) call: ServerCall,
+/// What a program may ask of a call again and again, and what it keeps with it. Most calls need none of it.
+#[derive(Default)]
+struct Kept {
     data: AtomicPtr<c_void>,
     method: OnceLock<CString>,
     metadata: OnceLock<Option<Box<spanwire_metadata>>>,
 }
 
-impl ServerCallEntry {
-    pub(crate) fn new(call: ServerCall) -> Arc<Self> {
-        Arc::new(ServerCallEntry {
-            call,
-            data: AtomicPtr::new(std::ptr::null_mut()),
-            method: OnceLock::new(),
-            metadata: OnceLock::new(),
-        })
-    }
+fn kept(call: &ServerCallRef) -> Result<&Kept, Refused> {
+    let kept = call.attached(|| Arc::new(Kept::default()));
+    // It is never anything else.
+    kept.downcast_ref().ok_or_else(|| Refused::argument("the call belongs to another binding"))
 }
 
 /// What goes with an answer. Zeros are nothing. All is copied.
@@ -94,9 +89,9 @@ unsafe fn extras(answer: *const spanwire_answer) -> Result<Extras, Refused> {
 
 fn with_call(
     call: *mut spanwire_server_call,
-    operate: impl FnOnce(&ServerCall) -> Result<spanwire_result, OpError>,
+    operate: impl FnOnce(&ServerCallRef) -> Result<spanwire_result, OpError>,
 ) -> spanwire_result {
-    guard(|| Ok(operate(&find(&tables().server_calls, call, "server call")?.call)?))
+    guard(|| Ok(operate(&find(&tables().server_calls, call, "server call")?)?))
 }
 
 /// Sends the leading metadata of `answer` now instead of with the first message, and chooses the compression.
@@ -113,7 +108,7 @@ pub unsafe extern "C" fn spanwire_server_call_headers(
     guard(|| {
         // SAFETY: the caller's promise.
         let extras = unsafe { extras(answer) }?;
-        find(&tables().server_calls, call, "server call")?.call.headers(extras.answer)?;
+        find(&tables().server_calls, call, "server call")?.headers(extras.answer)?;
         Ok(SPANWIRE_DONE)
     })
 }
@@ -131,7 +126,7 @@ pub unsafe extern "C" fn spanwire_server_call_send(
     guard(|| {
         // SAFETY: the caller's promise.
         let message = unsafe { outgoing(message) }?;
-        Ok(room(find(&tables().server_calls, call, "server call")?.call.send(message)?))
+        Ok(room(find(&tables().server_calls, call, "server call")?.send(message)?))
     })
 }
 
@@ -164,7 +159,7 @@ pub unsafe extern "C" fn spanwire_server_call_respond(
         // SAFETY: the caller's promise.
         let extras = unsafe { extras(answer) }?;
         let entry = find(&tables().server_calls, call, "server call")?;
-        entry.call.respond(message, extras.answer, extras.trailers)?;
+        entry.respond(message, extras.answer, extras.trailers)?;
         Ok(SPANWIRE_DONE)
     })
 }
@@ -188,7 +183,7 @@ pub unsafe extern "C" fn spanwire_server_call_finish(
         let extras = unsafe { extras(answer) }?;
         let status =
             Status::new(code_of(code), text).with_details(extras.details).with_metadata(extras.trailers);
-        find(&tables().server_calls, call, "server call")?.call.finish(status, extras.answer)?;
+        find(&tables().server_calls, call, "server call")?.finish(status, extras.answer)?;
         Ok(SPANWIRE_DONE)
     })
 }
@@ -207,7 +202,7 @@ pub extern "C" fn spanwire_server_call_set_data(
     data: *mut c_void,
 ) -> spanwire_result {
     guard(|| {
-        find(&tables().server_calls, call, "server call")?.data.store(data, Ordering::Release);
+        kept(&find(&tables().server_calls, call, "server call")?)?.data.store(data, Ordering::Release);
         Ok(SPANWIRE_DONE)
     })
 }
@@ -216,7 +211,7 @@ pub extern "C" fn spanwire_server_call_set_data(
 #[unsafe(no_mangle)]
 pub extern "C" fn spanwire_server_call_data(call: *mut spanwire_server_call) -> *mut c_void {
     guard_value(std::ptr::null_mut(), || {
-        Ok(find(&tables().server_calls, call, "server call")?.data.load(Ordering::Acquire))
+        Ok(kept(&find(&tables().server_calls, call, "server call")?)?.data.load(Ordering::Acquire))
     })
 }
 
@@ -236,7 +231,7 @@ pub unsafe extern "C" fn spanwire_server_call_method(
             unsafe { len.write(0) };
         }
         let entry = find(&tables().server_calls, call, "server call")?;
-        let method = entry.method.get_or_init(|| c_string(entry.call.method()));
+        let method = kept(&entry)?.method.get_or_init(|| c_string(entry.method()));
         if !len.is_null() {
             // SAFETY: not null, and the caller promises the rest.
             unsafe { len.write(method.as_bytes().len()) };
@@ -250,7 +245,7 @@ pub unsafe extern "C" fn spanwire_server_call_method(
 pub extern "C" fn spanwire_server_call_metadata(call: *mut spanwire_server_call) -> *const spanwire_metadata {
     guard_value(std::ptr::null(), || {
         let entry = find(&tables().server_calls, call, "server call")?;
-        let metadata = entry.metadata.get_or_init(|| spanwire_metadata::new(entry.call.metadata()));
+        let metadata = kept(&entry)?.metadata.get_or_init(|| spanwire_metadata::new(entry.metadata()));
         Ok(metadata.as_deref().map_or(std::ptr::null(), std::ptr::from_ref))
     })
 }
@@ -260,7 +255,7 @@ pub extern "C" fn spanwire_server_call_metadata(call: *mut spanwire_server_call)
 pub extern "C" fn spanwire_server_call_time_remaining_ms(call: *mut spanwire_server_call) -> i64 {
     guard_value(SPANWIRE_INVALID_HANDLE.into(), || {
         let entry = find(&tables().server_calls, call, "server call")?;
-        let remaining = entry.call.time_remaining();
+        let remaining = entry.time_remaining();
         Ok(remaining.map_or(i64::MAX, |time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
     })
 }
@@ -278,7 +273,7 @@ pub unsafe extern "C" fn spanwire_server_call_peer(
     guard_value(0, || {
         let entry = find(&tables().server_calls, call, "server call")?;
         // SAFETY: the caller's promise.
-        Ok(unsafe { copy_text(&entry.call.peer().to_string(), text, capacity) })
+        Ok(unsafe { copy_text(&entry.peer().to_string(), text, capacity) })
     })
 }
 
@@ -295,7 +290,7 @@ pub unsafe extern "C" fn spanwire_server_call_peer_certificate(
 ) -> usize {
     guard_value(0, || {
         let entry = find(&tables().server_calls, call, "server call")?;
-        let identity = entry.call.tls_identity();
+        let identity = entry.tls_identity();
         let Some(certificate) = identity.and_then(|identity| identity.certificates().get(index)) else {
             return Ok(0);
         };
@@ -314,7 +309,8 @@ pub unsafe extern "C" fn spanwire_server_call_peer_certificate(
 pub extern "C" fn spanwire_server_call_free(call: *mut spanwire_server_call) {
     guard_value((), || {
         if !call.is_null() {
-            tables().server_calls.remove(call.addr()).map_err(|lost| not_found(lost, "server call"))?;
+            let call = tables().server_calls.remove(call.addr());
+            call.map_err(|lost| not_found(lost, "server call"))?.let_go();
         }
         Ok(())
     });

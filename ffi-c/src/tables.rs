@@ -11,7 +11,6 @@ use crate::call::CallEntry;
 use crate::channel::ChannelEntry;
 use crate::queue::QueueEntry;
 use crate::server::ServerEntry;
-use crate::server_call::ServerCallEntry;
 use crate::types::{kind, spanwire_engine};
 
 pub(crate) struct Tables {
@@ -20,7 +19,7 @@ pub(crate) struct Tables {
     pub(crate) channels: Table<Arc<ChannelEntry>>,
     pub(crate) calls: Table<Arc<CallEntry>>,
     pub(crate) servers: Table<Arc<ServerEntry>>,
-    pub(crate) server_calls: Table<Arc<ServerCallEntry>>,
+    pub(crate) server_calls: Table<bridge::ServerCallRef>,
     /// For programs that make none of their own.
     engine: OnceLock<Result<bridge::Engine, OpError>>,
 }

@@ -151,8 +151,9 @@ impl Codec {
         let Ok(marked) = message.cast_exact::<Uncompressed>() else {
             return Err(not_due(method, due, message));
         };
-        let outgoing = self.encode(method, marked.get().0.bind(message.py()))?;
-        Ok(Outgoing { plain: true, ..outgoing })
+        let mut outgoing = self.encode(method, marked.get().0.bind(message.py()))?;
+        outgoing.plain = true;
+        Ok(outgoing)
     }
 
     /// A message out of bytes.

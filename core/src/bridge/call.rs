@@ -16,7 +16,7 @@ use super::OpError;
 use super::channel::ReportTo;
 use super::event::{Event, EventKind, Outcome, Received};
 use super::flow::{Flow, Inflow, Outflow, Outgoing, Room, Sent as OutflowSent};
-use super::lane::{Lane, tell};
+use super::lane::{Lane, tell, tell_now};
 use super::sync::Mutex;
 use crate::channel::{self, CallOptions, unary};
 use crate::message::Raw;
@@ -76,7 +76,7 @@ impl Call {
     /// [`OpError::Argument`] for a message above `max_send_message_bytes`, or a second one where the method has one.
     pub fn send(&self, message: Outgoing) -> Result<Room, OpError> {
         self.cell.lane.check()?;
-        let (len, max) = (message.bytes.len(), self.cell.max_send_bytes);
+        let (len, max) = (message.message.len(), self.cell.max_send_bytes);
         if len > max {
             return Err(OpError::Argument(format!(
                 "message of {len} bytes is larger than max_send_message_bytes ({max})"
@@ -167,42 +167,53 @@ impl Report {
         self
     }
 
-    fn tell(&self, kind: EventKind) {
+    fn event(&self, kind: EventKind) -> Event {
         let handle = self.cell.as_ref().map_or(0, |cell| cell.handle.load(Ordering::Relaxed));
-        tell(&self.to.queue, Event::of_operation(self.to.tag, handle, self.to.attachment.clone(), kind));
+        Event::of_operation(self.to.tag, handle, self.to.attachment.clone(), kind)
+    }
+
+    fn tell(&self, kind: EventKind) {
+        tell_now(&self.to.queue, self.event(kind));
     }
 
     fn done(&mut self, outcome: Outcome) {
-        if std::mem::replace(&mut self.open, false) {
-            if let Some(cell) = &self.cell {
-                let left = cell.flow.lock().end();
-                drop(left);
-            }
+        if self.closes() {
             self.tell(EventKind::Done(outcome));
         }
     }
 
+    /// Ends the call, if it has not ended before.
+    fn closes(&mut self) -> bool {
+        let open = std::mem::replace(&mut self.open, false);
+        if open && let Some(cell) = &self.cell {
+            let left = cell.flow.lock().end();
+            drop(left);
+        }
+        open
+    }
+
     fn failed(&mut self, status: Status) {
-        let attempts = status.attempts();
-        self.done(Outcome { status, headers: None, message: None, peer: None, attempts });
+        self.done(Outcome::failed(status));
     }
 }
 
 impl Drop for Report {
     fn drop(&mut self) {
-        if self.open {
-            self.failed(if std::thread::panicking() {
+        if self.closes() {
+            let status = if std::thread::panicking() {
                 Status::internal("a fault in the engine ended the call: please report it")
             } else {
                 Status::cancelled("the engine was shut down")
-            });
+            };
+            tell(&self.to.queue, self.event(EventKind::Done(Outcome::failed(status))));
         }
     }
 }
 
 /// A call that ends before it begins.
-pub(crate) fn refuse(status: Status, to: ReportTo, call: Option<&Call>) {
-    Report::new(to, call.map(|call| call.cell.clone())).armed().failed(status);
+pub(crate) fn refuse(status: Status, to: ReportTo, call: Option<&Call>) -> BoxFuture<'static, ()> {
+    let mut report = Report::new(to, call.map(|call| call.cell.clone())).armed();
+    Box::pin(async move { report.failed(status) })
 }
 
 fn cancelled() -> Status {
@@ -219,7 +230,7 @@ pub(crate) fn unary(
     call: Option<&Call>,
 ) -> BoxFuture<'static, ()> {
     let report = Report::new(to, call.map(|call| call.cell.clone())).armed();
-    let answer = unary::raw(channel, method, options, request.bytes, !request.plain);
+    let answer = unary::raw(channel, method, options, request.message, !request.plain);
     match &report.cell {
         None => Box::pin(async move {
             let mut report = report;

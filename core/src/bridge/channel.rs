@@ -9,7 +9,7 @@ use super::flow::Outgoing;
 use super::lane::Lane;
 use super::options::{CallOptions, ChannelOptions};
 use super::queue::Queue;
-use super::server_call::ServerCall;
+use super::server_call::ServerCallRef;
 use super::sync::Mutex;
 use super::{Engine, OpError};
 use crate::{ChannelStats, Connectivity, Kind, Method, Sent, Status};
@@ -68,10 +68,10 @@ impl Channel {
         options: CallOptions,
         report: ReportTo,
         call: Option<&Call>,
-        parent: Option<&ServerCall>,
+        parent: Option<&ServerCallRef>,
     ) -> Result<(), OpError> {
         self.check(&report)?;
-        let options = options.resolve(parent.and_then(ServerCall::deadline_at))?;
+        let options = options.resolve(parent.and_then(ServerCallRef::deadline_at))?;
         let method = self.method(method, Kind::Unary);
         let channel = self.0.channel.clone();
         self.0.lane.run(call::unary(channel, method, request, options, report, call));
@@ -84,7 +84,7 @@ impl Channel {
     /// [`OpError::ShutDown`], [`OpError::Forked`].
     pub fn refuse(&self, status: Status, report: ReportTo, call: Option<&Call>) -> Result<(), OpError> {
         self.check(&report)?;
-        refuse(status.with_sent(Sent::NotSent), report, call);
+        self.0.lane.run(refuse(status.with_sent(Sent::NotSent), report, call));
         Ok(())
     }
 
@@ -105,11 +105,11 @@ impl Channel {
         kind: Kind,
         options: CallOptions,
         report: ReportTo,
-        parent: Option<&ServerCall>,
+        parent: Option<&ServerCallRef>,
     ) -> Result<(Call, Prepared), OpError> {
         self.check(&report)?;
         let credit = options.credit;
-        let options = options.resolve(parent.and_then(ServerCall::deadline_at))?;
+        let options = options.resolve(parent.and_then(ServerCallRef::deadline_at))?;
         let method = self.method(method, kind);
         let max_send_bytes = options.max_send_bytes.unwrap_or(self.0.channel.defaults().max_send_bytes);
         let call = Call::new(&self.0.lane, &method, credit, max_send_bytes);

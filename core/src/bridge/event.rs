@@ -88,6 +88,13 @@ pub struct Request {
     pub end: bool,
 }
 
+impl Outcome {
+    pub(crate) fn failed(status: Status) -> Self {
+        let attempts = status.attempts();
+        Outcome { status, headers: None, message: None, peer: None, attempts }
+    }
+}
+
 impl Event {
     pub(crate) fn of_operation(
         tag: usize,

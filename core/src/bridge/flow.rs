@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::OpError;
 use super::event::Received;
-use crate::message::Raw;
+use crate::message::{Encoded, Raw};
 use crate::streaming::{Sending, Streaming};
 use crate::{Metadata, Status};
 
@@ -29,20 +29,27 @@ pub enum Room {
     Full,
 }
 
-/// A message to send.
+/// A message to send. [`Bytes`] are handed over without a copy.
 #[derive(Clone, Debug, Default)]
 pub struct Outgoing {
-    /// The message. [`Bytes`] are handed over without a copy.
-    pub bytes: Bytes,
+    pub(crate) message: Encoded,
     /// Leave it uncompressed on a call that compresses.
     pub plain: bool,
     /// No other follows: half-closes a client's call behind it.
     pub last: bool,
 }
 
+impl Outgoing {
+    /// A copy of `message`. It is as it will be sent if it is not compressed: it need not be copied again.
+    #[must_use]
+    pub fn copied(message: &[u8]) -> Self {
+        Outgoing { message: Encoded::copied(message), ..Outgoing::default() }
+    }
+}
+
 impl<T: Into<Bytes>> From<T> for Outgoing {
     fn from(bytes: T) -> Self {
-        Outgoing { bytes: bytes.into(), ..Outgoing::default() }
+        Outgoing { message: Encoded::Bare(bytes.into()), ..Outgoing::default() }
     }
 }
 
@@ -94,7 +101,7 @@ impl Flow {
             return Err(OpError::Blocked);
         }
         let Some(message) = message.take() else { return Ok(Room::Ready) };
-        self.queued_bytes += message.bytes.len() + OVERHEAD_BYTES;
+        self.queued_bytes += message.message.len() + OVERHEAD_BYTES;
         self.closed = message.last;
         if self.first.is_none() && self.queue.is_empty() {
             self.first = Some(message);
@@ -132,7 +139,7 @@ impl Flow {
 
     pub(crate) fn take_next(&mut self) -> Option<Outgoing> {
         let next = self.first.take().or_else(|| self.queue.pop_front())?;
-        self.queued_bytes -= next.bytes.len() + OVERHEAD_BYTES;
+        self.queued_bytes -= next.message.len() + OVERHEAD_BYTES;
         Some(next)
     }
 
@@ -186,7 +193,7 @@ impl Outflow {
             }
             let Some(message) = next() else { return Sent::All };
             self.sending.compress_next(!message.plain);
-            self.current = Some(Raw(message.bytes));
+            self.current = Some(Raw(message.message.into_bare()));
         }
     }
 

@@ -11,6 +11,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use tokio::runtime::Handle;
@@ -34,6 +35,8 @@ pub(crate) enum Job {
 #[derive(Debug)]
 pub(crate) struct Lane {
     jobs: Mailbox<Job>,
+    /// As the box is, to be read without its lock.
+    closed: AtomicBool,
     porter: Mutex<Option<Waker>>,
     handle: Handle,
     index: usize,
@@ -79,6 +82,7 @@ impl Lane {
     pub(crate) fn start(handle: &Handle, index: usize) -> Arc<Lane> {
         let lane = Arc::new(Lane {
             jobs: Mailbox::new(),
+            closed: AtomicBool::new(false),
             porter: Mutex::new(None),
             handle: handle.clone(),
             index,
@@ -107,7 +111,7 @@ impl Lane {
         if self.generation != fork::generation() {
             return Err(OpError::Forked);
         }
-        if self.jobs.is_closed() { Err(OpError::ENGINE_DOWN) } else { Ok(()) }
+        if self.closed.load(Ordering::Acquire) { Err(OpError::ENGINE_DOWN) } else { Ok(()) }
     }
 
     /// Whether it was made on the other side of a fork.
@@ -117,14 +121,25 @@ impl Lane {
 
     /// Has a task run on the lane. If the lane is gone, it is dropped.
     pub(crate) fn run(self: &Arc<Self>, task: BoxFuture<'static, ()>) {
-        self.post(Job::Run(task));
+        if self.is_here() {
+            drop(self.handle.spawn(task));
+        } else {
+            self.post(Job::Run(task));
+        }
     }
 
     /// Wakes a task of the lane.
     pub(crate) fn wake(self: &Arc<Self>, waker: Option<Waker>) {
-        if let Some(waker) = waker {
-            self.post(Job::Wake(waker));
+        match waker {
+            Some(waker) if self.is_here() => waker.wake(),
+            Some(waker) => self.post(Job::Wake(waker)),
+            None => {}
         }
+    }
+
+    /// Whether this thread is the lane, and it runs: then there is nothing to hand over.
+    fn is_here(self: &Arc<Self>) -> bool {
+        CURRENT.with_borrow(|current| current.as_ref().is_some_and(|lane| Arc::ptr_eq(lane, self)))
     }
 
     fn post(self: &Arc<Self>, job: Job) {
@@ -189,6 +204,12 @@ fn hand_over(batch: Vec<(Arc<Lane>, Vec<Job>)>) {
     }
 }
 
+/// Tells a host something now, if it takes events where they happen; else as [`tell`]. For places that hold no lock, and
+/// where nothing is being dropped: the host's code may run.
+pub(crate) fn tell_now(queue: &Queue, event: Event) {
+    if queue.takes() { queue.push(event) } else { tell(queue, event) }
+}
+
 /// Tells a host something: at the end of this lane's turn, together with all else there is to tell.
 pub(crate) fn tell(queue: &Queue, event: Event) {
     // Without a porter (the lane ends, or this is no lane) it goes at once. A thread that is ending has no outbox.
@@ -214,6 +235,7 @@ impl Drop for Porter {
         let _ = OUTBOX.try_with(|outbox| outbox.borrow_mut().porter = None);
         flush();
         // Dropped outside the lock: each job ends its call with an event.
+        self.0.closed.store(true, Ordering::Release);
         drop(self.0.jobs.close());
         *self.0.porter.lock() = None;
         let _ = CURRENT.try_with(|current| current.borrow_mut().take());

@@ -56,4 +56,4 @@ pub use lane::{begin_batch, end_batch, flush_batch};
 pub use options::{CallOptions, ChannelOptions, Limits, ServerOptions, TlsOptions};
 pub use queue::Queue;
 pub use server::{Destination, Server};
-pub use server_call::{Answer, Reporter, ServerCall};
+pub use server_call::{Answer, Reporter, ServerCall, ServerCallRef};

@@ -1,14 +1,15 @@
 //! The event queue: where calls report to their host, and how a host learns that there is something.
 
+use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::descriptor::Descriptor;
 use super::event::Event;
-use super::lane::flush_batch;
+use super::lane::{Lane, flush_batch};
 use super::mailbox::{Mailbox, Pushed};
 use super::{OpError, fork};
 
@@ -24,10 +25,25 @@ pub struct Queue(Arc<Shared>);
 
 type Waker = Box<dyn Fn(&Queue) + Send + Sync>;
 
+/// Who takes events where they happen, and how many he was given and is done with.
+struct Taker {
+    take: Box<dyn Fn(Event) + Send + Sync>,
+    given: AtomicU64,
+    done: AtomicU64,
+}
+
+thread_local! {
+    /// How many takers this thread is in.
+    static TAKING: Cell<u32> = const { Cell::new(0) };
+}
+
 struct Shared {
     events: Mailbox<Event>,
+    /// As the box is, to be read without its lock.
+    closed: AtomicBool,
     generation: u32,
     waker: Option<Waker>,
+    taker: Option<Taker>,
     descriptor: OnceLock<Descriptor>,
     /// Threads in `next`, and the lock and sign that they wait by.
     waiting: AtomicU32,
@@ -41,7 +57,7 @@ impl Queue {
     /// A queue without a waker: for hosts that wait, or that watch the descriptor.
     #[must_use]
     pub fn new() -> Self {
-        Queue::make(None)
+        Queue::make(None, None)
     }
 
     /// A queue that calls `waker` when it stops being empty, on whatever thread the event came from: a lane as a rule.
@@ -49,21 +65,36 @@ impl Queue {
     /// held, and it may use every operation of the bridge.
     #[must_use]
     pub fn with_waker(waker: impl Fn() + Send + Sync + 'static) -> Self {
-        Queue::make(Some(Box::new(move |_| waker())))
+        Queue::make(Some(Box::new(move |_| waker())), None)
     }
 
     /// Like [`with_waker`](Queue::with_waker), for a host that takes its events where they come from, to hand each to the
     /// thread that waits for it: `route` gets the queue, and drains it. It may run on several lanes at once.
     #[must_use]
     pub fn with_router(route: impl Fn(&Queue) + Send + Sync + 'static) -> Self {
-        Queue::make(Some(Box::new(route)))
+        Queue::make(Some(Box::new(route)), None)
     }
 
-    fn make(waker: Option<Waker>) -> Self {
+    /// A queue that keeps nothing: `take` gets each event where it happens, as a rule on the lane of its call, in the middle
+    /// of the call's turn. What it asks for there is done in the same turn, without a wake-up or a step to another thread:
+    /// the cheapest way for a host that answers at once. Meanwhile all other calls of the lane stand still, so it must not
+    /// wait, and operations that wait are refused there. It may run on several lanes at once; events of one call come one
+    /// after the other.
+    #[must_use]
+    pub fn with_taker(take: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        Queue::make(
+            None,
+            Some(Taker { take: Box::new(take), given: AtomicU64::new(0), done: AtomicU64::new(0) }),
+        )
+    }
+
+    fn make(waker: Option<Waker>, taker: Option<Taker>) -> Self {
         Queue(Arc::new(Shared {
             events: Mailbox::new(),
+            closed: AtomicBool::new(false),
             generation: fork::generation(),
             waker,
+            taker,
             descriptor: OnceLock::new(),
             waiting: AtomicU32::new(0),
             door: Mutex::new(()),
@@ -104,7 +135,8 @@ impl Queue {
     /// up, or [`interrupt`](Queue::interrupt) was called.
     ///
     /// # Errors
-    /// As [`drain`](Queue::drain); a queue that is closed meanwhile ends the wait.
+    /// As [`drain`](Queue::drain); a queue that is closed meanwhile ends the wait. [`OpError::Argument`] instead of a wait
+    /// on a thread of an engine.
     pub fn next(
         &self,
         max: usize,
@@ -115,6 +147,12 @@ impl Queue {
         if taken > 0 || max == 0 || self.take_interrupt() || timeout == Some(Duration::ZERO) {
             self.pass_on(taken == max);
             return Ok(taken);
+        }
+        if Lane::current().is_some() {
+            return Err(OpError::Argument(
+                "a thread of the engine must not wait: wait on another thread, or let the events come"
+                    .to_owned(),
+            ));
         }
         flush_batch();
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
@@ -192,19 +230,36 @@ impl Queue {
 
     /// Takes no more events and drops those that are left, which ends the calls that they begin or belong to. Waiting
     /// threads come back with an error. Calls that run on are cancelled when they next have something to say.
+    ///
+    /// If events are [taken where they happen](Queue::with_taker) it waits until nobody does so any more; but not in a taker.
     pub fn close(&self) {
         if self.check().is_err() {
             return;
         }
+        self.0.closed.store(true, Ordering::SeqCst);
         drop(self.0.events.close());
-        let _door = self.0.door.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut door = self.0.door.lock().unwrap_or_else(PoisonError::into_inner);
         self.0.bell.notify_all();
+        let Some(taker) = &self.0.taker else { return };
+        if TAKING.get() > 0 {
+            return;
+        }
+        // Who begins from here on sees that it is closed, and does nothing.
+        while taker.done.load(Ordering::SeqCst) < taker.given.load(Ordering::SeqCst) {
+            door = self.0.bell.wait(door).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// How many events came so far, and how often the host had to be woken for them.
     #[must_use]
     pub fn counts(&self) -> (u64, u64) {
-        if self.check().is_err() { (0, 0) } else { self.0.events.counts() }
+        if self.check().is_err() {
+            return (0, 0);
+        }
+        match &self.0.taker {
+            Some(taker) => (taker.given.load(Ordering::Relaxed), 0),
+            None => self.0.events.counts(),
+        }
     }
 
     /// Whether it was made in this process, and not before a fork.
@@ -226,14 +281,39 @@ impl Queue {
     /// Whether [`close`](Queue::close) was called: nobody hears what is said any more.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.0.events.is_closed()
+        self.0.closed.load(Ordering::SeqCst)
     }
 
     pub(crate) fn is(&self, other: &Queue) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// Whether events go to a [taker](Queue::with_taker).
+    pub(crate) fn takes(&self) -> bool {
+        self.0.taker.is_some()
+    }
+
+    fn give(&self, taker: &Taker, event: Event) {
+        taker.given.fetch_add(1, Ordering::SeqCst);
+        if !self.is_closed() {
+            TAKING.set(TAKING.get() + 1);
+            // A host's fault must not end the lane that it is told on.
+            if catch_unwind(AssertUnwindSafe(|| (taker.take)(event))).is_err() {
+                tracing::error!("the taker of an event queue panicked");
+            }
+            TAKING.set(TAKING.get() - 1);
+        }
+        taker.done.fetch_add(1, Ordering::SeqCst);
+        if self.is_closed() {
+            let _door = self.0.door.lock().unwrap_or_else(PoisonError::into_inner);
+            self.0.bell.notify_all();
+        }
+    }
+
     pub(crate) fn push(&self, event: Event) {
+        if let Some(taker) = &self.0.taker {
+            return self.give(taker, event);
+        }
         // The rest is dropped here, outside the lock: dropping it may end a call.
         if let Ok(Pushed::Ring) = self.0.events.push(event) {
             self.ring();
@@ -241,6 +321,9 @@ impl Queue {
     }
 
     pub(crate) fn push_all(&self, events: &mut Vec<Event>) {
+        if let Some(taker) = &self.0.taker {
+            return events.drain(..).for_each(|event| self.give(taker, event));
+        }
         if self.0.events.push_all(events) == Pushed::Ring {
             self.ring();
         }

@@ -88,7 +88,8 @@ impl Server {
         let to = self.to(to);
         let handler = match kind {
             Kind::Unary => {
-                Handler::raw_unary(move |message, context| server_call::unary(&to, message, context))
+                let waits = !to.to.queue.takes();
+                Handler::raw_unary(waits, move |message, context| server_call::unary(&to, message, context))
             }
             _ => Handler::raw_stream(kind, move |requests, replies, context| {
                 Box::pin(server_call::stream(to.clone(), kind.one_request(), requests, replies, context))

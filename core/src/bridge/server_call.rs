@@ -8,6 +8,7 @@
 //! Exactly one of the two happens: whoever comes first wins, under the lock of the call.
 
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -21,7 +22,7 @@ use tokio::time::Instant;
 use super::OpError;
 use super::event::{Attachment, Event, EventKind, Received, Request, Source};
 use super::flow::{Flow, Inflow, Outflow, Outgoing, Room, Sent};
-use super::lane::{Lane, tell};
+use super::lane::{Lane, tell, tell_now};
 use super::server::Destination;
 use super::sync::Mutex;
 use crate::message::Raw;
@@ -40,8 +41,21 @@ pub struct Answer {
 
 /// A call that a server received, as its host holds it. Dropping it unanswered fails the call with INTERNAL.
 #[derive(Debug)]
-pub struct ServerCall {
+pub struct ServerCall(ServerCallRef);
+
+/// The same for a host that keeps its calls in a table: nothing follows from dropping it, so that any number of threads may
+/// have one. [`let_go`](ServerCallRef::let_go) is what dropping a [`ServerCall`] is.
+#[derive(Clone, Debug)]
+pub struct ServerCallRef {
     cell: Arc<Cell>,
+}
+
+impl Deref for ServerCall {
+    type Target = ServerCallRef;
+
+    fn deref(&self) -> &ServerCallRef {
+        &self.0
+    }
 }
 
 /// What a call's events know of it.
@@ -58,6 +72,7 @@ struct Cell {
     lane: Arc<Lane>,
     to: Arc<To>,
     handle: OnceLock<usize>,
+    attached: OnceLock<Attachment>,
     shared: Arc<CallShared>,
 }
 
@@ -80,9 +95,11 @@ enum Finish {
 impl ServerCall {
     /// The call is the host's from here on.
     fn of(cell: Arc<Cell>) -> Self {
-        ServerCall { cell }
+        ServerCall(ServerCallRef { cell })
     }
+}
 
+impl ServerCallRef {
     /// The path of the method.
     #[must_use]
     pub fn method(&self) -> &str {
@@ -197,6 +214,22 @@ impl ServerCall {
         })
     }
 
+    /// Fails the call with INTERNAL if it was not answered.
+    pub fn let_go(&self) {
+        // As a rule it was, and there is nothing to say.
+        if self.cell.lane.is_foreign() || self.cell.state.lock().check().is_err() {
+            return;
+        }
+        // An error means that it ended meanwhile.
+        let _ = self
+            .finish(Status::internal("the handler let the call go without answering it"), Answer::default());
+    }
+
+    /// What the host keeps with the call: made with the first use, by `make`.
+    pub fn attached(&self, make: impl FnOnce() -> Attachment) -> &Attachment {
+        self.cell.attached.get_or_init(make)
+    }
+
     /// Resets the stream: the client sees CANCELLED, and nothing of what waits to be sent.
     ///
     /// # Errors
@@ -212,13 +245,7 @@ impl ServerCall {
 
 impl Drop for ServerCall {
     fn drop(&mut self) {
-        // As a rule it was answered, and there is nothing to say.
-        if self.cell.lane.is_foreign() || self.cell.state.lock().check().is_err() {
-            return;
-        }
-        // An error means that it ended meanwhile.
-        let _ = self
-            .finish(Status::internal("the handler let the call go without answering it"), Answer::default());
+        self.let_go();
     }
 }
 
@@ -237,14 +264,27 @@ impl Reporter {
     /// # Errors
     /// Those of `make`; then the call is dropped.
     pub fn handle(&self, make: impl FnOnce(ServerCall) -> Result<usize, OpError>) -> Result<usize, OpError> {
+        self.handle_ref(|call| make(ServerCall(call)))
+    }
+
+    /// Like [`handle`](Reporter::handle), for a host that keeps its calls up to [`let_go`](ServerCallRef::let_go).
+    ///
+    /// # Errors
+    /// Those of `make`; then the call is let go.
+    pub fn handle_ref(
+        &self,
+        make: impl FnOnce(ServerCallRef) -> Result<usize, OpError>,
+    ) -> Result<usize, OpError> {
         if let Some(handle) = self.0.handle.get() {
             return Ok(*handle);
         }
         // Two threads may come here with two events of the call: the first makes the handle, the other waits for it.
         let mut failed = None;
-        let handle = self.0.handle.get_or_init(|| match make(ServerCall::of(self.0.clone())) {
+        let call = || ServerCallRef { cell: self.0.clone() };
+        let handle = self.0.handle.get_or_init(|| match make(call()) {
             Ok(handle) => handle,
             Err(error) => {
+                call().let_go();
                 failed = Some(error);
                 0
             }
@@ -303,6 +343,7 @@ impl Cell {
             lane,
             to: to.clone(),
             handle: OnceLock::new(),
+            attached: OnceLock::new(),
             shared: context.shared().clone(),
         })
     }
@@ -320,12 +361,16 @@ impl Cell {
     fn check_size(&self, message: &Outgoing) -> Result<(), OpError> {
         self.shared
             .framing()
-            .check(message.bytes.len())
+            .check(message.message.len())
             .map_err(|status| OpError::Argument(status.message().to_owned()))
     }
 
     fn tell(self: &Arc<Self>, kind: EventKind) {
-        tell(&self.to.to.queue, Event { source: Source::ServerCall(Reporter(self.clone())), kind });
+        tell_now(&self.to.to.queue, self.event(kind));
+    }
+
+    fn event(self: &Arc<Self>, kind: EventKind) -> Event {
+        Event { source: Source::ServerCall(Reporter(self.clone())), kind }
     }
 
     fn announce(self: &Arc<Self>, message: Option<Received>, end: bool) {
@@ -346,7 +391,7 @@ impl Drop for Running {
         drop(state);
         drop(left);
         if cancelled {
-            self.0.tell(EventKind::Cancelled);
+            tell(&self.0.to.to.queue, self.0.event(EventKind::Cancelled));
         }
     }
 }
@@ -471,7 +516,7 @@ fn finished(finish: Option<Finish>, message: Option<Outgoing>, context: Context)
         let none = Status::unimplemented("response has no message where one is due");
         return UnaryAnswer { frame: None, status: none.with_metadata(status.metadata().clone()) };
     };
-    match context.shared().framing().frame(message.bytes, !message.plain) {
+    match context.shared().framing().frame(message.message, !message.plain) {
         Ok(frame) => UnaryAnswer { frame: Some(frame), status },
         Err(status) => UnaryAnswer { frame: None, status },
     }

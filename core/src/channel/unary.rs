@@ -8,7 +8,7 @@ use spanwire_wire::reset::CANCEL;
 
 use super::call::{Attempts, Prepared, Receive, Received};
 use super::{CallOptions, Channel};
-use crate::message::Frame;
+use crate::message::{Encoded, Frame};
 use crate::transport::{SEND_NOW_BYTES, SendPart};
 use crate::{Metadata, Method, PeerAddr, Sent, Status};
 
@@ -27,7 +27,7 @@ pub(crate) async fn raw(
     channel: Channel,
     method: Method,
     options: CallOptions,
-    request: Bytes,
+    request: Encoded,
     compress: bool,
 ) -> Result<Answer, Status> {
     let prepared = Prepared::new(channel, method, options)?;

@@ -142,8 +142,10 @@ impl Handler {
         })
     }
 
-    /// A unary method whose answer somebody else makes.
+    /// A unary method whose answer somebody else makes: `waits` unless that is as a rule done when the handler is first
+    /// polled.
     pub(crate) fn raw_unary<Fut>(
+        waits: bool,
         run: impl Fn(Bytes, Context) -> Result<Fut, Status> + Send + Sync + 'static,
     ) -> Handler
     where
@@ -151,7 +153,7 @@ impl Handler {
     {
         let run =
             move |request, context| Ok(Box::pin(run(request, context)?) as BoxFuture<'static, UnaryAnswer>);
-        Handler { kind: Kind::Unary, run: Run::Unary(Arc::new(run)), waits: true }
+        Handler { kind: Kind::Unary, run: Run::Unary(Arc::new(run)), waits }
     }
 
     /// A method of another kind whose messages somebody else reads and makes.

@@ -8,4 +8,5 @@ mod ends;
 mod host;
 mod lifecycle;
 mod options;
+mod taker;
 mod unary;

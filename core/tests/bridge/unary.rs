@@ -78,13 +78,16 @@ fn compression_is_chosen_on_each_side_and_seen_on_the_other() {
     let options = CallOptions { compression: Some(Encoding::Gzip), ..CallOptions::default() };
     let big = vec![b'a'; 5000];
     for plain in [false, true] {
-        let request = Outgoing { plain, ..Outgoing::from(big.clone()) };
+        let mut request = Outgoing::from(big.clone());
+        request.plain = plain;
         host.channel.unary(UNARY, request, options.clone(), host.report(1), None, None).unwrap();
         let (call, request) = host.request();
         let received = request.message.as_ref().unwrap();
         assert_eq!((received.bytes.len(), received.compressed), (5000, !plain));
         let answer = Answer { compression: Some(Encoding::Gzip), ..Answer::default() };
-        call.respond(Outgoing { plain, ..Outgoing::from(big.clone()) }, answer, Metadata::new()).unwrap();
+        let mut response = Outgoing::copied(&big);
+        response.plain = plain;
+        call.respond(response, answer, Metadata::new()).unwrap();
         let message = host.done(1).message.unwrap();
         assert_eq!((message.bytes.len(), message.compressed), (5000, !plain));
     }

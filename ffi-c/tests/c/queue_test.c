@@ -189,6 +189,52 @@ static void push_queue_calls_back_on_a_thread_of_its_own(void) {
   peer_stop(&peer);
 }
 
+/* Answers on the engine's thread; what waits is refused there. */
+static void answer_here(void *user_data, spanwire_event *events, size_t count) {
+  seen *seen = user_data;
+  CHECK_EQ(count, 1);
+  if (events->type != SPANWIRE_EVENT_REQUEST) return;
+  seen->bytes += events->message.len;
+  seen->thread = pthread_self();
+  spanwire_buffer echo = {.data = events->message.data, .len = events->message.len};
+  TRY(spanwire_server_call_respond(events->server_call, &echo, NULL));
+  spanwire_server_call_free(events->server_call);
+  spanwire_queue *other = MADE(spanwire_queue_new());
+  spanwire_event event;
+  REFUSED(spanwire_queue_next(other, &event, 1, -1), SPANWIRE_INVALID_ARGUMENT, "must not wait");
+  spanwire_queue_free(other);
+}
+
+static void inline_queue_is_told_on_the_engines_thread(void) {
+  enum { CALLS = 300 };
+  seen served = {.bytes = 0}, seen = {.bytes = 0};
+  sem_init(&seen.each, 0, 0);
+  spanwire_queue *requests = MADE(spanwire_queue_new_inline(answer_here, &served));
+  spanwire_server *server = MADE(spanwire_server_new(NULL, NULL));
+  TRY(spanwire_server_method(server, UNARY, SPANWIRE_KIND_UNARY, requests, NULL, 0));
+  TRY(spanwire_server_listen(server, "127.0.0.1:0"));
+  char target[64];
+  CHECK(spanwire_server_target(server, target, sizeof target) < sizeof target);
+  spanwire_channel *channel = MADE(spanwire_channel_new(NULL, target, NULL));
+  spanwire_queue *queue = MADE(spanwire_queue_new_inline(on_events, &seen));
+  for (int i = 0; i < CALLS; i++) TRY(spanwire_call_unary(channel, UNARY, TEXT("abc"), NULL, queue, &seen, NULL));
+  for (int i = 0; i < CALLS; i++) sem_wait(&seen.each);
+  uint64_t events = 0, wakes = 1;
+  TRY(spanwire_queue_stats(queue, &events, &wakes));
+  CHECK_EQ(events, CALLS);
+  CHECK_EQ(wakes, 0);
+  /* It waits for callbacks that run. */
+  spanwire_queue_free(queue);
+  spanwire_server_free(server);
+  spanwire_queue_free(requests);
+  CHECK_EQ(seen.bytes, 3 * CALLS);
+  CHECK_EQ(served.bytes, 3 * CALLS);
+  CHECK(!pthread_equal(seen.thread, pthread_self()) && !pthread_equal(served.thread, pthread_self()));
+  CHECK(spanwire_queue_new_inline(NULL, NULL) == NULL);
+  spanwire_channel_free(channel);
+  sem_destroy(&seen.each);
+}
+
 enum { DRAINERS = 4, PER_DRAINER = 500, ALL_CALLS = DRAINERS * PER_DRAINER };
 
 typedef struct drain {
@@ -315,6 +361,7 @@ int main(int argc, char **argv) {
       TEST(descriptor_works_in_epoll_with_a_partial_drain),
       TEST(wake_makes_the_descriptor_readable),
       TEST(push_queue_calls_back_on_a_thread_of_its_own),
+      TEST(inline_queue_is_told_on_the_engines_thread),
       TEST(several_threads_drain_one_queue),
       TEST(batch_hands_over_together),
       TEST(capacity_bounds_what_one_call_takes),
