@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the examples in C and C++ as a user does, against an installed library, and runs those of every language against
-# those of the others. SPANWIRE_LIB_DIR is a folder with built libraries, SPANWIRE_WHEEL a wheel (by default they are
+# Builds the examples in C and C++ as a user does, against an installed library, those for Node against the package, and runs
+# those of every language against those of the others. SPANWIRE_LIB_DIR is a folder with built libraries, SPANWIRE_WHEEL a wheel (by default they are
 # built).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -37,5 +37,19 @@ program() {
 }
 for name in greeter chat files; do program $name $name; done
 program greeter_sync sync/greeter
-python3 examples/test_examples.py rust="$target/debug" c="$out/c" cpp="$out/cpp" python="$out/python" \
+PYTHONPATH=tests python3 -c 'from harness import paths, setup; setup.node_packages(paths.NODE_BINDING)'
+for step in native build; do npm run --prefix bindings-node --silent $step; done
+rm -rf "$out/node" && mkdir -p "$out/node/node_modules"
+cp examples/node/*.ts examples/node/*.json "$out/node"
+ln -s "$PWD/bindings-node" "$out/node/node_modules/spanwire"
+for name in @bufbuild @types typescript undici-types; do
+  ln -s "$PWD/bindings-node/node_modules/$name" "$out/node/node_modules/$name"
+done
+protos=$PWD/proto/examples
+(cd "$out/node" && built node node_modules/spanwire/esm/cli.js gen --out gen "$protos" && built node node_modules/typescript/bin/tsc)
+for name in greeter chat files; do
+  printf '#!/bin/sh\nexec node "%s" "$@"\n' "$out/node/dist/$name.js" >"$out/node/$name"
+  chmod +x "$out/node/$name"
+done
+python3 examples/test_examples.py node="$out/node" rust="$target/debug" c="$out/c" cpp="$out/cpp" python="$out/python" \
   python-sync="$out/python/sync"
