@@ -1,6 +1,6 @@
 // Builds and packs a release for this machine, and fails if what it installs is too large: the package and one addon. protobuf-es,
 // which generated code needs, is shown beside it. Arguments go to cargo: `npm run size -- --profile bench-release`.
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,9 +10,13 @@ const MOST_BYTES = 6_000_000;
 process.chdir(new URL("..", import.meta.url).pathname);
 const given = process.argv.slice(2);
 const args = given.length > 0 ? given : ["--release"];
-const cargo = (...command) => execFileSync("cargo", command, { stdio: ["ignore", "pipe", "inherit"], encoding: "utf8" });
-const messages = cargo("build", "-p", "spanwire-node", "--message-format", "json", ...args).split("\n").filter(Boolean);
-const built = messages.map((line) => JSON.parse(line)).find(({ target }) => target?.name === "spanwire_node");
+const { status, stdout } = spawnSync("cargo", ["build", "-p", "spanwire-node", "--message-format", "json", ...args], {
+  stdio: ["ignore", "pipe", "inherit"],
+  encoding: "utf8",
+  maxBuffer: Infinity,
+});
+if (status !== 0) process.exit(status ?? 1);
+const built = stdout.split("\n").filter(Boolean).map((line) => JSON.parse(line)).find(({ target }) => target?.name === "spanwire_node");
 const host = /host: (\S+)/.exec(execFileSync("rustc", ["-vV"], { encoding: "utf8" }))[1];
 
 const out = mkdtempSync(join(tmpdir(), "spanwire-"));
