@@ -17,9 +17,11 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use self::pem::PemSource;
 pub use self::pem::TlsError;
+use self::reload::Reloading;
 use super::io::{Io, RawIo};
 
 mod pem;
+mod reload;
 #[cfg(test)]
 mod tests;
 
@@ -54,6 +56,12 @@ impl Identity {
     }
 }
 
+/// The files among these sources.
+fn files(authorities: &[PemSource], identity: Option<&Identity>) -> Vec<PathBuf> {
+    let identity = identity.into_iter().flat_map(|identity| [&identity.certificate, &identity.key]);
+    authorities.iter().chain(identity).filter_map(PemSource::file).cloned().collect()
+}
+
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(crypto::ring::default_provider())
 }
@@ -77,7 +85,8 @@ fn add_authorities(roots: &mut RootCertStore, sources: &[PemSource]) -> Result<(
 
 /// How a client's connections use TLS.
 ///
-/// Nothing is read or checked until the channel is built; a missing file or a wrong key is that call's error.
+/// Nothing is read or checked until the channel is built; a missing file or a wrong key is that call's error. Files that
+/// change are read again for the next connection; if they cannot be used then, the old ones stay, with a warning.
 ///
 /// ```
 /// # use spanwire::ClientTls;
@@ -151,6 +160,14 @@ impl ClientTls {
 
     /// Reads the files and makes the configuration all connections of a channel share.
     pub(crate) fn build(&self) -> Result<ClientTlsConfig, TlsError> {
+        let server_name = self.server_name.as_deref().map(parse_server_name).transpose()?;
+        let files = files(&self.authorities, self.identity.as_ref());
+        let tls = self.clone();
+        let connector = Arc::new(Reloading::new(files, move || tls.connector())?);
+        Ok(ClientTlsConfig { connector, server_name })
+    }
+
+    fn connector(&self) -> Result<TlsConnector, TlsError> {
         let provider = provider();
         let builder = ClientConfig::builder_with_provider(provider.clone());
         let builder = builder.with_safe_default_protocol_versions().map_err(no_versions)?;
@@ -167,8 +184,7 @@ impl ClientTls {
             }
         };
         config.alpn_protocols = vec![ALPN_H2.to_vec()];
-        let server_name = self.server_name.as_deref().map(parse_server_name).transpose()?;
-        Ok(ClientTlsConfig { connector: TlsConnector::from(Arc::new(config)), server_name })
+        Ok(TlsConnector::from(Arc::new(config)))
     }
 
     fn roots(&self) -> Result<RootCertStore, TlsError> {
@@ -199,7 +215,7 @@ fn parse_server_name(name: &str) -> Result<ServerName<'static>, TlsError> {
 /// A client's TLS configuration, ready for use. Cheap to clone; clones share the cache of sessions to resume.
 #[derive(Clone)]
 pub(crate) struct ClientTlsConfig {
-    connector: TlsConnector,
+    connector: Arc<Reloading<TlsConnector>>,
     server_name: Option<ServerName<'static>>,
 }
 
@@ -219,7 +235,7 @@ impl ClientTlsConfig {
             Some(name) => name.clone(),
             None => parse_server_name(host).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?,
         };
-        let stream = self.connector.connect(name, io).await.map_err(explain_handshake)?;
+        let stream = self.connector.current().connect(name, io).await.map_err(explain_handshake)?;
         require_h2(stream.get_ref().1.alpn_protocol(), "server")?;
         Ok(Io::TlsClient(Box::new(stream)))
     }
@@ -227,7 +243,8 @@ impl ClientTlsConfig {
 
 /// How a server's listeners use TLS.
 ///
-/// Nothing is read or checked until the server binds; a missing file or a wrong key is that call's error.
+/// Nothing is read or checked until the server binds; a missing file or a wrong key is that call's error. Files that change
+/// are read again for the next connection; if they cannot be used then, the old ones stay, with a warning.
 #[derive(Clone, Debug)]
 pub struct ServerTls {
     identity: Identity,
@@ -273,6 +290,12 @@ impl ServerTls {
 
     /// Reads the files and makes the configuration all connections of a server share.
     pub(crate) fn build(&self) -> Result<ServerTlsConfig, TlsError> {
+        let files = files(&self.client_authorities, Some(&self.identity));
+        let tls = self.clone();
+        Ok(ServerTlsConfig { acceptor: Arc::new(Reloading::new(files, move || tls.acceptor())?) })
+    }
+
+    fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {
         let provider = provider();
         let builder = ServerConfig::builder_with_provider(provider.clone());
         let builder = builder.with_safe_default_protocol_versions().map_err(no_versions)?;
@@ -298,14 +321,14 @@ impl ServerTls {
         let mut config =
             builder.with_single_cert(chain, key).map_err(|error| self.identity.explain(error))?;
         config.alpn_protocols = vec![ALPN_H2.to_vec()];
-        Ok(ServerTlsConfig { acceptor: TlsAcceptor::from(Arc::new(config)) })
+        Ok(TlsAcceptor::from(Arc::new(config)))
     }
 }
 
 /// A server's TLS configuration, ready for use. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct ServerTlsConfig {
-    acceptor: TlsAcceptor,
+    acceptor: Arc<Reloading<TlsAcceptor>>,
 }
 
 impl fmt::Debug for ServerTlsConfig {
@@ -319,7 +342,7 @@ impl ServerTlsConfig {
     ///
     /// Errors say that TLS failed and why, among them a client that does not offer HTTP/2. Sets no time limit.
     pub(crate) async fn handshake(&self, io: RawIo) -> io::Result<Io> {
-        let stream = self.acceptor.accept(io).await.map_err(explain_handshake)?;
+        let stream = self.acceptor.current().accept(io).await.map_err(explain_handshake)?;
         require_h2(stream.get_ref().1.alpn_protocol(), "client")?;
         Ok(Io::TlsServer(Box::new(stream)))
     }

@@ -59,6 +59,14 @@ impl fmt::Debug for PemSource {
 }
 
 impl PemSource {
+    /// The file, if it is one.
+    pub(super) fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Memory(_) => None,
+            Self::File(path) => Some(path),
+        }
+    }
+
     /// `what` as a reader knows it: `CA certificate (/etc/ca.pem)`.
     fn subject(&self, what: &str) -> String {
         match self {

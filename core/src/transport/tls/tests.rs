@@ -226,6 +226,96 @@ fn files_are_read_when_the_configuration_is_built() {
     fs::remove_dir_all(&folder).unwrap();
 }
 
+/// An authority, a certificate and a key in files.
+struct Files(tempfile::TempDir);
+
+impl Files {
+    fn new() -> Self {
+        Files(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Puts a new file in the place of the old one, as tools that renew certificates do.
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path("new"), text).unwrap();
+        fs::rename(self.path("new"), self.path(name)).unwrap();
+    }
+
+    fn write_identity(&self, (certificate, key): (String, String)) {
+        self.write("a.pem", &certificate);
+        self.write("a.key", &key);
+    }
+}
+
+/// One handshake on configurations that stay: the client's error if there is one, else the leaf each side saw.
+async fn shake(
+    client: &ClientTlsConfig,
+    server: &ServerTlsConfig,
+) -> Result<(Vec<u8>, Option<Vec<u8>>), String> {
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let (client, server) =
+        tokio::join!(client.handshake(near.into(), "a.test"), server.handshake(far.into()));
+    let leaf = |io: &Io| io.tls_identity().map(|identity| identity.leaf().to_vec());
+    let (client, server) =
+        (client.map_err(|error| error.to_string())?, server.map_err(|error| error.to_string())?);
+    Ok((leaf(&client).unwrap(), leaf(&server)))
+}
+
+fn leaf(pem: &str) -> Vec<u8> {
+    PemSource::Memory(pem.into()).certificates("certificate").unwrap()[0].to_vec()
+}
+
+#[tokio::test]
+async fn files_that_change_hold_from_the_next_connection_on() {
+    let (old, new, files) = (Authority::new(), Authority::new(), Files::new());
+    files.write("ca.pem", &old.pem());
+    files.write_identity(old.issue("client.test"));
+    let (certificate, key) = old.issue("a.test");
+    let both = format!("{}{}", old.pem(), new.pem());
+    let server = ServerTls::from_pem(certificate, key).client_ca_pem(both.clone()).build().unwrap();
+    let renewed = new.issue("a.test");
+    let renewed_server = ServerTls::from_pem(renewed.0, renewed.1).client_ca_pem(both).build().unwrap();
+    let client = ClientTls::new().with_ca_file(files.path("ca.pem"));
+    let client = client.with_identity_files(files.path("a.pem"), files.path("a.key")).build().unwrap();
+    shake(&client, &server).await.unwrap();
+    assert!(shake(&client, &renewed_server).await.unwrap_err().contains("UnknownIssuer"));
+
+    files.write("ca.pem", &new.pem());
+    let identity = new.issue("client.test");
+    files.write_identity(identity.clone());
+    let (_, shown) = shake(&client, &renewed_server).await.unwrap();
+    assert_eq!(shown, Some(leaf(&identity.0)));
+    assert!(
+        shake(&client, &server).await.unwrap_err().contains("UnknownIssuer"),
+        "the old authority is gone"
+    );
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_used_leave_the_old_ones() {
+    let (authority, files) = (Authority::new(), Files::new());
+    let first = authority.issue("a.test");
+    files.write_identity(first.clone());
+    let server = ServerTls::from_files(files.path("a.pem"), files.path("a.key")).build().unwrap();
+    let client = ClientTls::new().with_ca_pem(authority.pem()).build().unwrap();
+    let shown = async || shake(&client, &server).await.unwrap().0;
+    assert_eq!(shown().await, leaf(&first.0));
+
+    files.write("a.pem", "no PEM");
+    assert_eq!(shown().await, leaf(&first.0));
+    fs::remove_file(files.path("a.key")).unwrap();
+    assert_eq!(shown().await, leaf(&first.0));
+    // In two steps: between them the key is that of another certificate.
+    let second = authority.issue("a.test");
+    files.write("a.pem", &second.0);
+    assert_eq!(shown().await, leaf(&first.0));
+    files.write("a.key", &second.1);
+    assert_eq!(shown().await, leaf(&second.0));
+}
+
 #[test]
 fn pem_without_what_is_wanted_says_what_it_holds() {
     let (certificate, key) = Authority::new().issue("a.test");
