@@ -29,8 +29,8 @@ mod transport;
 pub use channel::balance;
 pub use channel::{
     Address, BidiCall, Channel, ChannelBuilder, ChannelError, ClientStream, ClientStreamingCall,
-    Connectivity, Duplex, Endpoint, LoadBalancing, Resolution, Resolver, Response, ServerStreamingCall,
-    ServiceConfigError, TargetError, Token, UnaryCall, UnknownLoadBalancing,
+    Connectivity, Duplex, Endpoint, LoadBalancing, Proxy, Resolution, Resolver, Response,
+    ServerStreamingCall, ServiceConfigError, TargetError, Token, UnaryCall, UnknownLoadBalancing,
 };
 pub use engine::Engine;
 pub use message::{Message, Raw};

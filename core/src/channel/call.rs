@@ -12,13 +12,15 @@ use http::header::AUTHORIZATION;
 use spanwire_wire::call::{ClientCall, ClientEvent, Exceeded, Excess, ResponseKind};
 use spanwire_wire::encoding::{Encoding, EncodingSet};
 use spanwire_wire::reset::{CANCEL, REFUSED_STREAM};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::balance::PickInfo;
 use super::config::MethodConfig;
 use super::control::Placed;
 use super::credentials::Credentials;
-use super::retry::Retries;
+use super::hedge_plan::HedgingPolicy;
+use super::retry::{Retries, Throttle};
 use super::subchannel::Subchannel;
 use super::{Channel, options::CallOptions};
 use crate::message::Framing;
@@ -89,6 +91,21 @@ impl Prepared {
             metadata: options.metadata,
             deadline,
         })
+    }
+
+    /// How the call is hedged, if it is.
+    pub(crate) fn hedging(&self) -> Option<&HedgingPolicy> {
+        self.config.as_deref().and_then(|config| config.hedging.as_ref())
+    }
+
+    /// See [`Channel::throttle`].
+    pub(crate) fn throttle(&self) -> Option<&Throttle> {
+        self.channel.throttle()
+    }
+
+    /// Where what the call needs besides its own task runs.
+    pub(crate) fn runtime(&self) -> Option<Handle> {
+        self.channel.spawner().handle()
     }
 
     /// Opens the stream on a usable connection, waiting for one, and for room on it, if need be.
@@ -289,6 +306,16 @@ impl Receive {
         self.attempts
     }
 
+    /// Counts the attempts that were begun beside this one, too.
+    pub(crate) fn count_attempts(&mut self, all: u32) {
+        self.attempts.opened = all;
+    }
+
+    /// Whether any of the request may have reached the server.
+    pub(crate) fn was_written(&self) -> bool {
+        self.tag.written()
+    }
+
     pub(crate) fn peer(&self) -> &Peer {
         self.tag.peer()
     }
@@ -296,43 +323,71 @@ impl Receive {
     /// The next thing that the server says. After `Done` or `Retry` there is nothing more.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
         loop {
-            match self.machine.poll_event() {
-                Some(ClientEvent::Headers(headers)) => return Poll::Ready(Received::Headers(headers)),
-                Some(ClientEvent::Message(message)) => return Poll::Ready(Received::Message(message)),
-                Some(ClientEvent::Done(status)) => {
-                    self.count_excess();
-                    return Poll::Ready(self.end(status));
-                }
-                None => {}
+            if let Some(received) = self.received() {
+                return Poll::Ready(received);
             }
-            match self.recv.poll_event(cx) {
-                Poll::Ready(StreamEvent::Headers { status, headers, end }) => {
-                    self.machine.on_headers(status, headers, end);
-                }
-                Poll::Ready(StreamEvent::Data(data)) => self.machine.on_data(data),
-                Poll::Ready(StreamEvent::Trailers(_)) if self.tag.was_cut() => {
-                    self.machine.fail(Status::resource_exhausted(format!(
-                        "trailers are larger than max_metadata_bytes ({} bytes)",
-                        self.max_metadata_bytes
-                    )));
-                }
-                Poll::Ready(StreamEvent::Trailers(trailers)) => self.machine.on_trailers(trailers),
-                Poll::Ready(StreamEvent::End) => self.machine.on_end(),
-                Poll::Ready(StreamEvent::Failed(failure)) => {
-                    if let Some(retry) = self.may_retry(&failure) {
-                        return Poll::Ready(retry);
-                    }
-                    self.given_up = matches!(failure, StreamFailure::LocalReset(CANCEL));
-                    self.connection_over =
-                        !matches!(failure, StreamFailure::Reset(_) | StreamFailure::LocalReset(_));
-                    self.fail(&failure);
-                }
-                Poll::Pending => {
-                    ready!(self.deadline.poll(cx));
-                    self.machine.fail(deadline_exceeded("before the server answered in full"));
-                }
+            if let Some(retry) = ready!(self.poll_stream(cx)) {
+                return Poll::Ready(retry);
             }
         }
+    }
+
+    /// Ready when the response has begun, of which nothing is taken out: `None`. Else the end of the attempt.
+    pub(crate) fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<Option<Received>> {
+        loop {
+            if self.machine.has_headers() {
+                return Poll::Ready(None);
+            }
+            if let Some(end) = self.received() {
+                return Poll::Ready(Some(end));
+            }
+            if let Some(retry) = ready!(self.poll_stream(cx)) {
+                return Poll::Ready(Some(retry));
+            }
+        }
+    }
+
+    fn received(&mut self) -> Option<Received> {
+        Some(match self.machine.poll_event()? {
+            ClientEvent::Headers(headers) => Received::Headers(headers),
+            ClientEvent::Message(message) => Received::Message(message),
+            ClientEvent::Done(status) => {
+                self.count_excess();
+                self.end(status)
+            }
+        })
+    }
+
+    /// Has the machine take in what the stream brings next; gives only that the attempt was turned away.
+    fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Received>> {
+        match self.recv.poll_event(cx) {
+            Poll::Ready(StreamEvent::Headers { status, headers, end }) => {
+                self.machine.on_headers(status, headers, end);
+            }
+            Poll::Ready(StreamEvent::Data(data)) => self.machine.on_data(data),
+            Poll::Ready(StreamEvent::Trailers(_)) if self.tag.was_cut() => {
+                self.machine.fail(Status::resource_exhausted(format!(
+                    "trailers are larger than max_metadata_bytes ({} bytes)",
+                    self.max_metadata_bytes
+                )));
+            }
+            Poll::Ready(StreamEvent::Trailers(trailers)) => self.machine.on_trailers(trailers),
+            Poll::Ready(StreamEvent::End) => self.machine.on_end(),
+            Poll::Ready(StreamEvent::Failed(failure)) => {
+                if let Some(retry) = self.may_retry(&failure) {
+                    return Poll::Ready(Some(retry));
+                }
+                self.given_up = matches!(failure, StreamFailure::LocalReset(CANCEL));
+                self.connection_over =
+                    !matches!(failure, StreamFailure::Reset(_) | StreamFailure::LocalReset(_));
+                self.fail(&failure);
+            }
+            Poll::Pending => {
+                ready!(self.deadline.poll(cx));
+                self.machine.fail(deadline_exceeded("before the server answered in full"));
+            }
+        }
+        Poll::Ready(None)
     }
 
     /// The end of this attempt: of the call, or not.
@@ -342,6 +397,10 @@ impl Receive {
         }
         let mut retries = self.attempts.retries;
         let policy = self.config.as_ref().and_then(|config| config.retry.as_ref());
+        let hedging = self.config.as_ref().and_then(|config| config.hedging.as_ref());
+        if let (Some(hedging), Some(throttle)) = (hedging, self.channel.throttle()) {
+            hedging.account(&status, throttle);
+        }
         let pause = retries.after(&status, self.machine.has_headers(), policy, self.channel.throttle());
         let status = self.finished(status);
         let Some(pause) = pause else { return Received::Done(status) };
@@ -408,6 +467,11 @@ impl Receive {
 }
 
 impl Attempts {
+    /// Of an attempt that `made` others were begun before.
+    pub(crate) fn behind(made: u32) -> Self {
+        Attempts { retries: Retries::behind(made), ..Attempts::default() }
+    }
+
     /// How many attempts were begun.
     pub(crate) fn count(&self) -> u32 {
         self.opened

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::address::Address;
+use super::proxy::Tunnel;
 use crate::Status;
 use crate::stats::ChannelCounters;
 use crate::timer::after;
@@ -23,6 +24,8 @@ pub(crate) struct Connector {
     pub(crate) host: String,
     /// Makes the byte stream, instead of what the address says.
     pub(crate) dial: Option<Dial>,
+    /// What TCP addresses are those of, if not of the target.
+    pub(crate) tunnel: Option<Tunnel>,
     pub(crate) tls: Option<ClientTlsConfig>,
     pub(crate) http2: Http2,
     /// Longest that one attempt may take, if shorter than what the backoff allows.
@@ -58,7 +61,7 @@ impl Connector {
                 Status::unavailable(format!(
                     "cannot connect to {}: {}no answer within connect_timeout ({:?})",
                     self.target,
-                    prefix(address),
+                    self.prefix(address),
                     self.connect_timeout
                 ))
             }
@@ -68,8 +71,11 @@ impl Connector {
     }
 
     async fn attempt(&self, address: &Address) -> Result<(Connection, Driver), Status> {
-        let failed = |error: std::io::Error| Status::unavailable(format!("{}{error}", prefix(address)));
-        let raw = self.socket(address).await.map_err(failed)?;
+        let failed = |error: std::io::Error| Status::unavailable(format!("{}{error}", self.prefix(address)));
+        let mut raw = self.socket(address).await.map_err(failed)?;
+        if let Some(tunnel) = &self.tunnel {
+            tunnel.open(&mut raw).await.map_err(Status::unavailable)?;
+        }
         let keepalive = self.keepalive.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(keepalive) = &keepalive {
             // Without it a vanished peer is noticed by the ping alone: worth having, not worth failing for.
@@ -94,12 +100,13 @@ impl Connector {
             Address::Connector => Err(std::io::Error::other("the channel has no connector")),
         }
     }
-}
 
-/// Which of several addresses an error is of.
-fn prefix(address: &Address) -> String {
-    match address {
-        Address::Tcp(address) => format!("{address}: "),
-        _ => String::new(),
+    /// Which of several addresses an error is of.
+    fn prefix(&self, address: &Address) -> String {
+        match (address, &self.tunnel) {
+            (Address::Tcp(address), None) => format!("{address}: "),
+            (Address::Tcp(address), Some(tunnel)) => format!("{tunnel}: {address}: "),
+            _ => String::new(),
+        }
     }
 }

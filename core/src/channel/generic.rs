@@ -79,11 +79,12 @@ pub(crate) fn streaming<T: Message>(
     }))
 }
 
-fn no_runtime() -> Status {
+pub(crate) fn no_runtime() -> Status {
     Status::internal("no tokio runtime here, and no thread for one").with_sent(Sent::NotSent)
 }
 
-struct AbortOnDrop<T>(JoinHandle<T>);
+/// A task that ends with whoever waits for it.
+pub(crate) struct AbortOnDrop<T>(pub(crate) JoinHandle<T>);
 
 impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {

@@ -12,10 +12,13 @@ mod control;
 mod credentials;
 mod generic;
 mod health;
+mod hedge;
+mod hedge_plan;
 mod load;
 mod mail;
 mod options;
 mod outgoing;
+mod proxy;
 mod resolver;
 mod retry;
 mod side;
@@ -51,6 +54,7 @@ pub use credentials::Token;
 use credentials::{Credentials, Source};
 use mail::Mail;
 pub(crate) use options::CallOptions;
+pub use proxy::Proxy;
 use resolver::Naming;
 pub use resolver::{Resolution, Resolver};
 use retry::Throttle;
@@ -234,6 +238,7 @@ impl Channel {
             bearer_token: None,
             idle_timeout: Some(Duration::from_secs(30 * 60)),
             dial: None,
+            proxy: Proxy::default(),
             tls: None,
             authority: None,
             user_agent: None,
@@ -377,6 +382,7 @@ pub struct ChannelBuilder {
     bearer_token: Option<Source>,
     idle_timeout: Option<Duration>,
     dial: Option<Dial>,
+    proxy: Proxy,
     tls: Option<ClientTls>,
     authority: Option<String>,
     user_agent: Option<String>,
@@ -431,8 +437,8 @@ impl ChannelBuilder {
     }
 
     /// What the service's owner says about calling it, as JSON in the form of gRPC's `ServiceConfig`:
-    /// `loadBalancingConfig`, `methodConfig` (`timeout`, `waitForReady`, the largest messages, `retryPolicy`) and
-    /// `retryThrottling`. Without one nothing is retried but what certainly nobody worked on.
+    /// `loadBalancingConfig`, `methodConfig` (`timeout`, `waitForReady`, the largest messages, `retryPolicy`,
+    /// `hedgingPolicy`) and `retryThrottling`. Without one nothing is retried but what certainly nobody worked on.
     ///
     /// ```
     /// # fn example() -> Result<(), spanwire::ChannelError> {
@@ -592,6 +598,12 @@ impl ChannelBuilder {
         self.interceptor(LayerInterceptor::new(&layer))
     }
 
+    /// Whether connections go through an HTTP proxy; as the environment says by default.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = proxy;
+        self
+    }
+
     /// Runs connections on byte streams that `connector` makes, instead of connecting to the target: through a proxy,
     /// over something that is no socket, or in memory. It is asked once for each attempt; an error is a failed attempt
     /// (UNAVAILABLE, then backoff), and an attempt that takes longer than the connect timeout is dropped. The target
@@ -685,16 +697,24 @@ impl ChannelBuilder {
         }
         let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         let backoff = BackoffConfig { min_connect_timeout: self.connect_timeout, ..self.backoff };
-        let naming = match self.resolver {
+        let tunnel = match &target.endpoint {
+            target::Endpoint::Dns { host, port, .. } if self.dial.is_none() && self.resolver.is_none() => {
+                self.proxy.tunnel(host, *port, |name| std::env::var(name).ok())?
+            }
+            _ => None,
+        };
+        let naming = match (self.resolver, &tunnel) {
             _ if self.dial.is_some() => Naming::Fixed(vec![Address::Connector.into()]),
-            Some(resolver) => Naming::Asked(resolver),
-            None => Naming::of(&target, ttl),
+            (Some(resolver), _) => Naming::Asked(resolver),
+            (None, Some(tunnel)) => Naming::Asked(tunnel.resolver()),
+            (None, None) => Naming::of(&target, ttl),
         };
         let keeping = Keeping { naming, policy, idle_timeout: self.idle_timeout };
         let connector = Connector {
             target: target.to_string(),
             host: target.host().to_owned(),
             dial: self.dial,
+            tunnel,
             tls,
             http2: self.http2,
             connect_timeout: self.connect_timeout,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! stream ─ refused, lost ─► none ─ restart ─► stream          (as long as everything sent is remembered)
+//! hedged ─ first answer ─► stream                             (until then each attempt sends from what is remembered)
 //! any ─ give_up ─► given up (the stream is reset; the call ends with the cause)
 //! any ─ the answer ends ─► over
 //! ```
@@ -27,12 +28,13 @@ pub(crate) struct Outgoing(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     stream: Option<SendPart>,
-    going_away: GoingAway,
+    /// Of its connection, if there was a stream yet.
+    going_away: Option<GoingAway>,
     /// What was sent so far, while the call could still be started again.
     replay: Option<VecDeque<Frame>>,
     replay_bytes: usize,
     half_closed: bool,
-    /// The receiving half is starting the call again.
+    /// The receiving half is starting the call again, or several attempts are under way.
     restarting: bool,
     over: bool,
     /// Why the sending half gave the call up.
@@ -41,6 +43,26 @@ struct State {
     restarts: u32,
     sender: Option<Waker>,
     receiver: Option<Waker>,
+    /// Whoever makes several attempts at once.
+    hedger: Option<Waker>,
+}
+
+/// What the log of a hedged call has behind a number of messages.
+#[derive(Debug)]
+pub(crate) enum Logged {
+    Frame(Frame),
+    /// The client said that no more follow.
+    End,
+    NothingYet,
+}
+
+/// How much of the log was sent on a stream.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    pub(crate) sent_messages: usize,
+    /// The rest of the last one of them.
+    pub(crate) unsent: Option<Frame>,
+    pub(crate) half_closed: bool,
 }
 
 /// The call takes no more messages.
@@ -56,18 +78,28 @@ pub(crate) struct Unsent {
 
 impl Outgoing {
     pub(crate) fn new(stream: SendPart, going_away: GoingAway) -> Self {
+        Self::of(Some(stream), Some(going_away))
+    }
+
+    /// Of a hedged call: there is no stream until one of the attempts is answered.
+    pub(crate) fn hedged() -> Self {
+        Self::of(None, None)
+    }
+
+    fn of(stream: Option<SendPart>, going_away: Option<GoingAway>) -> Self {
         Outgoing(Arc::new(Mutex::new(State {
-            stream: Some(stream),
+            restarting: stream.is_none(),
+            stream,
             going_away,
             replay: Some(VecDeque::new()),
             replay_bytes: 0,
             half_closed: false,
-            restarting: false,
             over: false,
             cause: None,
             restarts: 0,
             sender: None,
             receiver: None,
+            hedger: None,
         })))
     }
 
@@ -83,7 +115,34 @@ impl Outgoing {
         }
         state.half_closed = last;
         state.remember(&frame);
-        Ok(Unsent { frame, restarts: state.restarts })
+        let (restarts, hedger) = (state.restarts, state.hedger.take());
+        drop(state);
+        wake([hedger]);
+        Ok(Unsent { frame, restarts })
+    }
+
+    /// For whoever makes several attempts at once: wakes it when there is more to send, and says why the call was given up,
+    /// if it was.
+    pub(crate) fn watch_log(&self, cx: &mut Context<'_>) -> Option<Status> {
+        let mut state = self.lock();
+        state.hedger = Some(cx.waker().clone());
+        state.cause.clone()
+    }
+
+    /// What follows behind the first so many messages.
+    pub(crate) fn logged(&self, messages: usize) -> Logged {
+        let state = self.lock();
+        match state.replay.as_ref().and_then(|replay| replay.get(messages)) {
+            Some(frame) => Logged::Frame(frame.clone()),
+            None if state.half_closed => Logged::End,
+            None => Logged::NothingYet,
+        }
+    }
+
+    /// Whether more was said than is kept, and that is not all yet.
+    pub(crate) fn is_log_full(&self) -> bool {
+        let state = self.lock();
+        state.replay_bytes > REPLAY_BYTES && !state.half_closed
     }
 
     /// Sends a small message if that takes no more than to write it behind others.
@@ -118,7 +177,7 @@ impl Outgoing {
                 Poll::Ready(Err(_)) if state.replay.is_none() => return Poll::Ready(Err(Over)),
                 // The server has ended it, and not because it would not look at it. (h2 shows a GOAWAY as a reset.)
                 Poll::Ready(Err(_))
-                    if !state.going_away.get()
+                    if !state.going_away.as_ref().is_some_and(GoingAway::get)
                         && stream.reset_by_peer(cx).is_some_and(|code| code != REFUSED_STREAM) =>
                 {
                     state.replay = None;
@@ -157,6 +216,9 @@ impl Outgoing {
                 None => stream.end(),
             };
         }
+        let hedger = state.hedger.take();
+        drop(state);
+        wake([hedger]);
     }
 
     /// Ends the call in the middle of sending: the server must not take what it has for complete.
@@ -171,7 +233,7 @@ impl Outgoing {
         if let Some(stream) = &mut state.stream {
             stream.reset(CANCEL);
         }
-        let wakers = [state.sender.take(), state.receiver.take()];
+        let wakers = [state.sender.take(), state.receiver.take(), state.hedger.take()];
         drop(state);
         wake(wakers);
     }
@@ -206,27 +268,30 @@ impl Outgoing {
         state.restarting
     }
 
-    /// Continues on `stream`, with everything that was sent before.
-    pub(crate) fn restart(&self, mut stream: SendPart, going_away: GoingAway) {
+    /// Continues on `stream`, with everything that was sent before but not on it.
+    pub(crate) fn restart(&self, mut stream: SendPart, going_away: GoingAway, progress: Progress) {
         let mut state = self.lock();
-        if state.cause.is_some() {
+        if state.cause.is_some() || state.over {
             // Given up meanwhile: an end of the request here would look like a whole one.
             return stream.reset(CANCEL);
         }
-        let replay = state.replay.clone().unwrap_or_default();
-        let count = replay.len();
-        for (index, frame) in replay.into_iter().enumerate() {
+        let rest = state.replay.iter().flatten().skip(progress.sent_messages).cloned();
+        let mut rest = progress.unsent.into_iter().chain(rest).peekable();
+        let mut half_closed = progress.half_closed;
+        while let Some(frame) = rest.next() {
+            half_closed = state.half_closed && rest.peek().is_none();
             // An error shows in the new stream's answer.
-            let _ = stream.send_now(frame, state.half_closed && index + 1 == count);
+            let _ = stream.send_now(frame, half_closed);
         }
-        if state.half_closed && count == 0 {
+        drop(rest);
+        if state.half_closed && !half_closed {
             let _ = stream.end();
         }
         if state.replay_bytes > REPLAY_BYTES {
             state.replay = None;
         }
         state.stream = Some(stream);
-        state.going_away = going_away;
+        state.going_away = Some(going_away);
         state.restarting = false;
         state.restarts += 1;
         let sender = state.sender.take();

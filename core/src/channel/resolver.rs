@@ -112,10 +112,10 @@ impl Naming {
 }
 
 /// The system's own resolver: files, DNS and whatever else the machine is set up for.
-struct SystemResolver {
-    host: String,
-    port: u16,
-    ttl: Option<Duration>,
+pub(crate) struct SystemResolver {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) ttl: Option<Duration>,
 }
 
 impl Resolver for SystemResolver {

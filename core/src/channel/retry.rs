@@ -45,7 +45,7 @@ impl Throttle {
         Throttle { tokens: AtomicU32::new(max), max, ratio: throttling.ratio_thousandths }
     }
 
-    fn failed(&self) {
+    pub(crate) fn failed(&self) {
         let less = |tokens: u32| Some(tokens.saturating_sub(1000));
         // It always succeeds: the closure never says no.
         let _ = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
@@ -59,7 +59,7 @@ impl Throttle {
         }
     }
 
-    fn permits(&self) -> bool {
+    pub(crate) fn permits(&self) -> bool {
         self.tokens.load(Ordering::Relaxed) > self.max / 2
     }
 }
@@ -74,6 +74,11 @@ pub(crate) struct Retries {
 }
 
 impl Retries {
+    /// Of an attempt that others were begun before, whatever becomes of those.
+    pub(crate) fn behind(made: u32) -> Self {
+        Retries { made, growths: 0 }
+    }
+
     pub(crate) fn made(&self) -> u32 {
         self.made
     }
@@ -121,13 +126,14 @@ impl Retries {
     }
 }
 
+/// What a server says about making a call that failed again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pushback {
+pub(crate) enum Pushback {
     After(Duration),
     Never,
 }
 
-fn pushback(trailers: &Metadata) -> Option<Pushback> {
+pub(crate) fn pushback(trailers: &Metadata) -> Option<Pushback> {
     let text = trailers.get(PUSHBACK)?;
     // What cannot be read counts as never, and so does a negative number.
     Some(match text.parse::<i64>().ok().and_then(|pause| u64::try_from(pause).ok()) {

@@ -6,11 +6,13 @@ use std::task::{Context, Poll, ready};
 use spanwire_wire::reset::CANCEL;
 
 use super::call::{Attempts, Prepared, Receive, Received, deadline_exceeded};
-use super::outgoing::{Outgoing, Unsent};
+use super::generic::{AbortOnDrop, no_runtime};
+use super::hedge::{self, Won};
+use super::outgoing::{Outgoing, Progress, Unsent};
 use crate::message::{Frame, Message};
 use crate::middleware::{BoxFuture, Item, Source};
 use crate::timer::Deadline;
-use crate::transport::{SEND_NOW_BYTES, SendPart};
+use crate::transport::SEND_NOW_BYTES;
 use crate::{Metadata, Sent, Status};
 
 /// The sending half.
@@ -37,14 +39,49 @@ pub(crate) struct ClientReceive {
     done: bool,
 }
 
-type Reopening = BoxFuture<'static, Result<(SendPart, Receive), Status>>;
+/// The stream is being opened once more, or is one of several attempts; then it is with [`Outgoing`]. The error is the call's
+/// end.
+struct Reopening {
+    outcome: BoxFuture<'static, Result<Receive, Status>>,
+    hedged: bool,
+}
 
 /// Opens the call and gives its halves.
 pub(crate) async fn start(prepared: Prepared) -> Result<(ClientSend, ClientReceive), Status> {
     let prepared = Arc::new(prepared);
+    if prepared.hedging().is_some() {
+        let outgoing = Outgoing::hedged();
+        let attempts = hedge(prepared.clone(), outgoing.clone())?;
+        return Ok(halves(prepared, outgoing, None, Some(attempts)));
+    }
     let mut attempts = Attempts::default();
     let (stream, receive) = prepared.open(&mut attempts).await?;
     let outgoing = Outgoing::new(stream, receive.going_away());
+    Ok(halves(prepared, outgoing, Some(receive), None))
+}
+
+/// Makes the attempts of a hedged call on a task of their own: they go on while the caller only sends.
+fn hedge(prepared: Arc<Prepared>, outgoing: Outgoing) -> Result<Reopening, Status> {
+    let runtime = prepared.runtime().ok_or_else(no_runtime)?;
+    let task = runtime.spawn(async move {
+        let Some(policy) = prepared.hedging() else { return Err(Status::internal("no hedging policy")) };
+        let Won { send, receive, progress } = hedge::run(&prepared, policy, &outgoing).await?;
+        outgoing.restart(send, receive.going_away(), progress);
+        Ok(receive)
+    });
+    let mut task = AbortOnDrop(task);
+    let outcome = async move {
+        (&mut task.0).await.unwrap_or_else(|_| Err(Status::cancelled("the runtime is shutting down")))
+    };
+    Ok(Reopening { outcome: Box::pin(outcome), hedged: true })
+}
+
+fn halves(
+    prepared: Arc<Prepared>,
+    outgoing: Outgoing,
+    receive: Option<Receive>,
+    reopening: Option<Reopening>,
+) -> (ClientSend, ClientReceive) {
     let send = ClientSend {
         outgoing: outgoing.clone(),
         deadline: Deadline::new(prepared.deadline),
@@ -56,14 +93,14 @@ pub(crate) async fn start(prepared: Prepared) -> Result<(ClientSend, ClientRecei
     let receive = ClientReceive {
         outgoing,
         prepared,
-        receive: Some(receive),
-        attempts,
-        reopening: None,
+        attempts: receive.as_ref().map_or_else(Attempts::default, Receive::attempts),
+        receive,
+        reopening,
         headers: None,
         request: None,
         done: false,
     };
-    Ok((send, receive))
+    (send, receive)
 }
 
 impl ClientSend {
@@ -165,13 +202,15 @@ impl ClientReceive {
         self.poll_request(cx);
         loop {
             if let Some(reopening) = &mut self.reopening {
-                if let Some(cause) = self.outgoing.watch_cause(cx) {
+                // How far the attempts of a hedged call got is told by their end.
+                if !reopening.hedged
+                    && let Some(cause) = self.outgoing.watch_cause(cx)
+                {
                     return Poll::Ready(Some(self.end(cause.with_sent(Sent::NotSent))));
                 }
-                match ready!(reopening.as_mut().poll(cx)) {
-                    Ok((stream, receive)) => {
+                match ready!(reopening.outcome.as_mut().poll(cx)) {
+                    Ok(receive) => {
                         self.attempts = receive.attempts();
-                        self.outgoing.restart(stream, receive.going_away());
                         self.receive = Some(receive);
                     }
                     Err(status) => return Poll::Ready(Some(self.end(status))),
@@ -214,7 +253,13 @@ impl ClientReceive {
                     }
                     self.receive = None;
                     let (prepared, mut attempts) = (self.prepared.clone(), self.attempts);
-                    self.reopening = Some(Box::pin(async move { prepared.open(&mut attempts).await }));
+                    let outgoing = self.outgoing.clone();
+                    let outcome = Box::pin(async move {
+                        let (stream, receive) = prepared.open(&mut attempts).await?;
+                        outgoing.restart(stream, receive.going_away(), Progress::default());
+                        Ok(receive)
+                    });
+                    self.reopening = Some(Reopening { outcome, hedged: false });
                 }
             }
         }

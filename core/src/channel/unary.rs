@@ -6,7 +6,10 @@ use std::task::Poll;
 use bytes::Bytes;
 use spanwire_wire::reset::CANCEL;
 
-use super::call::{Attempts, Prepared, Receive, Received};
+use super::call::{Again, Attempts, Prepared, Receive, Received};
+use super::hedge::{self, Won};
+use super::hedge_plan::HedgingPolicy;
+use super::outgoing::Outgoing;
 use super::{CallOptions, Channel};
 use crate::message::{Encoded, Frame};
 use crate::transport::{SEND_NOW_BYTES, SendPart};
@@ -61,6 +64,10 @@ impl Guarded {
 
 /// Makes the call; everything is waited for inside.
 pub(crate) async fn call(prepared: &Prepared, request: Frame) -> Result<Answer, Status> {
+    if let Some(policy) = prepared.hedging() {
+        // Boxed, so that the usual call does not carry the state of this one.
+        return Box::pin(hedged(prepared, policy, request)).await;
+    }
     let mut attempts = Attempts::default();
     loop {
         let (send, receive) = prepared.open(&mut attempts).await?;
@@ -72,39 +79,59 @@ pub(crate) async fn call(prepared: &Prepared, request: Frame) -> Result<Answer, 
             // An error means that the stream is over already: the answer says why.
             let _ = stream.send.send_now(frame, true);
         }
-        let mut headers = Metadata::new();
-        let mut message = None;
-        let end = poll_fn(|cx| {
-            loop {
-                if let Some(frame) = &mut unsent
-                    && stream.send.poll_send(cx, frame, true).is_ready()
-                {
-                    unsent = None;
-                }
-                match std::task::ready!(stream.receive.poll(cx)) {
-                    Received::Headers(received) => headers = received,
-                    Received::Message(received) => message = Some(received),
-                    end => return Poll::Ready(end),
-                }
-            }
-        })
-        .await;
-        stream.end(unsent.is_none());
-        match end {
-            Received::Retry { again, .. } => attempts.turned_away(again),
-            Received::Done(status) if status.is_ok() => {
-                let peer = stream.receive.peer().addr().clone();
-                let compressed = stream.receive.last_compressed();
-                // The wire state machine gives OK only after a message.
-                return match message {
-                    Some(message) => {
-                        Ok(Answer { message, headers, status, peer, compressed, attempts: attempts.count() })
-                    }
-                    None => Err(Status::unimplemented("response has no message where one is due")),
-                };
-            }
-            Received::Done(status) => return Err(status),
-            Received::Headers(_) | Received::Message(_) => {}
+        match answer(stream, unsent).await {
+            Ok(result) => return result,
+            Err(again) => attempts.turned_away(again),
         }
     }
+}
+
+async fn hedged(prepared: &Prepared, policy: &HedgingPolicy, request: Frame) -> Result<Answer, Status> {
+    let outgoing = Outgoing::hedged();
+    // It is the first message, and refused is what follows a last one.
+    let _ = outgoing.put(request, true);
+    let Won { send, receive, progress } = hedge::run(prepared, policy, &outgoing).await?;
+    let stream = Guarded { send, receive, over: false };
+    match answer(stream, progress.unsent).await {
+        Ok(result) => result,
+        Err(_) => Err(Status::internal("a call that was answered was turned away")),
+    }
+}
+
+/// Sends the rest of the request and reads the answer.
+///
+/// # Errors
+/// The call may be made again.
+async fn answer(mut stream: Guarded, mut unsent: Option<Frame>) -> Result<Result<Answer, Status>, Again> {
+    let mut headers = Metadata::new();
+    let mut message = None;
+    let end = poll_fn(|cx| {
+        loop {
+            if let Some(frame) = &mut unsent
+                && stream.send.poll_send(cx, frame, true).is_ready()
+            {
+                unsent = None;
+            }
+            match std::task::ready!(stream.receive.poll(cx)) {
+                Received::Headers(received) => headers = received,
+                Received::Message(received) => message = Some(received),
+                Received::Done(status) => return Poll::Ready(Ok(status)),
+                Received::Retry { again, .. } => return Poll::Ready(Err(again)),
+            }
+        }
+    })
+    .await;
+    stream.end(unsent.is_none());
+    let status = end?;
+    if !status.is_ok() {
+        return Ok(Err(status));
+    }
+    // The wire state machine gives OK only after a message.
+    let Some(message) = message else {
+        return Ok(Err(Status::unimplemented("response has no message where one is due")));
+    };
+    let peer = stream.receive.peer().addr().clone();
+    let compressed = stream.receive.last_compressed();
+    let attempts = stream.receive.attempts().count();
+    Ok(Ok(Answer { message, headers, status, peer, compressed, attempts }))
 }

@@ -1,6 +1,9 @@
 //! The entries of `methodConfig`, and what belongs to retries.
 
+use std::time::Duration;
+
 use crate::Code;
+use crate::channel::hedge_plan::HedgingPolicy;
 use crate::channel::retry::{RetryPolicy, Throttling};
 
 use super::MethodConfig;
@@ -33,7 +36,8 @@ pub(super) fn read(entry: &At<'_>) -> Result<MethodConfig, String> {
         bytes.map(|bytes| bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)))
     };
     let retry = entry.get("retryPolicy");
-    if let (Some(_), Some(hedging)) = (&retry, entry.get("hedgingPolicy")) {
+    let hedging = entry.get("hedgingPolicy");
+    if let (Some(_), Some(hedging)) = (&retry, &hedging) {
         return Err(hedging.wrong("is there beside a retryPolicy: there can be one of the two"));
     }
     Ok(MethodConfig {
@@ -42,19 +46,19 @@ pub(super) fn read(entry: &At<'_>) -> Result<MethodConfig, String> {
         max_send_bytes: bytes("maxRequestMessageBytes")?,
         max_recv_bytes: bytes("maxResponseMessageBytes")?,
         retry: retry.map(|retry| policy(&retry)).transpose()?,
+        hedging: hedging.map(|hedging| self::hedging(&hedging)).transpose()?,
     })
 }
 
 fn policy(policy: &At<'_>) -> Result<RetryPolicy, String> {
     policy.object()?;
-    let attempts = policy.need("maxAttempts")?.whole(2, "a whole number above 1")?;
     let multiplier = policy.need("backoffMultiplier")?;
-    let codes = policy.list("retryableStatusCodes")?.iter().map(code).collect::<Result<Vec<_>, _>>()?;
+    let codes = codes(policy, "retryableStatusCodes")?;
     if codes.is_empty() {
         return Err(policy.wrong("has no retryableStatusCodes"));
     }
     Ok(RetryPolicy {
-        max_attempts: u32::try_from(attempts.min(MOST_ATTEMPTS)).unwrap_or(u32::MAX),
+        max_attempts: max_attempts(policy)?,
         initial_backoff: policy.need("initialBackoff")?.some_time()?,
         max_backoff: policy.need("maxBackoff")?.some_time()?,
         multiplier: match multiplier.number()? {
@@ -63,6 +67,24 @@ fn policy(policy: &At<'_>) -> Result<RetryPolicy, String> {
         },
         codes,
     })
+}
+
+fn hedging(policy: &At<'_>) -> Result<HedgingPolicy, String> {
+    policy.object()?;
+    Ok(HedgingPolicy {
+        max_attempts: max_attempts(policy)?,
+        delay: policy.get("hedgingDelay").map_or(Ok(Duration::ZERO), |delay| delay.duration())?,
+        non_fatal: codes(policy, "nonFatalStatusCodes")?,
+    })
+}
+
+fn max_attempts(policy: &At<'_>) -> Result<u32, String> {
+    let attempts = policy.need("maxAttempts")?.whole(2, "a whole number above 1")?;
+    Ok(u32::try_from(attempts.min(MOST_ATTEMPTS)).unwrap_or(u32::MAX))
+}
+
+fn codes(policy: &At<'_>, field: &str) -> Result<Vec<Code>, String> {
+    policy.list(field)?.iter().map(code).collect()
 }
 
 /// A status code, as a name or as a number.

@@ -18,6 +18,7 @@ use json::At;
 use serde_json::Value;
 
 use super::balance::{Policies, PolicyConfig};
+use super::hedge_plan::HedgingPolicy;
 use super::retry::{RetryPolicy, Throttling};
 
 /// A service config that cannot be used: where it is wrong, and how.
@@ -51,6 +52,8 @@ pub(crate) struct MethodConfig {
     pub(crate) max_send_bytes: Option<usize>,
     pub(crate) max_recv_bytes: Option<usize>,
     pub(crate) retry: Option<RetryPolicy>,
+    /// Never beside `retry`.
+    pub(crate) hedging: Option<HedgingPolicy>,
 }
 
 impl ServiceConfig {

@@ -42,6 +42,7 @@ fn everything_is_read() {
         max_send_bytes: Some(7),
         max_recv_bytes: Some(9),
         retry: Some(retry),
+        hedging: None,
     };
     assert_eq!(**method, expected);
 }
@@ -154,6 +155,24 @@ fn policies_have_their_settings() {
     assert_eq!(wrong(r#"{"outlier_detection": {}}"#), "outlier_detection: has no childPolicy");
 }
 
+// gRFC A6, "Hedging Policy"
+#[test]
+fn hedging_is_read_with_its_bounds() {
+    let hedging = |json: &str| {
+        let text = format!(r#"{{"methodConfig": [{{"name": [{{}}], "hedgingPolicy": {json}}}]}}"#);
+        ServiceConfig::parse(&text).unwrap().method("/a/b").unwrap().hedging.clone().unwrap()
+    };
+    let plain = HedgingPolicy { max_attempts: 2, delay: Duration::ZERO, non_fatal: Vec::new() };
+    assert_eq!(hedging(r#"{"maxAttempts": 2}"#), plain);
+    let full = r#"{"maxAttempts": 9, "hedgingDelay": "0.5s", "nonFatalStatusCodes": ["unavailable", 13]}"#;
+    let read = HedgingPolicy {
+        max_attempts: 5,
+        delay: Duration::from_millis(500),
+        non_fatal: vec![Code::Unavailable, Code::Internal],
+    };
+    assert_eq!(hedging(full), read);
+}
+
 #[test]
 fn health_is_asked_for_a_service_or_for_the_whole_server_or_not_at_all() {
     let service = |json: &str| parse(json).unwrap().health_service;
@@ -208,6 +227,18 @@ fn mistakes_are_told_by_their_place() {
         (
             retry("retryableStatusCodes", "[17]"),
             format!("{policy}.retryableStatusCodes[0]: is no status code, and is 17"),
+        ),
+        (
+            r#"{"methodConfig": [{"hedgingPolicy": {"maxAttempts": 1}}]}"#.into(),
+            "methodConfig[0].hedgingPolicy.maxAttempts: must be a whole number above 1, and is 1".into(),
+        ),
+        (
+            r#"{"methodConfig": [{"hedgingPolicy": {"maxAttempts": 2, "hedgingDelay": "soon"}}]}"#.into(),
+            r#"methodConfig[0].hedgingPolicy.hedgingDelay: must be a span of time such as "1.5s", and is "soon""#.into(),
+        ),
+        (
+            r#"{"methodConfig": [{"hedgingPolicy": {"maxAttempts": 2, "nonFatalStatusCodes": ["OK", "NO"]}}]}"#.into(),
+            r#"methodConfig[0].hedgingPolicy.nonFatalStatusCodes[1]: is no status code, and is "NO""#.into(),
         ),
         (
             r#"{"methodConfig": [{"retryPolicy": {}, "hedgingPolicy": {}}]}"#.into(),
