@@ -247,8 +247,9 @@ impl<T: Message> Streaming<T> {
         }
     }
 
-    /// How many attempts the call has taken.
-    pub(crate) fn attempts(&self) -> u32 {
+    /// How many attempts the call has taken so far; 1 on a server, and behind interceptors.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
         match &self.source {
             From::Client(receive) => receive.attempts(),
             _ => 1,

@@ -354,5 +354,5 @@ async fn request_beyond_what_is_kept_goes_on_with_one_attempt() {
 async fn call_to_nowhere_fails_once_all_attempts_did() {
     let channel = Channel::builder("inprocess:slow-nowhere").service_config(config(FOUR)).build().unwrap();
     let status = one(&channel).await.unwrap_err();
-    assert_eq!((status.code(), status.attempts(), status.sent()), (Code::Unavailable, 0, Sent::NotSent));
+    assert_eq!((status.code(), status.attempts(), status.sent()), (Code::Unavailable, 4, Sent::NotSent));
 }

@@ -152,6 +152,21 @@ async fn nothing_is_made_again_without_a_policy_or_for_other_codes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn server_that_cannot_be_reached_is_tried_again() {
+    let name = "inprocess:flaky-late";
+    let channel = Channel::builder(name).service_config(config("")).build().unwrap();
+    let began = Instant::now();
+    let status = one(&channel).await.unwrap_err();
+    assert_eq!((status.code(), status.attempts(), status.sent()), (Code::Unavailable, 4, Sent::NotSent));
+    assert!((5.6..8.4).contains(&began.elapsed().as_secs_f64()), "1 s, 2 s and 4 s");
+    let waiting = tokio::spawn(async move { one(&channel).await });
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let (flaky, _) = start("late").await;
+    assert_eq!(waiting.await.unwrap().unwrap().message, Raw::from("hi"));
+    assert_eq!(flaky.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn deadline_counts_over_all_attempts() {
     let (flaky, channel) = flaky("deadline").await;
     flaky.fails(9);

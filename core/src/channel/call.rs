@@ -53,6 +53,8 @@ pub(crate) struct Prepared {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Attempts {
     opened: u32,
+    /// Those for which there was no stream.
+    unopened: u32,
     retries: Retries,
     /// Earliest start of the next attempt.
     not_before: Option<Instant>,
@@ -108,8 +110,27 @@ impl Prepared {
         self.channel.spawner().handle()
     }
 
-    /// Opens the stream on a usable connection, waiting for one, and for room on it, if need be.
+    /// Opens the stream on a usable connection, waiting for one, and for room on it, if need be. What fails is tried again as
+    /// the service config has it (gRFC A6): to a policy, a server that cannot be reached is as good as one that is down.
     pub(crate) async fn open(&self, attempts: &mut Attempts) -> Result<(SendPart, Receive), Status> {
+        loop {
+            let status = match self.open_once(attempts).await {
+                Ok(opened) => return Ok(opened),
+                Err(status) => status,
+            };
+            attempts.unopened += 1;
+            let status = status.with_attempts(attempts.count());
+            let policy = self.config.as_deref().and_then(|config| config.retry.as_ref());
+            let mut retries = attempts.retries;
+            let pause = retries.after(&status, false, policy, self.throttle());
+            let Some(pause) = pause.filter(|pause| in_time(self.deadline, *pause)) else {
+                return Err(status);
+            };
+            attempts.turned_away(Again::Policy(retries, pause));
+        }
+    }
+
+    async fn open_once(&self, attempts: &mut Attempts) -> Result<(SendPart, Receive), Status> {
         if let Some(start) = attempts.not_before.take() {
             let mut timer = Box::new(Timer::default());
             poll_fn(|cx| timer.poll(Some(start), cx)).await;
@@ -137,11 +158,11 @@ impl Prepared {
                 Err(Unopened::TooLarge(excess)) => {
                     let status =
                         Status::resource_exhausted(format!("the server does not take the request: {excess}"));
-                    return Err(status.with_attempts(attempts.opened).with_sent(Sent::NotSent));
+                    return Err(status.with_sent(Sent::NotSent));
                 }
                 // It closed between being chosen and being used; nothing was sent.
                 Err(Unopened::Closed(status)) if attempts.missed >= MAX_OPENS => {
-                    return Err(status.with_attempts(attempts.opened).with_sent(Sent::NotSent));
+                    return Err(status.with_sent(Sent::NotSent));
                 }
                 Err(Unopened::Closed(_)) => {
                     attempts.missed += 1;
@@ -211,6 +232,11 @@ impl Prepared {
     fn response_kind(&self) -> ResponseKind {
         if self.method.kind().one_response() { ResponseKind::One } else { ResponseKind::Many }
     }
+}
+
+/// Whether an attempt after this pause could begin before the deadline. One that cannot would only hide why the call fails.
+fn in_time(deadline: Option<Instant>, pause: Duration) -> bool {
+    deadline.is_none_or(|end| after(Instant::now(), pause) < end)
 }
 
 pub(crate) fn deadline_exceeded(when: &str) -> Status {
@@ -308,7 +334,7 @@ impl Receive {
 
     /// Counts the attempts that were begun beside this one, too.
     pub(crate) fn count_attempts(&mut self, all: u32) {
-        self.attempts.opened = all;
+        (self.attempts.opened, self.attempts.unopened) = (all, 0);
     }
 
     /// Whether any of the request may have reached the server.
@@ -404,8 +430,7 @@ impl Receive {
         let pause = retries.after(&status, self.machine.has_headers(), policy, self.channel.throttle());
         let status = self.finished(status);
         let Some(pause) = pause else { return Received::Done(status) };
-        // An attempt that could not begin in time would only hide why the call fails.
-        if self.given_up || self.deadline.at().is_some_and(|end| after(Instant::now(), pause) >= end) {
+        if self.given_up || !in_time(self.deadline.at(), pause) {
             return Received::Done(status);
         }
         Received::Retry { status, again: Again::Policy(retries, pause) }
@@ -461,7 +486,7 @@ impl Receive {
         };
         status
             .with_sent(sent)
-            .with_attempts(self.attempts.opened)
+            .with_attempts(self.attempts.count())
             .with_peer(self.tag.peer().addr().to_string())
     }
 }
@@ -474,7 +499,7 @@ impl Attempts {
 
     /// How many attempts were begun.
     pub(crate) fn count(&self) -> u32 {
-        self.opened
+        self.opened + self.unopened
     }
 
     /// Takes note of how the last attempt ended, before the next one: a refusal counts, and so does a retry; that nobody

@@ -320,6 +320,12 @@ impl<Req: Message, Resp: Message> Duplex<Req, Resp> {
         self.streaming.trailers()
     }
 
+    /// How many attempts the call has taken so far; see [`Streaming::attempts`].
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.streaming.attempts()
+    }
+
     /// The two directions, to be used by different tasks. Dropping the receiving one cancels the call.
     #[must_use]
     pub fn split(self) -> (Sending<Req>, Streaming<Resp>) {

@@ -45,7 +45,7 @@ pub(crate) async fn run(
         outgoing,
         plan: HedgePlan::new(Instant::now()),
         attempts: Vec::new(),
-        opened: 0,
+        begun: 0,
         sent: Sent::NotSent,
         last: None,
         timer: Timer::default(),
@@ -59,7 +59,8 @@ struct Hedge<'a> {
     outgoing: &'a Outgoing,
     plan: HedgePlan,
     attempts: Vec<Attempt<'a>>,
-    opened: u32,
+    /// Attempts, with those of one that was turned away and began anew.
+    begun: u32,
     /// How far the request got with those that failed.
     sent: Sent,
     /// How the last one failed.
@@ -137,11 +138,14 @@ impl<'a> Hedge<'a> {
             match attempt {
                 Attempt::Opening(opening) => match ready!(opening.as_mut().poll(cx)) {
                     Ok((send, receive)) => {
-                        self.opened += 1;
+                        self.begun += 1;
                         let stream = Won { send, receive, progress: Progress::default() };
                         *attempt = Attempt::Open(Box::new(stream));
                     }
-                    Err(status) => return Poll::Ready(Some(status)),
+                    Err(status) => {
+                        self.begun += 1;
+                        return Poll::Ready(Some(status));
+                    }
                 },
                 Attempt::Open(stream) => {
                     stream.send(self.outgoing, cx);
@@ -167,7 +171,7 @@ impl<'a> Hedge<'a> {
     fn win(&mut self, index: usize) -> Won {
         match self.attempts.remove(index) {
             Attempt::Open(mut won) => {
-                won.receive.count_attempts(self.opened);
+                won.receive.count_attempts(self.begun);
                 *won
             }
             Attempt::Opening(_) => unreachable!("only an open attempt is answered, or sends"),
@@ -192,7 +196,7 @@ impl<'a> Hedge<'a> {
         });
         let sent = further(self.sent, if written { Sent::MaybeSent } else { Sent::NotSent });
         let sent = further(sent, status.sent());
-        status.with_sent(sent).with_attempts(self.opened)
+        status.with_sent(sent).with_attempts(self.begun)
     }
 }
 
