@@ -23,6 +23,14 @@ if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
   apt-get update -qq && apt-get install -y -qq python3-venv
 fi
 
+if [ "$(uname)" = Linux ] && ! command -v nft >/dev/null; then
+  if [ "$(id -u)" != 0 ]; then
+    echo "run first: sudo apt-get install nftables" >&2
+    exit 1
+  fi
+  apt-get update -qq && apt-get install -y -qq nftables
+fi
+
 PYTHONPATH=tests python3 -c 'from harness import setup; setup.python_packages(); setup.grpc_cpp(); setup.protobuf_c(); setup.cjson(); setup.c_tests(); setup.spanwire_python_packages(); setup.node_packages(setup.NODE_BINDING)'
 stamp=.venv/.lint-stamp
 if ! cmp -s tests/requirements-lint.txt "$stamp"; then

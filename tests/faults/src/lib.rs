@@ -28,6 +28,7 @@ mod fields;
 pub mod frame;
 pub mod grpc;
 mod link;
+pub mod proxy;
 pub mod reason;
 mod server;
 

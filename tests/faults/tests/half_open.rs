@@ -5,13 +5,12 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+#[path = "common/namespace.rs"]
+mod namespace;
+
+use namespace::Namespace;
 use spanwire::server::{Handler, Service};
 use spanwire::{Channel, Code, Keepalive, Kind, Method, Raw, Server};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
-use std::os::fd::AsFd;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -20,54 +19,6 @@ use std::time::{Duration, Instant};
 const ECHO: Method = Method::new("/test.Far/Echo", Kind::Unary);
 const NEVER: Method = Method::new("/test.Far/Never", Kind::Unary);
 const LONG: Duration = Duration::from_secs(30);
-
-/// A network namespace, with a shell in it that keeps it alive.
-struct Namespace {
-    shell: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Namespace {
-    fn new() -> Self {
-        let mut command = Command::new("unshare");
-        command.args(["--net", "sh"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut shell = command.spawn().expect("unshare (of util-linux) is needed");
-        let input = shell.stdin.take().unwrap();
-        let output = BufReader::new(shell.stdout.take().unwrap());
-        let mut namespace = Namespace { shell, input, output };
-        namespace.run("ip link set lo up");
-        namespace
-    }
-
-    /// Runs a command of the shell; it must succeed.
-    fn run(&mut self, command: &str) {
-        let _ = writeln!(self.input, "{command} 2>&1; echo \"done $?\"");
-        let mut said = String::new();
-        loop {
-            let mut line = String::new();
-            let more = self.output.read_line(&mut line).unwrap();
-            assert!(more > 0, "no network namespace: this test needs the rights of root, and `ip`");
-            match line.strip_prefix("done ") {
-                Some(code) => return assert_eq!(code.trim(), "0", "{command}: {said}"),
-                None => said.push_str(&line),
-            }
-        }
-    }
-
-    /// Moves this thread, and those that it will start, into the namespace.
-    fn enter(&self) {
-        let file = File::open(format!("/proc/{}/ns/net", self.shell.id())).unwrap();
-        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        let _ = self.shell.kill();
-        let _ = self.shell.wait();
-    }
-}
 
 struct Far;
 
@@ -96,7 +47,7 @@ impl Service for Far {
 
 /// Runs `work` in a runtime whose sockets are in the namespace.
 fn inside<T>(namespace: &Namespace, work: impl Future<Output = T>) -> T {
-    namespace.enter();
+    namespace::enter(namespace.id());
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
@@ -107,7 +58,7 @@ async fn echo(channel: &Channel, timeout: Duration) -> Result<Raw, spanwire::Sta
 #[test]
 fn a_vanished_server_is_noticed_and_found_again_when_it_is_back() {
     let (mut near, mut far) = (Namespace::new(), Namespace::new());
-    near.run(&format!("ip link add near type veth peer name far netns {}", far.shell.id()));
+    near.run(&format!("ip link add near type veth peer name far netns {}", far.id()));
     near.run("ip addr add 10.9.0.1/24 dev near && ip link set near up");
     far.run("ip addr add 10.9.0.2/24 dev far && ip link set far up");
     let (tell, told) = mpsc::channel();
@@ -117,9 +68,9 @@ fn a_vanished_server_is_noticed_and_found_again_when_it_is_back() {
         let (pull, pulled) = mpsc::channel::<&str>();
         let (ready, is_ready) = mpsc::channel();
         scope.spawn({
-            let namespace = File::open(format!("/proc/{}/ns/net", far.shell.id())).unwrap();
+            let id = far.id();
             move || {
-                move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+                namespace::enter(id);
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 runtime.block_on(async {
                     let server = Server::builder().service(Far).bind("10.9.0.2:0").await.unwrap();
