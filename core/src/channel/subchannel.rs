@@ -79,6 +79,7 @@ impl Means {
                 target: test.to_owned(),
                 host: test.to_owned(),
                 dial: None,
+                tunnel: None,
                 tls: None,
                 http2: Http2::default(),
                 connect_timeout: Duration::from_secs(20),

@@ -160,7 +160,7 @@ fn policies_have_their_settings() {
 fn hedging_is_read_with_its_bounds() {
     let hedging = |json: &str| {
         let text = format!(r#"{{"methodConfig": [{{"name": [{{}}], "hedgingPolicy": {json}}}]}}"#);
-        ServiceConfig::parse(&text).unwrap().method("/a/b").unwrap().hedging.clone().unwrap()
+        parse(&text).unwrap().method("/a/b").unwrap().hedging.clone().unwrap()
     };
     let plain = HedgingPolicy { max_attempts: 2, delay: Duration::ZERO, non_fatal: Vec::new() };
     assert_eq!(hedging(r#"{"maxAttempts": 2}"#), plain);
