@@ -1,4 +1,5 @@
-// Follows docs/node.md as a reader would: its files and commands in order, then each snippet against a shop.
+// Follows docs/node.md as a reader would: its files and commands in order, then each snippet against a shop. And the programs in
+// the README of the package.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -41,6 +42,9 @@ const snippets = blocks.filter(({ language, name }) => language === "ts" && name
 const commands = blocks.filter(({ language }) => language === "sh").flatMap(({ code }) => code.trimEnd().split("\n"));
 // Installing is done already, in another way.
 const run = commands.filter((line) => !line.startsWith("npm "));
+
+/** The whole programs of the README. */
+const programs = [...readFileSync(join(PACKAGE, "README.md"), "utf8").matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!);
 
 /** A snippet as a module: what the guide says is imported is, and it has a client of the shop. */
 function moduleOf({ code, line }: Block): string {
@@ -116,6 +120,8 @@ describe("the guide", () => {
     }
     mkdirSync(join(reader, "snippets"));
     for (const snippet of snippets) writeFileSync(join(reader, `snippets/line_${snippet.line}.ts`), moduleOf(snippet));
+    programs.forEach((code, i) => writeFileSync(join(reader, `readme_${i}.ts`), code.replaceAll("50051", String(ports.get("50051")))));
+    cpSync(join(ROOT, "proto/examples/greeter"), join(reader, "proto/greeter"), { recursive: true });
     execFileSync(join(ROOT, "ffi-c/tests/certs.sh"), [join(reader, "made")], { stdio: "pipe" });
     for (const name of ["ca.pem", "server.pem", "server.key", "client.pem", "client.key"]) cpSync(join(reader, "made", name), join(reader, name));
     server = await shop();
@@ -142,6 +148,17 @@ describe("the guide", () => {
     assert.ok(lines.includes("order 7"), printed);
     assert.ok(lines.includes("a thread got order 7"), printed);
     assert.match(printed, /\bpass 1$/m);
+  });
+
+  it("begins as the README says", async () => {
+    assert.equal(programs.length, 2);
+    assert.equal(shell("node dist/readme_0.js"), "hello you\n");
+    const { service } = loadProto("proto/greeter/v1/greeter.proto");
+    const services = [implement(service("greeter.v1.Greeter"), { greet: ({ name }: { name: string }) => ({ text: `hi ${name}` }) })];
+    const server = await serve({ address: `127.0.0.1:${ports.get("50051")}`, services });
+    const program = spawn(process.execPath, ["dist/readme_1.js"], { stdio: ["ignore", "pipe", "inherit"] });
+    assert.equal(Buffer.concat(await program.stdout.toArray()).toString(), "hi you\n");
+    await server.close();
   });
 
   it("has a cluster that serves and ends", async () => {
