@@ -901,8 +901,8 @@ struct spanwire_queue *spanwire_queue_new(void);
 // meanwhile. Null on failure.
 //
 // # Safety
-// `callback` may be called with `user_data` until `spanwire_queue_free` has come back, or, if that was called in the
-// callback, until that has.
+// `callback` may be called with `user_data` until `spanwire_queue_free` has come back; or, if that was called in the
+// callback or on a thread of an engine, until the callback has.
 struct spanwire_queue *spanwire_queue_new_push(spanwire_event_callback callback,
                                                void *user_data);
 
@@ -952,7 +952,7 @@ spanwire_result spanwire_queue_stats(struct spanwire_queue *queue, uint64_t *eve
 
 // Frees a queue with the events that are in it. Calls that report to it are cancelled when they next have something to say,
 // server calls that nobody has seen fail, and threads that wait in `spanwire_queue_next` return. Of a queue with a callback,
-// it waits for that to come back, unless it is called in one. Null and freed ones do nothing.
+// it waits for that to come back, unless it is called in it or on a thread of an engine. Null and freed ones do nothing.
 void spanwire_queue_free(struct spanwire_queue *queue);
 
 // From here until `spanwire_batch_end`, what this thread asks of the library is only collected; each answer is as always.

@@ -68,8 +68,8 @@ unsafe impl Sync for Target {}
 /// meanwhile. Null on failure.
 ///
 /// # Safety
-/// `callback` may be called with `user_data` until `spanwire_queue_free` has come back, or, if that was called in the
-/// callback, until that has.
+/// `callback` may be called with `user_data` until `spanwire_queue_free` has come back; or, if that was called in the
+/// callback or on a thread of an engine, until the callback has.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn spanwire_queue_new_push(
     callback: spanwire_event_callback,
@@ -292,7 +292,7 @@ pub unsafe extern "C" fn spanwire_queue_stats(
 
 /// Frees a queue with the events that are in it. Calls that report to it are cancelled when they next have something to say,
 /// server calls that nobody has seen fail, and threads that wait in `spanwire_queue_next` return. Of a queue with a callback,
-/// it waits for that to come back, unless it is called in one. Null and freed ones do nothing.
+/// it waits for that to come back, unless it is called in it or on a thread of an engine. Null and freed ones do nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanwire_queue_free(queue: *mut spanwire_queue) {
     guard_value((), || {
@@ -301,7 +301,8 @@ pub extern "C" fn spanwire_queue_free(queue: *mut spanwire_queue) {
         }
         let entry = tables().queues.remove(queue.addr()).map_err(|lost| not_found(lost, "queue"))?;
         entry.queue.close();
-        if let Some(pusher) = entry.pusher.get().filter(|pusher| pusher.thread != thread::current().id()) {
+        let may_wait = |pusher: &&Pusher| pusher.thread != thread::current().id() && !bridge::on_lane();
+        if let Some(pusher) = entry.pusher.get().filter(may_wait) {
             let ended = pusher.ended.lock().unwrap_or_else(PoisonError::into_inner);
             // Nothing is ever sent: the error is the end of the thread.
             let _ = ended.recv();

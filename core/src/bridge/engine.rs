@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::lane::Lane;
+use super::lane::{Lane, on_lane};
 use super::{OpError, fork};
 
 /// Lanes for the channels and servers of a host. Cheap to clone; the threads end at [`shutdown`](Engine::shutdown), or with
@@ -48,7 +48,7 @@ impl Engine {
     /// Ends the threads, and with them every call (CANCELLED, on servers a cancelled event) and every connection. Comes
     /// back when that is done, or after a second. What uses the engine later fails with [`OpError::ShutDown`].
     pub fn shutdown(&self) {
-        if self.check().is_ok() && Lane::current().is_none() {
+        if self.check().is_ok() && !on_lane() {
             self.0.engine.shutdown();
         }
     }

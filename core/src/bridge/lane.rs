@@ -164,6 +164,12 @@ impl Lane {
     }
 }
 
+/// Whether this thread is a lane, which must not wait for anything.
+#[must_use]
+pub fn on_lane() -> bool {
+    CURRENT.with_borrow(Option::is_some)
+}
+
 /// Until [`end_batch`], what this thread asks of lanes is only collected. Batches nest.
 pub fn begin_batch() {
     BATCH_DEPTH.set(BATCH_DEPTH.get() + 1);

@@ -52,7 +52,7 @@ pub use engine::{Engine, EngineOptions};
 pub use error::OpError;
 pub use event::{Attachment, Event, EventKind, Outcome, Received, Request};
 pub use flow::{Outgoing, Room};
-pub use lane::{begin_batch, end_batch, flush_batch};
+pub use lane::{begin_batch, end_batch, flush_batch, on_lane};
 pub use options::{CallOptions, ChannelOptions, Limits, ServerOptions, TlsOptions};
 pub use queue::Queue;
 pub use server::{Destination, Server};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::descriptor::Descriptor;
 use super::event::Event;
-use super::lane::{Lane, flush_batch};
+use super::lane::{flush_batch, on_lane};
 use super::mailbox::{Mailbox, Pushed};
 use super::{OpError, fork};
 
@@ -148,7 +148,7 @@ impl Queue {
             self.pass_on(taken == max);
             return Ok(taken);
         }
-        if Lane::current().is_some() {
+        if on_lane() {
             return Err(OpError::Argument(
                 "a thread of the engine must not wait: wait on another thread, or let the events come"
                     .to_owned(),
@@ -231,7 +231,8 @@ impl Queue {
     /// Takes no more events and drops those that are left, which ends the calls that they begin or belong to. Waiting
     /// threads come back with an error. Calls that run on are cancelled when they next have something to say.
     ///
-    /// If events are [taken where they happen](Queue::with_taker) it waits until nobody does so any more; but not in a taker.
+    /// If events are [taken where they happen](Queue::with_taker) it waits until nobody does so any more; but not on
+    /// a lane, nor in a taker.
     pub fn close(&self) {
         if self.check().is_err() {
             return;
@@ -241,7 +242,7 @@ impl Queue {
         let mut door = self.0.door.lock().unwrap_or_else(PoisonError::into_inner);
         self.0.bell.notify_all();
         let Some(taker) = &self.0.taker else { return };
-        if TAKING.get() > 0 {
+        if on_lane() || TAKING.get() > 0 {
             return;
         }
         // Who begins from here on sees that it is closed, and does nothing.

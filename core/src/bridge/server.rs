@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::event::{Attachment, Event, EventKind};
-use super::lane::{Lane, tell};
+use super::lane::{on_lane, tell};
 use super::options::ServerOptions;
 use super::queue::Queue;
 use super::server_call::{self, Gate, To};
@@ -154,7 +154,7 @@ impl Server {
     /// others it may be tried again, with another address.
     pub fn listen(&self, address: &str) -> Result<(), OpError> {
         self.engine.check()?;
-        if Lane::current().is_some() {
+        if on_lane() {
             return Err(OpError::Argument("a waker must not wait: listen on another thread".to_owned()));
         }
         let builder = self.builder()?;
