@@ -48,6 +48,9 @@ impl World {
     /// One operation. New ones are added at the end.
     fn step(&self, input: &mut Input<'_>) {
         let operation = input.below(64);
+        if on_lane() {
+            return self.step_on_a_lane(operation, input);
+        }
         match operation {
             10..=13 if self.calls.recent_live(0).is_none() => self.start(&mut Input::new(&[])),
             17..=25 if self.server_calls.recent_live(0).is_none() => self.look_for_requests(),
@@ -111,4 +114,35 @@ impl World {
             _ => self.pump(input),
         }
     }
+
+    /// One that neither waits nor ends threads.
+    fn step_on_a_lane(&self, operation: usize, input: &mut Input<'_>) {
+        match operation {
+            0..=3 => self.unary(input),
+            4..=7 => self.start(input),
+            8..=11 => self.send(input),
+            12..=15 => self.half_close(input),
+            16..=19 => self.grant(input),
+            20..=23 => self.cancel(input),
+            24..=27 => self.free_call(input),
+            28..=31 => self.answer_headers(input),
+            32..=35 => self.answer_send(input),
+            36..=39 => self.answer_grant(input),
+            40..=43 => self.answer_respond(input),
+            44..=47 => self.answer_finish(input),
+            48..=51 => self.answer_cancel(input),
+            52..=55 => self.free_server_call(input),
+            56 | 57 => self.free_queue(input),
+            58 => self.free_channel(input),
+            59 => self.free_server(input),
+            _ => self.keep_data(input),
+        }
+    }
+}
+
+/// Whether this is a thread of an engine.
+fn on_lane() -> bool {
+    std::thread::current()
+        .name()
+        .is_some_and(|name| name.starts_with("spanwire-") && name != "spanwire-events")
 }

@@ -34,14 +34,18 @@ impl Script {
     }
 }
 
-/// A queue that pushes, as its callback knows it.
+/// A queue that pushes or is inline, as its callback knows it.
 pub(super) struct Pusher {
     world: Weak<World>,
     number: AtomicUsize,
     script: Script,
     /// The queue was freed: nobody is called back.
     freed: AtomicBool,
+    inline: bool,
 }
+
+/// Whose queue was freed on a lane: a callback on another one may still run.
+static OUTLIVING: Mutex<Vec<Arc<Pusher>>> = Mutex::new(Vec::new());
 
 /// An interceptor.
 pub(super) struct Hook {
@@ -73,7 +77,10 @@ impl Drop for Inside<'_> {
 unsafe extern "C" fn pushed(user_data: *mut c_void, events: *mut spanwire_event, count: usize) {
     // SAFETY: the world keeps it, longer than the queue lives.
     let this = unsafe { &*user_data.cast::<Pusher>() };
-    let world = this.world.upgrade().expect("a callback of a queue that is no more");
+    let Some(world) = this.world.upgrade() else {
+        assert!(this.inline, "a callback of a queue that is no more");
+        return;
+    };
     let _inside = Inside::new(&world);
     let number = this.number.load(Ordering::SeqCst);
     let queue = world.queues.find(number);
@@ -206,16 +213,22 @@ impl World {
         let how = input.byte();
         let script = Script::new(input.bytes());
         let (number, freed) = Default::default();
-        let pusher = Arc::new(Pusher { world: self.weak(), number, script, freed });
+        let inline = how & 0x40 != 0;
+        let pusher = Arc::new(Pusher { world: self.weak(), number, script, freed, inline });
         let callback: spanwire_event_callback = if how == 0xff { None } else { Some(pushed) };
         // SAFETY: the world keeps what the callback is given.
         let made = self.make("queue_new_push", || unsafe {
-            spanwire_queue_new_push(callback, Arc::as_ptr(&pusher).cast_mut().cast())
+            let user_data = Arc::as_ptr(&pusher).cast_mut().cast();
+            if inline {
+                spanwire_queue_new_inline(callback, user_data)
+            } else {
+                spanwire_queue_new_push(callback, user_data)
+            }
         });
         let Some(number) = made else { return };
         assert!(callback.is_some(), "a queue that pushes to nobody");
         pusher.number.store(number, Ordering::SeqCst);
-        self.queues.put(number, Queue { push: true, ordered: true, emptying: Mutex::default() });
+        self.queues.put(number, Queue { push: true, inline, ordered: true, emptying: Mutex::default() });
         lock(&self.pushers).push(pusher);
     }
 
@@ -276,7 +289,7 @@ impl World {
     pub(super) fn free_queue(&self, input: &mut Input<'_>) {
         let queue = self.choose(input, &self.queues);
         // Two callbacks that free each other's queue would wait for each other, as they are told.
-        let pushes = queue.item.as_ref().is_some_and(|item| item.more.push);
+        let pushes = queue.item.as_ref().is_some_and(|item| item.more.push && !item.more.inline);
         let in_callback = std::thread::current().name() == Some("spanwire-events");
         if pushes && in_callback && PUSHES_FOR.get() != queue.number {
             return;
@@ -292,7 +305,12 @@ impl World {
         }
         spanwire_queue_free(queue.pointer());
         for pusher in lock(&self.pushers).iter().filter(|_| first) {
-            if pusher.number.load(Ordering::SeqCst) == queue.number {
+            if pusher.number.load(Ordering::SeqCst) != queue.number {
+                continue;
+            }
+            if super::on_lane() {
+                lock(&OUTLIVING).push(pusher.clone());
+            } else {
                 pusher.freed.store(true, Ordering::SeqCst);
             }
         }

@@ -64,7 +64,7 @@ impl World {
 
     fn put_queue(&self, ordered: bool) -> usize {
         let queue = self.make("queue_new", || spanwire_queue_new()).expect("a queue");
-        self.queues.put(queue, Queue { push: false, ordered, emptying: Mutex::default() });
+        self.queues.put(queue, Queue { push: false, inline: false, ordered, emptying: Mutex::default() });
         queue
     }
 

@@ -17,8 +17,10 @@ use crate::Input;
 
 /// What is known of a queue.
 pub(super) struct Queue {
-    /// Its own thread empties it.
+    /// Its own thread empties it, or there is nothing to empty.
     pub(super) push: bool,
+    /// Its events come on the threads of the engine.
+    pub(super) inline: bool,
     /// Only one thread at a time empties it, so that the order of events can be judged.
     pub(super) ordered: bool,
     pub(super) emptying: Mutex<()>,
