@@ -92,6 +92,26 @@ describe("a worker", () => {
     channel.close();
   });
 
+  it("shares a port with the other threads", async (test) => {
+    const who = [implement({ [PATH]: { kind: "unary", handler: () => Buffer.from("main") } })];
+    const { server } = await pair(test, who, { sharePort: true });
+    const worker = new Worker(
+      `const { parentPort } = require("node:worker_threads");
+       const { implement, serve } = require("node:module").createRequire(${JSON.stringify(import.meta.url)})("spanwire");
+       const services = [implement({ "${PATH}": { kind: "unary", handler: () => Buffer.from("worker") } })];
+       serve({ address: "127.0.0.1:${server.port}", sharePort: true, services }).then(() => parentPort.postMessage("ready"));`,
+      { eval: true },
+    );
+    test.after(() => worker.terminate());
+    await new Promise((resolve) => worker.once("message", resolve));
+    const seen = new Set<string>();
+    while (seen.size < 2) {
+      using channel = new Channel(server.target);
+      seen.add(Buffer.from(await channel.unary(PATH, body)).toString());
+    }
+    assert.deepEqual([...seen].sort(), ["main", "worker"]);
+  });
+
   it("ends by itself", async (test) => {
     const { server } = await pair(test, services);
     const worker = new Worker(
