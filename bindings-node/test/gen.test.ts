@@ -127,6 +127,14 @@ describe("spanwire gen", () => {
     assert.deepEqual(readdirSync(folder).sort(), ["empty", "node_modules", "proto"]);
   });
 
+  it("says what a file of an edition needs", (test) => {
+    const folder = project(test, { "e.proto": '// Comment.\nedition = "2023";\nmessage M {}\n' });
+    const args = [join(PACKAGE, "esm/cli.js"), "gen", "e.proto", "--out", "gen"];
+    const { status, stderr } = spawnSync(process.execPath, args, { cwd: folder, env: { PATH: folder }, encoding: "utf8" });
+    assert.equal(status, 1);
+    assert.match(stderr, /^\.\/e\.proto:2:1: edition "2023" needs protoc, and there is none on PATH/);
+  });
+
   it("explains wrong calls, and itself", (test) => {
     const folder = project(test);
     const cases: [string[], RegExp][] = [
