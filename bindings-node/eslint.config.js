@@ -47,6 +47,6 @@ export default defineConfig(
   {
     files: ["scripts/*.js"],
     rules: { "no-unused-vars": ["error", { varsIgnorePattern: "^_" }] },
-    languageOptions: { globals: { Buffer: "readonly", console: "readonly", process: "readonly", URL: "readonly" } },
+    languageOptions: { globals: { Buffer: "readonly", console: "readonly", performance: "readonly", process: "readonly", URL: "readonly" } },
   },
 );
