@@ -125,7 +125,8 @@ def run_client(program: Program, server: Server, job: Job) -> Load:
             float(line["seconds"]),
             float(line["p50_us"]),
             float(line["p99_us"]),
-            finished.cpu_seconds,
+            # Without the start of a host, where the program says so.
+            float(line.get("cpu_seconds", finished.cpu_seconds)),
             finished.peak_bytes,
             line.get("wakes_per_event"),
             line.get("host_cpu_seconds"),

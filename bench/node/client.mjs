@@ -19,13 +19,17 @@ function load(milliseconds) {
 }
 
 await load(seconds * 1000 * WARM_UP);
-const cpuBefore = threadCpuSeconds();
+const processBefore = process.cpuUsage();
+const threadBefore = threadCpuSeconds();
 const began = performance.now();
 const counts = await load(seconds * 1000);
+const milliseconds = performance.now() - began;
+const { user, system } = process.cpuUsage(processBefore);
 report({
   calls: counts.reduce((sum, { calls }) => sum + calls, 0),
-  milliseconds: performance.now() - began,
-  cpuSeconds: threadCpuSeconds() - cpuBefore,
+  milliseconds,
+  cpuSeconds: (user + system) / 1e6,
+  threadCpuSeconds: threadCpuSeconds() - threadBefore,
   latencies: counts.flatMap(({ latencies }) => latencies),
 });
 client.close();

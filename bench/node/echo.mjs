@@ -20,7 +20,7 @@ export function threadCpuSeconds() {
 }
 
 /** The line that the runner reads; `latencies` in milliseconds, none for streams one way. */
-export function report({ calls, milliseconds, cpuSeconds, latencies }) {
+export function report({ calls, milliseconds, cpuSeconds, threadCpuSeconds, latencies }) {
   const ordered = Float64Array.from(latencies).sort();
   const percentile = (share) => (ordered.length > 0 ? ordered[Math.trunc((ordered.length - 1) * share)] * 1000 : 0);
   const line = {
@@ -28,7 +28,8 @@ export function report({ calls, milliseconds, cpuSeconds, latencies }) {
     seconds: milliseconds / 1000,
     p50_us: percentile(0.5),
     p99_us: percentile(0.99),
-    host_cpu_seconds: cpuSeconds,
+    cpu_seconds: cpuSeconds,
+    host_cpu_seconds: threadCpuSeconds,
   };
   console.log(JSON.stringify(line));
 }
