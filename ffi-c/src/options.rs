@@ -286,6 +286,7 @@ pub(crate) unsafe fn channel(options: *const spanwire_channel_options) -> Result
             service_config: owned(options.service_config, "service_config")?,
             bearer_token: owned(options.bearer_token, "bearer_token")?,
             bearer_token_file: owned(options.bearer_token_file, "bearer_token_file")?,
+            bearer_token_source: None,
             name_ttl_ms: options.name_ttl_ms,
             idle_timeout_ms: options.idle_timeout_ms,
             limits: limits!(options, 0),

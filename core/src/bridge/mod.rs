@@ -45,6 +45,7 @@ mod queue;
 mod server;
 mod server_call;
 mod sync;
+mod token;
 
 pub use call::Call;
 pub use channel::{Channel, Prepared, ReportTo};
@@ -57,3 +58,4 @@ pub use options::{CallOptions, ChannelOptions, Limits, ServerOptions, TlsOptions
 pub use queue::Queue;
 pub use server::{Destination, Server};
 pub use server_call::{Answer, Reporter, ServerCall, ServerCallRef};
+pub use token::{TokenRequest, TokenSource};

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::OpError;
+use super::token::TokenSource;
 use crate::channel;
 use crate::channel::backoff::BackoffConfig;
 use crate::transport::watch::PingPolicy;
@@ -48,6 +49,8 @@ pub struct ChannelOptions {
     pub bearer_token: Option<String>,
     /// The same from a file that is read again as its token ends.
     pub bearer_token_file: Option<String>,
+    /// The same, asked for as its token ends.
+    pub bearer_token_source: Option<TokenSource>,
     /// How long a name that the system resolves holds.
     pub name_ttl_ms: i64,
     /// How long nobody may call before the connections are closed; negative for ever.
@@ -246,6 +249,9 @@ impl ChannelOptions {
         }
         if let Some(json) = &self.service_config {
             builder = builder.service_config(json);
+        }
+        if let Some(source) = self.bearer_token_source.clone() {
+            builder = builder.bearer_token_source(move || source.ask());
         }
         if let Some(path) = &self.bearer_token_file {
             builder = builder.bearer_token_file(path);

@@ -9,4 +9,5 @@ mod host;
 mod lifecycle;
 mod options;
 mod taker;
+mod token;
 mod unary;
