@@ -50,7 +50,9 @@ export class Environment {
   openCalls(): number;
   log(level: number, take: ((level: number, target: string, message: string) => void) | undefined): void;
   method(path: string, kind: number): number;
-  channel(target: string, options: object): number;
+  channel(target: string, options: object, source: number | undefined): number;
+  wantedTokens(): number[];
+  answerToken(request: number, text: string, expiresMs: number | undefined, code: number): void;
   closeChannel(channel: number): void;
   connectivity(channel: number): string;
   connect(channel: number): void;

@@ -18,6 +18,7 @@ use crate::engine::Lease;
 use crate::log::{Line, Log};
 use crate::protocol::Writer;
 use crate::server::Served;
+use crate::token::Tokens;
 
 /// The native half of the package in one environment. Everything happens on its thread; only the bell is rung elsewhere.
 #[napi]
@@ -32,6 +33,7 @@ pub(crate) struct State {
     pub(crate) servers: Vec<Option<Served>>,
     pub(crate) calls: Vec<Option<ClientCall>>,
     pub(crate) served: ServedCalls,
+    pub(crate) tokens: Tokens,
     /// Calls and servers that keep the process alive, and whether they do at the moment.
     pub(crate) live: usize,
     alive: bool,
@@ -89,6 +91,7 @@ impl Environment {
             servers: Vec::new(),
             calls: Vec::new(),
             served: ServedCalls::default(),
+            tokens: Tokens::default(),
             live: 0,
             alive: false,
             log: None,
@@ -101,6 +104,7 @@ impl Environment {
             if let Some(log) = &state.log {
                 log.stop();
             }
+            state.tokens.close();
             state.queue.close();
         })?;
         Ok(Environment(state))
@@ -195,14 +199,15 @@ impl Environment {
         Ok((state.methods.len() - 1) as u32)
     }
 
-    /// Makes a channel.
+    /// Makes a channel. `source` is the number of the function that gives it tokens.
     ///
     /// # Errors
     /// Which argument cannot be used, and why.
     #[napi(catch_unwind)]
-    pub fn channel(&self, target: String, options: Object<'_>) -> Result<u32> {
+    pub fn channel(&self, target: String, options: Object<'_>, source: Option<u32>) -> Result<u32> {
         let mut state = self.state()?;
-        let options = channel_options(&options)?;
+        let mut options = channel_options(&options)?;
+        options.bearer_token_source = source.map(|source| state.tokens.source(source, state.bell.clone()));
         let channel =
             Channel::new(state.lease.engine(), &target, &options).map_err(|error| op_error(&error))?;
         Ok(keep(&mut state.channels, channel))

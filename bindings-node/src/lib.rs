@@ -27,3 +27,4 @@ mod log;
 mod protocol;
 mod server;
 mod submit;
+mod token;

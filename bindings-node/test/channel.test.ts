@@ -109,6 +109,43 @@ describe("a bearer token", () => {
     assert.equal(Buffer.from(await read.unary(PATH, body)).toString(), "Bearer two");
   });
 
+  it("is asked for once, as it is needed", async (test) => {
+    const { target } = await server(test, who, `unix:${join(folder(test), "socket")}`);
+    let asked = 0;
+    const given = channel(test, target, {
+      async bearerToken() {
+        await new Promise(setImmediate);
+        return { value: `token ${++asked}`, expires: new Date(Date.now() + 3_600_000) };
+      },
+    });
+    for (let i = 0; i < 2; i++) {
+      const answers = await Promise.all([given.unary(PATH, body), given.unary(PATH, body)]);
+      for (const answer of answers) assert.equal(Buffer.from(answer).toString(), "Bearer token 1");
+    }
+    assert.equal(asked, 1);
+  });
+
+  it("that cannot be had fails the calls that wait for it", async (test) => {
+    const { target } = await server(test, who, `unix:${join(folder(test), "socket")}`);
+    const refused = channel(test, target, {
+      bearerToken() {
+        throw new RpcError(Code.PERMISSION_DENIED, "not you");
+      },
+    });
+    const error = await failure(refused.unary(PATH, body));
+    assert.deepEqual([error.code, error.rawMessage], [Code.PERMISSION_DENIED, "not you"]);
+    const broken = channel(test, target, { bearerToken: () => Promise.reject(new Error("the vault is shut")) });
+    const other = await failure(broken.unary(PATH, body));
+    assert.deepEqual([other.code, other.rawMessage], [Code.UNAVAILABLE, "bearerToken: the vault is shut"]);
+  });
+
+  it("that is waited for keeps the deadline", async (test) => {
+    const { target } = await server(test, who, `unix:${join(folder(test), "socket")}`);
+    const slow = channel(test, target, { bearerToken: () => new Promise<string>(() => {}) });
+    const error = await failure(slow.unary(PATH, body, { timeoutMs: 20 }));
+    assert.equal(error.code, Code.DEADLINE_EXCEEDED);
+  });
+
   it("is never sent in plaintext", () => {
     assert.throws(() => new Channel("127.0.0.1:1", { bearerToken: "secret" }), (error: Error) => {
       assert.match(error.message, /^bearerToken/);

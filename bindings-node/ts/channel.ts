@@ -5,6 +5,7 @@ import { Metadata } from "./metadata.js";
 import { type Kind, Method } from "./method.js";
 import { nameOf, typeErrors } from "./misuse.js";
 import { type CallOptions, type ChannelOptions, compressionOf, sizeOf, timeoutOf } from "./options.js";
+import { forgetSource, keepSource } from "./token.js";
 import { type ChatCall, type Messages, type StreamCall, type UploadCall, streamCall, uploadCall } from "./stream.js";
 
 /** The state of a channel's connection. */
@@ -20,6 +21,8 @@ export class Channel {
   /** @internal */
   readonly interceptors: readonly Interceptor[];
   #number: number;
+  /** Of the function that gives it tokens. */
+  #source: number | undefined;
 
   /**
    * @param target such as `orders:443`, `dns:///orders:443`, `ipv4:192.0.2.1:443`, `unix:/run/orders`.
@@ -33,8 +36,18 @@ export class Channel {
     if (typeof own.serviceConfig === "object") own.serviceConfig = JSON.stringify(own.serviceConfig);
     this.target = target;
     this.interceptors = interceptors;
-    this.#number = typeErrors(() => env().channel(target, own));
-    dropped.register(this, this.#number, this);
+    const { bearerToken: source } = own;
+    if (typeof source === "function") {
+      delete own.bearerToken;
+      this.#source = keepSource(source);
+    }
+    try {
+      this.#number = typeErrors(() => env().channel(target, own, this.#source));
+    } catch (error) {
+      if (this.#source !== undefined) forgetSource(this.#source);
+      throw error;
+    }
+    dropped.register(this, { number: this.#number, source: this.#source }, this);
   }
 
   /**
@@ -89,7 +102,7 @@ export class Channel {
   close(): void {
     if (this.#number < 0) return;
     dropped.unregister(this);
-    env().closeChannel(this.#number);
+    letGo({ number: this.#number, source: this.#source });
     this.#number = -1;
   }
 
@@ -151,7 +164,18 @@ export class Channel {
 }
 
 /** Lets go of channels that nobody has any more. */
-const dropped = new FinalizationRegistry<number>((number) => env().closeChannel(number));
+const dropped = new FinalizationRegistry<Held>(letGo);
+
+/** What the engine keeps for a channel. */
+interface Held {
+  number: number;
+  source: number | undefined;
+}
+
+function letGo({ number, source }: Held): void {
+  env().closeChannel(number);
+  if (source !== undefined) forgetSource(source);
+}
 
 function messagesOf(requests: unknown): Messages<unknown> | undefined {
   if (requests === undefined) return undefined;

@@ -327,6 +327,13 @@ let text = Buffer.alloc(0);
 let up = new Uint32Array(0);
 let read = 0;
 
+let also: (() => void) | undefined;
+
+/** Has something done with every wake-up, behind what was drained. */
+export function onWake(look: () => void): void {
+  also = look;
+}
+
 function wake(): void {
   for (;;) {
     if (chunk.length - read < RECORD_BYTES) {
@@ -347,8 +354,9 @@ function wake(): void {
         });
       }
     }
-    if (end >= 0) return;
+    if (end >= 0) break;
   }
+  also?.();
 }
 
 function blob(): Uint8Array {

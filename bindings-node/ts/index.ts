@@ -24,4 +24,5 @@ export type {
   TlsOptions,
 } from "./options.js";
 export { Server, type ServerOptions, serve } from "./server.js";
+export type { Token, TokenSource } from "./token.js";
 export type { ChatCall, Messages, Sender, StreamCall, UploadCall } from "./stream.js";

@@ -3,6 +3,7 @@ import type { Interceptor } from "./interceptor.js";
 import type { Context } from "./context.js";
 import type { MetadataInit } from "./metadata.js";
 import { nameOf } from "./misuse.js";
+import type { TokenSource } from "./token.js";
 
 /** How messages may be compressed. */
 export type Compression = "identity" | "gzip" | "deflate" | "zstd";
@@ -119,8 +120,8 @@ export interface ChannelOptions extends LimitOptions {
    * Sent with every call that has no `authorization` of its own, as `authorization: Bearer …`. Over TLS alone, or to a server
    * on this machine that is no TCP port.
    */
-  bearerToken?: string | undefined;
-  /** The same from a file, which is read again as its token ends. The token itself wins. */
+  bearerToken?: string | TokenSource | undefined;
+  /** The same from a file, which is read again as its token ends. The token itself wins, and the file over a function. */
   bearerTokenFile?: string | undefined;
   /** How long a name that the system resolves holds. By default 30 s where calls are spread; else until a connection is lost. */
   nameTtlMs?: number | undefined;
