@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::channel::MAX_CONNECTIONS_PER_SUBCHANNEL;
 use crate::channel::backoff::BackoffConfig;
 use crate::server::{
     HANDSHAKE_TIMEOUT, MAX_CONNECTIONS, MAX_RECV_MESSAGE_BYTES, STALL_TIMEOUT, UNFINISHED_MESSAGES,
@@ -97,6 +98,7 @@ fn defaults() -> BTreeMap<(&'static str, &'static str), String> {
         (("keepalive_enforcement", "server"), time(pings.min_interval)),
         (("flood_limits.resets", "server"), rate(floods.resets.unwrap())),
         (("flood_limits.max_early_refusals", "server"), number(floods.max_early_refusals as usize)),
+        (("max_connections_per_subchannel", "channel"), number(MAX_CONNECTIONS_PER_SUBCHANNEL)),
         (("max_recv_message_bytes", "call"), bytes(MAX_RECV_MESSAGE_BYTES)),
         (("max_send_message_bytes", "call"), "4 GiB".to_owned()),
     ]);

@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
 thread_local! {
-    /// Where the numbers of this thread are, if they have to come in an order that is known.
-    static SEEDED: Cell<Option<u64>> = const { Cell::new(None) };
+    /// Where the numbers of this thread are; nothing before the first one.
+    static STATE: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
 /// From 0 up to, not including, 1.
@@ -29,13 +29,11 @@ pub(crate) fn shuffle<T>(items: &mut [T]) {
 
 /// 64 of them.
 pub(crate) fn bits() -> u64 {
-    SEEDED.with(|seeded| match seeded.get() {
-        None => RandomState::new().hash_one(0_u8),
-        Some(state) => {
-            let state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            seeded.set(Some(state));
-            mixed(state)
-        }
+    STATE.with(|state| {
+        let last = state.get().unwrap_or_else(|| RandomState::new().hash_one(0_u8));
+        let next = last.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        state.set(Some(next));
+        mixed(next)
     })
 }
 
@@ -48,7 +46,7 @@ fn mixed(state: u64) -> u64 {
 
 /// Makes all jitter of this thread follow from `seed`, so that a run can be repeated exactly.
 pub fn seed_this_thread(seed: u64) {
-    SEEDED.set(Some(seed));
+    STATE.set(Some(seed));
 }
 
 #[cfg(test)]
@@ -62,7 +60,7 @@ mod tests {
     #[test]
     fn numbers_are_spread_and_a_seed_repeats_them() {
         for seed in [None, Some(7)] {
-            SEEDED.set(seed);
+            STATE.set(seed);
             let numbers: Vec<_> = (0..1000).map(|_| unit()).collect();
             assert!(numbers.iter().all(|number| (0.0..1.0).contains(number)));
             let below_half = numbers.iter().filter(|number| **number < 0.5).count();

@@ -170,6 +170,9 @@ impl From<LoadBalancing> for PolicyConfig {
 /// How long a name that the system resolves holds, where added addresses matter.
 const NAME_TTL: Duration = Duration::from_secs(30);
 
+/// The most connections to one address that a service config gets (gRFC A105).
+pub(crate) const MAX_CONNECTIONS_PER_SUBCHANNEL: usize = 10;
+
 /// What holds for calls that do not say otherwise.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Defaults {
@@ -235,6 +238,7 @@ impl Channel {
             policies: Policies::default(),
             service_config: None,
             health_checks: true,
+            max_connections_per_subchannel: MAX_CONNECTIONS_PER_SUBCHANNEL,
             bearer_token: None,
             idle_timeout: Some(Duration::from_secs(30 * 60)),
             dial: None,
@@ -379,6 +383,7 @@ pub struct ChannelBuilder {
     policies: Policies,
     service_config: Option<String>,
     health_checks: bool,
+    max_connections_per_subchannel: usize,
     bearer_token: Option<Source>,
     idle_timeout: Option<Duration>,
     dial: Option<Dial>,
@@ -464,6 +469,13 @@ impl ChannelBuilder {
     /// Whether servers are asked for their health where the service config has a `healthCheckConfig`; `true` by default.
     pub fn health_checks(mut self, check: bool) -> Self {
         self.health_checks = check;
+        self
+    }
+
+    /// The most connections to one address that a service config's `connectionScaling` gets; 10 by default. Without such a
+    /// config there is one.
+    pub fn max_connections_per_subchannel(mut self, connections: usize) -> Self {
+        self.max_connections_per_subchannel = connections;
         self
     }
 
@@ -645,6 +657,7 @@ impl ChannelBuilder {
     fn check(&self) -> Result<(), BadOption> {
         self.http2.check()?;
         limits::at_least_one("max_metadata_fields", self.limits.max_metadata_fields)?;
+        limits::at_least_one("max_connections_per_subchannel", self.max_connections_per_subchannel)?;
         limits::some_time("connect_timeout", Some(self.connect_timeout))?;
         limits::some_time("name_ttl", self.name_ttl)?;
         limits::some_time("idle_timeout", self.idle_timeout)?;
@@ -733,6 +746,10 @@ impl ChannelBuilder {
                 credentials: credentials.clone(),
                 limits: self.limits,
             },
+            max_connections: service_config
+                .max_connections
+                .unwrap_or(1)
+                .min(self.max_connections_per_subchannel),
             health_service: service_config.health_service.clone().filter(|_| self.health_checks),
         };
         let inner = Inner {

@@ -7,19 +7,22 @@
 //! ```
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use http::HeaderValue;
 use http::uri::{Authority, Scheme};
 use prost::Message;
 use spanwire_wire::call::{Limits, RequestTemplate};
 use spanwire_wire::encoding::EncodingSet;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -37,7 +40,7 @@ use crate::engine::Spawner;
 use crate::middleware::BoxFuture;
 use crate::stats::ChannelCounters;
 use crate::transport::Http2;
-use crate::transport::client::{Connection, Slot};
+use crate::transport::client::{Connection, Driver, Slot};
 use crate::{Method, Status};
 
 /// The state of a channel's connections, in gRPC's words.
@@ -62,6 +65,8 @@ pub(crate) struct Means {
     pub(crate) side_calls: SideCalls,
     /// The service whose health servers are asked for, if they are.
     pub(crate) health_service: Option<String>,
+    /// How many connections a subchannel may have, where its server takes too few calls on one (gRFC A105).
+    pub(crate) max_connections: usize,
 }
 
 impl Means {
@@ -91,6 +96,7 @@ impl Means {
             mail: Mail::default(),
             side_calls: SideCalls { template, credentials: None, limits: Limits::default() },
             health_service: None,
+            max_connections: 1,
         }
     }
 }
@@ -103,6 +109,11 @@ pub struct Subchannel {
     /// Those that calls may be placed on, the oldest first: what `connections` has as usable.
     current: ArcSwap<Vec<Arc<Connection>>>,
     connections: Mutex<Connections<Arc<Connection>>>,
+    /// Rings when something about the connections has changed.
+    changed: Notify,
+    /// Calls that wait for room on any of several connections; the one whose turn it is looks for it.
+    queue: tokio::sync::Mutex<()>,
+    queued: AtomicUsize,
     calls: CallRecord,
     side_count: Arc<SideCount>,
     backoff: Mutex<Backoff>,
@@ -126,6 +137,9 @@ impl Subchannel {
             watching,
             current: ArcSwap::default(),
             connections: Mutex::new(Connections::new()),
+            changed: Notify::new(),
+            queue: tokio::sync::Mutex::default(),
+            queued: AtomicUsize::new(0),
             calls: CallRecord::new(watching),
             side_count: Arc::default(),
             backoff: Mutex::new(Backoff::new(means.backoff.clone())),
@@ -171,10 +185,40 @@ impl Subchannel {
     }
 
     /// Room for one call. `None`: no connection takes calls any more.
-    pub(crate) async fn room(&self) -> Option<(Arc<Connection>, Slot)> {
+    pub(crate) async fn room(self: &Arc<Self>) -> Option<(Arc<Connection>, Slot)> {
+        if self.means.max_connections > 1 {
+            return self.room_on_any().await;
+        }
         let connection = self.current.load().iter().find(|connection| connection.is_usable()).cloned()?;
         let slot = connection.slot().await?;
         Some((connection, slot))
+    }
+
+    /// The same where one more connection may be made for it. Calls have it in the order in which they came.
+    async fn room_on_any(self: &Arc<Self>) -> Option<(Arc<Connection>, Slot)> {
+        let _queued = Queued::new(&self.queued);
+        let _turn = self.queue.lock().await;
+        loop {
+            // Made before looking, so that no change after this line can be missed.
+            let changed = self.changed.notified();
+            let connections = self.current.load_full();
+            let usable = connections.iter().filter(|connection| connection.is_usable());
+            let mut rooms: FuturesUnordered<_> = usable
+                .map(|connection| async { Some((connection.clone(), connection.slot().await?)) })
+                .collect();
+            if rooms.is_empty() {
+                return None;
+            }
+            if let Some(room) = self.room_now() {
+                return Some(room);
+            }
+            self.begin(self.means.max_connections);
+            tokio::select! {
+                biased;
+                Some(Some(room)) = rooms.next() => return Some(room),
+                () = changed => {}
+            }
+        }
     }
 
     /// How its calls ended, if that is watched.
@@ -186,7 +230,7 @@ impl Subchannel {
     #[must_use]
     pub fn live_calls(&self) -> usize {
         let live: usize = self.current.load().iter().map(|connection| connection.live_calls()).sum();
-        live.saturating_sub(self.side_count.live())
+        (live + self.queued.load(Ordering::Relaxed)).saturating_sub(self.side_count.live())
     }
 
     /// Changes with every call that is opened here.
@@ -203,6 +247,13 @@ impl Subchannel {
 
     /// Changes something about the connections, and tells what follows from that.
     fn change<T>(&self, change: impl FnOnce(&mut Connections<Arc<Connection>>) -> T) -> T {
+        let result = self.change_quietly(change);
+        self.changed.notify_waiters();
+        result
+    }
+
+    /// The same, of what is nothing to calls that wait for room.
+    fn change_quietly<T>(&self, change: impl FnOnce(&mut Connections<Arc<Connection>>) -> T) -> T {
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         let result = change(&mut connections);
         self.current.store(Arc::new(connections.usable()));
@@ -215,7 +266,12 @@ impl Subchannel {
 
     /// Starts an attempt if it is idle.
     pub(crate) fn connect(self: &Arc<Self>) {
-        if self.change(|connections| connections.begin(1)) {
+        self.begin(1);
+    }
+
+    /// Starts an attempt if there may be one, and `most` connections.
+    fn begin(self: &Arc<Self>, most: usize) {
+        if self.change_quietly(|connections| connections.begin(most)) {
             self.means.spawner.spawn(Attempt::new(self).run(self.means.clone(), self.dropped.clone()));
         }
     }
@@ -246,6 +302,22 @@ impl Subchannel {
     }
 }
 
+/// A call that waits for room.
+struct Queued<'a>(&'a AtomicUsize);
+
+impl<'a> Queued<'a> {
+    fn new(queued: &'a AtomicUsize) -> Self {
+        queued.fetch_add(1, Ordering::Relaxed);
+        Queued(queued)
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// An attempt under way, or its connection. Dropped without an outcome (its runtime ended, or it panicked) it leaves the
 /// subchannel idle, so that the next call tries again instead of waiting for ever.
 struct Attempt {
@@ -254,9 +326,8 @@ struct Attempt {
 }
 
 /// What an attempt led to.
-struct Line<D> {
-    driver: D,
-    connection: Weak<Connection>,
+struct Line {
+    driver: Driver,
     /// The streams beside the calls.
     sides: Vec<AbortOnDropHandle<()>>,
 }
@@ -291,7 +362,7 @@ impl Attempt {
         })
     }
 
-    async fn connect(&mut self, means: &Means) -> Option<Line<impl Future<Output = ()> + use<>>> {
+    async fn connect(&mut self, means: &Means) -> Option<Line> {
         let (address, deadline) = {
             let this = self.subchannel.upgrade()?;
             (this.address.clone(), this.lock_backoff().start(Instant::now()))
@@ -305,7 +376,7 @@ impl Attempt {
                 let health = if this.health_service().is_some() { Health::Unknown } else { Health::Serving };
                 let key = this.change(|connections| connections.connected(connection.clone(), health))?;
                 let sides = sides(&this, &connection, key);
-                Some(Line { driver, connection: Arc::downgrade(&connection), sides })
+                Some(Line { driver, sides })
             }
             Err(status) => {
                 tracing::debug!(%status, "connection attempt failed");
@@ -323,13 +394,12 @@ impl Attempt {
     }
 
     /// Drives the connection, and says so when it takes no more calls, which is before it ends.
-    async fn watch(&self, line: Line<impl Future<Output = ()>>) {
-        let Line { driver, connection, mut sides } = line;
-        let mut driver = pin!(driver);
+    async fn watch(&self, line: Line) {
+        let Line { mut driver, mut sides } = line;
         let mut told = false;
         poll_fn(|cx| {
-            let ended = driver.as_mut().poll(cx);
-            if !told && connection.upgrade().is_none_or(|connection| !connection.is_usable()) {
+            let ended = Pin::new(&mut driver).poll(cx);
+            if !told && !driver.is_usable() {
                 told = true;
                 sides.clear();
                 if let Some(this) = self.subchannel.upgrade() {

@@ -47,6 +47,12 @@ pub(crate) struct Shared {
     reason: OnceLock<Status>,
 }
 
+impl Shared {
+    fn is_usable(&self) -> bool {
+        !self.closed.load(Ordering::Acquire) && !self.facts.has_go_away()
+    }
+}
+
 /// A stream that was just opened.
 pub(crate) struct Opened {
     pub(crate) send: SendPart,
@@ -246,7 +252,7 @@ impl Connection {
 
     /// Whether new calls may be opened here.
     pub(crate) fn is_usable(&self) -> bool {
-        !self.shared.closed.load(Ordering::Acquire) && !self.shared.facts.has_go_away()
+        self.shared.is_usable()
     }
 
     /// Calls that are open, or wait for room.
@@ -405,6 +411,11 @@ impl Future for Driver {
 }
 
 impl Driver {
+    /// Whether new calls may be opened on its connection.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.shared.is_usable()
+    }
+
     /// The reason is set before h2 is dropped: its streams fail on that drop and look here for the cause.
     fn close(&mut self, status: Status) {
         let _ = self.shared.reason.set(status);

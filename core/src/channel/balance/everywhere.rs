@@ -32,7 +32,7 @@ pub trait Placing: Send {
     }
 }
 
-/// See the [module](self).
+/// A policy that connects every address, and places each call on one of those that are connected.
 pub struct Everywhere<P> {
     placing: P,
     all: Members<State>,
@@ -121,6 +121,11 @@ impl<P: Placing> Policy for Everywhere<P> {
                     host.resolve_again();
                 }
                 host.connect(subchannel);
+            }
+            // One of several connections was lost, and another is being made.
+            SubchannelState::Connecting if matches!(member.state, State::Ready) => {
+                member.state = State::Connecting;
+                host.resolve_again();
             }
             SubchannelState::Connecting => return,
         }

@@ -64,21 +64,36 @@ impl PickFirst {
 
     fn begin(&mut self, host: &mut dyn Host) {
         self.drop_all(host);
+        self.begin_with(None, None, host);
+    }
+
+    /// Begins a pass in which the subchannel of one address is there already.
+    fn begin_with(&mut self, mut kept: Option<Entry>, last: Option<Status>, host: &mut dyn Host) {
         let all = self.addresses.iter();
-        let all = all
-            .map(|address| Entry { subchannel: host.subchannel(address, Watching::default()), failed: false })
-            .collect();
+        let all = all.map(|address| {
+            let made = kept.take_if(|kept| kept.subchannel.address() == address);
+            made.unwrap_or_else(|| Entry {
+                subchannel: host.subchannel(address, Watching::default()),
+                failed: false,
+            })
+        });
+        let all = all.collect();
         host.publish(Connectivity::Connecting, Picker::Wait);
-        self.stage = Stage::Pass(Pass { all, begun: 0, last: None, next_at: None });
+        self.stage = Stage::Pass(Pass { all, begun: 0, last, next_at: None });
         self.next(host);
+        self.end_pass_if_all_failed(host);
     }
 
     /// Begins with the next address of the pass, if there is one.
     fn next(&mut self, host: &mut dyn Host) {
         let Stage::Pass(pass) = &mut self.stage else { return };
-        if let Some(entry) = pass.all.get(pass.begun) {
+        while let Some(entry) = pass.all.get(pass.begun) {
             pass.begun += 1;
-            host.connect(&entry.subchannel);
+            // One that has failed a moment ago counts as tried (gRFC A61).
+            if !entry.failed {
+                host.connect(&entry.subchannel);
+                break;
+            }
         }
         pass.next_at = (pass.begun < pass.all.len()).then(|| host.now() + ATTEMPT_DELAY);
         host.set_timer(pass.next_at);
@@ -178,12 +193,23 @@ impl Policy for PickFirst {
             }
             // Its pause is over.
             (Stage::Failing { .. }, SubchannelState::Idle) => host.connect(subchannel),
-            (Stage::Selected(selected), SubchannelState::Idle | SubchannelState::TransientFailure(_))
-                if Arc::ptr_eq(selected, subchannel) =>
-            {
+            (Stage::Selected(selected), SubchannelState::Idle) if Arc::ptr_eq(selected, subchannel) => {
                 self.drop_all(host);
                 host.publish(Connectivity::Idle, Picker::Idle);
                 host.resolve_again();
+            }
+            // One of several connections was lost while one more was being made, or could not be made (gRFC A105).
+            (
+                Stage::Selected(selected),
+                SubchannelState::Connecting | SubchannelState::TransientFailure(_),
+            ) if Arc::ptr_eq(selected, subchannel) => {
+                let last = match state {
+                    SubchannelState::TransientFailure(status) => Some(status.clone()),
+                    _ => None,
+                };
+                let kept = Entry { subchannel: subchannel.clone(), failed: last.is_some() };
+                host.resolve_again();
+                self.begin_with(Some(kept), last, host);
             }
             _ => {}
         }
@@ -333,5 +359,42 @@ mod tests {
         assert_eq!(bench.dropped(), [2, 1]);
         bench.wanted();
         assert_eq!(bench.connects(), [1, 1]);
+    }
+
+    // gRFC A105, "PickFirst Changes"
+    #[test]
+    fn loss_while_one_more_is_being_made_begins_a_pass_with_it() {
+        let mut bench = bench(2);
+        bench.ready(1);
+        bench.connecting(1);
+        assert_eq!((bench.state, bench.resolutions), (Connectivity::Connecting, 1));
+        assert_eq!(bench.dropped(), [2], "of the first pass");
+        bench.pass(Duration::from_millis(250));
+        assert_eq!(bench.connects(), [1, 1, 2]);
+        bench.ready(1);
+        assert_eq!((bench.picks(), bench.dropped()), (vec![1], vec![2, 2]));
+    }
+
+    #[test]
+    fn loss_within_the_pause_for_one_more_goes_on_with_the_next() {
+        let mut bench = bench(2);
+        bench.ready(1);
+        bench.fail(1);
+        assert_eq!((bench.state, bench.resolutions), (Connectivity::Connecting, 1));
+        assert_eq!(bench.connects(), [1, 2], "the first has failed a moment ago");
+        bench.fail(2);
+        assert_eq!(
+            (bench.state, bench.failure()),
+            (Connectivity::TransientFailure, "port 2 is down".to_owned())
+        );
+        bench.idle(1);
+        assert_eq!(bench.connects(), [1, 2, 1]);
+        let mut alone = self::bench(1);
+        alone.ready(1);
+        alone.fail(1);
+        assert_eq!(
+            (alone.state, alone.failure()),
+            (Connectivity::TransientFailure, "port 1 is down".to_owned())
+        );
     }
 }

@@ -133,14 +133,14 @@ impl Policy for RingHash {
             }
             // Its pause is over.
             SubchannelState::Idle if failed => return host.connect(subchannel),
-            SubchannelState::Idle => {
+            SubchannelState::Connecting if failed => return,
+            SubchannelState::Idle | SubchannelState::Connecting => {
                 if matches!(member.state, State::Ready) {
                     host.resolve_again();
                 }
-                member.state = State::Idle;
+                let idle = matches!(state, SubchannelState::Idle);
+                member.state = if idle { State::Idle } else { State::Connecting };
             }
-            SubchannelState::Connecting if failed => return,
-            SubchannelState::Connecting => member.state = State::Connecting,
         }
         self.stale = true;
     }

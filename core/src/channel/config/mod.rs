@@ -41,6 +41,8 @@ pub(crate) struct ServiceConfig {
     pub(crate) throttling: Option<Throttling>,
     /// The service whose health servers are asked for; the empty name is the whole server.
     pub(crate) health_service: Option<String>,
+    /// How many connections there may be to one address, if the channel permits so many.
+    pub(crate) max_connections: Option<usize>,
 }
 
 /// What holds for the calls of a method that do not say otherwise.
@@ -93,5 +95,16 @@ fn read(config: &At<'_>, own: &Policies) -> Result<ServiceConfig, String> {
     health.as_ref().map_or(Ok(Vec::new()), At::object)?;
     let service = health.as_ref().and_then(|health| health.get("serviceName"));
     let health_service = service.map(|service| service.text().map(str::to_owned)).transpose()?;
-    Ok(ServiceConfig { load_balancing: policy::read(config, own)?, methods, throttling, health_service })
+    let scaling = config.get("connectionScaling");
+    scaling.as_ref().map_or(Ok(Vec::new()), At::object)?;
+    let most = scaling.as_ref().and_then(|scaling| scaling.get("maxConnectionsPerSubchannel"));
+    let most = most.map(|most| most.whole(1, "a whole number above 0")).transpose()?;
+    let max_connections = most.map(|most| usize::try_from(most).unwrap_or(usize::MAX));
+    Ok(ServiceConfig {
+        load_balancing: policy::read(config, own)?,
+        methods,
+        throttling,
+        health_service,
+        max_connections,
+    })
 }

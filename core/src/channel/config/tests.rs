@@ -183,6 +183,13 @@ fn health_is_asked_for_a_service_or_for_the_whole_server_or_not_at_all() {
 }
 
 #[test]
+fn connections_to_an_address_are_one_unless_it_says_more() {
+    let most = |json: &str| parse(json).unwrap().max_connections;
+    assert_eq!(most(r#"{"connectionScaling": {}}"#), None);
+    assert_eq!(most(r#"{"connectionScaling": {"maxConnectionsPerSubchannel": 3}}"#), Some(3));
+}
+
+#[test]
 fn mistakes_are_told_by_their_place() {
     let retry = |field: &str, value: &str| {
         let mut policy = serde_json::json!({"maxAttempts": 3, "initialBackoff": "1s", "maxBackoff": "1s",
@@ -253,6 +260,10 @@ fn mistakes_are_told_by_their_place() {
             "loadBalancingConfig[0]: must have exactly one field, the name of a policy".into(),
         ),
         (r#"{"healthCheckConfig": 1}"#.into(), "healthCheckConfig: must be an object, and is 1".into()),
+        (
+            r#"{"connectionScaling": {"maxConnectionsPerSubchannel": 0}}"#.into(),
+            "connectionScaling.maxConnectionsPerSubchannel: must be a whole number above 0, and is 0".into(),
+        ),
         (
             r#"{"healthCheckConfig": {"serviceName": 1}}"#.into(),
             "healthCheckConfig.serviceName: must be a text, and is 1".into(),
