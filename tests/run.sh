@@ -47,7 +47,7 @@ step "bench: the programs run, and the pages show the newest results"
 step "size of the demo's server"
 .venv/bin/python bench/size.py
 step "size of the package for Node"
-npm run --prefix bindings-node --silent size -- --profile bench-release
+npm run --prefix bindings-node --silent size
 step "fuzz: what was found before, and some seconds of the same search every time (make fuzz goes on)"
 FUZZ_SECONDS=15 FUZZ_SEED=1 ./tests/fuzz.sh
 step "all suites passed"
