@@ -1,5 +1,5 @@
 // Builds and packs a release for this machine, and fails if what it installs is too large: the package and one addon. protobuf-es,
-// which generated code needs, is shown beside it. Arguments go to cargo: `npm run size -- --profile bench-release`.
+// which generated code needs, is shown beside it.
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,9 +8,7 @@ import { join } from "node:path";
 const MOST_BYTES = 6_000_000;
 
 process.chdir(new URL("..", import.meta.url).pathname);
-const given = process.argv.slice(2);
-const args = given.length > 0 ? given : ["--release"];
-const { status, stdout } = spawnSync("cargo", ["build", "-p", "spanwire-node", "--message-format", "json", ...args], {
+const { status, stdout } = spawnSync("cargo", ["build", "--release", "-p", "spanwire-node", "--message-format", "json"], {
   stdio: ["ignore", "pipe", "inherit"],
   encoding: "utf8",
   maxBuffer: Infinity,
