@@ -43,7 +43,7 @@ step "demo"
 .venv/bin/python tests/demo/run.py
 step "bench: the programs run, and the pages show the newest results"
 ./bench/run.sh --check
-./bench/run.sh --quick --only rust,c,python
+./bench/run.sh --quick --only rust,c,python,node
 step "size of the demo's server"
 .venv/bin/python bench/size.py
 step "size of the package for Node"
