@@ -25,6 +25,7 @@ mod log;
 mod parent;
 mod stack;
 mod sync;
+mod token;
 
 use pyo3::prelude::*;
 

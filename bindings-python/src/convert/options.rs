@@ -9,6 +9,7 @@ use spanwire::bridge::{CallOptions, ChannelOptions, Limits, ServerOptions, TlsOp
 
 use super::metadata::metadata_from;
 use crate::guard::guard;
+use crate::token;
 
 /// TLS, on either side. Certificates and keys are PEM: `bytes` or `str`, or files.
 #[pyclass(frozen, module = "spanwire")]
@@ -92,6 +93,15 @@ macro_rules! fields {
 pub(crate) fn channel_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<ChannelOptions> {
     let mut to = ChannelOptions::default();
     each(options, "Channel", |name, value| {
+        if name == "bearer_token" {
+            if value.is_callable() {
+                let bound = value.py().import("spanwire._token")?.call_method1("bound", (value,))?;
+                to.bearer_token_source = Some(token::source(bound.unbind()));
+            } else {
+                to.bearer_token = text(name, value)?;
+            }
+            return Ok(true);
+        }
         fields!(name, value, {
             tls: "tls" => to.tls;
             text:
@@ -99,7 +109,6 @@ pub(crate) fn channel_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<C
                 "user_agent" => to.user_agent,
                 "load_balancing" => to.load_balancing,
                 "service_config" => to.service_config,
-                "bearer_token" => to.bearer_token,
                 "bearer_token_file" => to.bearer_token_file;
             encoding: "compression" => to.compression;
             seconds:
