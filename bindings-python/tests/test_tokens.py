@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def test_function_is_asked_once_on_a_thread_of_its_own(target: str) -> None:
 
     def token() -> tuple[str, datetime]:
         threads.append(threading.current_thread().name)
-        return f"token {len(threads)}", datetime.now(timezone.utc) + timedelta(hours=1)
+        return f"token {len(threads)}", datetime.now(UTC) + timedelta(hours=1)
 
     with blocking.Channel(target, bearer_token=token) as channel:
         for _ in range(3):

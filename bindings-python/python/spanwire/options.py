@@ -17,8 +17,8 @@ Compression: TypeAlias = Literal["gzip", "deflate", "zstd", "identity"]
 
 
 Token: TypeAlias = str | tuple[str, datetime | float]
-"""A bearer token; or one and when it ends, as a time or in seconds since 1970. Without that a JWT's own ``exp`` counts, and
-other tokens are asked for once a minute."""
+"""A bearer token; or one and when it ends, as a time or in seconds since 1970. Without that a JWT's own ``exp`` counts,
+and other tokens are asked for once a minute."""
 
 TokenSource: TypeAlias = Callable[[], Token | Awaitable[Token]]
 """Gets a token when one is due."""
@@ -102,11 +102,12 @@ class ChannelOptions(Limits, total=False):
     """What the service's owner says about calling it, as JSON: timeouts, retries, load balancing."""
     bearer_token: str | TokenSource | None
     """Sent with every call that has no `authorization` of its own; over TLS alone. A function is asked for it: with the
-    first call, and shortly before the last token ends. It runs on a thread of its own; what it awaits, on the asyncio loop
-    where the channel was made. What it raises fails the calls that wait: :class:`RpcError` as it is, the rest as
+    first call, and shortly before the last token ends. It runs on a thread of its own; what it awaits, on the asyncio
+    loop where the channel was made. What it raises fails the calls that wait: :class:`RpcError` as it is, the rest as
     UNAVAILABLE."""
     bearer_token_file: str | None
-    """The same from a file, which is read again as its token ends. The token itself wins, and the file over a function."""
+    """The same from a file, which is read again as its token ends. A token wins over a file, and a file over a
+    function."""
     name_ttl: float | None
     """How long a name that the system resolves holds."""
     idle_timeout: float | None
