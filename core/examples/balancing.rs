@@ -150,9 +150,10 @@ impl Service for Echo {
     }
 }
 
-/// A channel, and as many servers as it has addresses.
+/// As many servers as there are addresses, and a channel to all of them; or, for the policy `apart`, a channel to each:
+/// the same connections, without balancing.
 struct Load {
-    channel: Channel,
+    channels: Vec<Channel>,
 }
 
 impl Load {
@@ -162,6 +163,12 @@ impl Load {
             let server = Server::builder().service(Echo).bind(&format!("inprocess:{name}")).await?;
             tokio::spawn(server.run());
         }
+        if policy == "apart" {
+            let channels = names.iter().map(|name| Channel::new(&format!("inprocess:{name}")));
+            let load = Load { channels: channels.collect::<Result<_, _>>()? };
+            load.calls(addresses).await?;
+            return Ok(load);
+        }
         let resolution = Resolution::new(names.into_iter().map(Address::InProcess));
         let channel = Channel::builder("bench.test")
             .resolver(move || {
@@ -170,42 +177,42 @@ impl Load {
             })
             .load_balancing(policy.parse()?)
             .build()?;
-        let load = Load { channel };
-        while load.channel.stats().total_connections < addresses as u64 && policy != "pick_first" {
+        let load = Load { channels: vec![channel] };
+        while load.channels[0].stats().total_connections < addresses as u64 && policy != "pick_first" {
             load.calls(1).await?;
         }
         Ok(load)
     }
 
     /// So many calls, one after the other.
-    async fn calls(&self, number: u32) -> Result<Duration, Failed> {
+    async fn calls(&self, number: usize) -> Result<Duration, Failed> {
         let began = Instant::now();
-        for _ in 0..number {
-            let _: Raw = self.channel.unary(&ECHO, Raw::from("hello")).await?;
+        for channel in self.channels.iter().cycle().take(number) {
+            let _: Raw = channel.unary(&ECHO, Raw::from("hello")).await?;
         }
         Ok(began.elapsed())
     }
 }
 
+/// The loads that are compared.
+const LOADS: [(&str, usize); 4] =
+    [("pick_first", 1), ("round_robin", 1), ("round_robin", 100), ("apart", 100)];
+
 async fn calls() -> Result<(), Failed> {
     const CALLS: u32 = 2000;
     println!("one call, with its server");
-    let loads = [
-        Load::start("pick_first", 1).await?,
-        Load::start("round_robin", 1).await?,
-        Load::start("round_robin", 100).await?,
-    ];
-    let mut best = [Duration::MAX; 3];
+    let mut loads = Vec::new();
+    for (policy, addresses) in LOADS {
+        loads.push((Load::start(policy, addresses).await?, Duration::MAX));
+    }
     // In turns, because a machine is not equally fast all the time.
     for _ in 0..50 {
-        for (load, best) in loads.iter().zip(&mut best) {
-            *best = (*best).min(load.calls(CALLS).await? / CALLS);
+        for (load, best) in &mut loads {
+            *best = (*best).min(load.calls(CALLS as usize).await? / CALLS);
         }
     }
-    for (name, time) in
-        ["pick_first, 1 address", "round_robin, 1 address", "round_robin, 100 addresses"].iter().zip(best)
-    {
-        println!("  {name:<27} {time:>8.2?}");
+    for ((policy, addresses), (_, best)) in LOADS.iter().zip(loads) {
+        println!("  {policy:<21} {addresses:>4} addresses {best:>8.2?}");
     }
     Ok(())
 }
