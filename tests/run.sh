@@ -33,8 +33,13 @@ step "C and C++: installed, as the guide says, and the examples of all languages
 step "the runners' own tests"
 .venv/bin/python -m unittest discover -s tests/interop
 .venv/bin/python -m unittest discover -s tests/demo
+.venv/bin/python -m unittest discover -s tests/scenarios
 step "interop: official clients and servers, both directions"
 .venv/bin/python tests/interop/run.py --check-docs
+step "scenarios: load balancing, names and retries, our clients; restarts under load"
+.venv/bin/python tests/scenarios/run.py --check-docs
+.venv/bin/python tests/scenarios/run.py --quick
+.venv/bin/python tests/scenarios/run.py --load 12
 step "honest traffic of grpc-go"
 .venv/bin/python tests/attack/honest.py
 step "h2spec"

@@ -39,16 +39,14 @@ SCENARIOS: Mapping[str, Scenario] = {
     ),
     "added": Scenario("the name leads to one more", plays.added, ASKED_AT_A_LOSS, shows="found"),
     "slow": Scenario(
-        "one of three is 300 ms late (least_request)",
+        "one of three is 1 s late (`least_request`)",
         plays.slow,
         "grpcio has no least_request, and takes the next policy of the list: round_robin.",
-        most_slow=0.27,
+        most_slow=0.25,
     ),
     "erroring": Scenario(
         "one of three answers UNAVAILABLE",
         plays.erroring,
-        "A retry goes to whichever address is next, and with many calls under way that is the "
-        "failing one again for every third: five times for one of 3⁵ calls.",
         may_fail=0.05,
     ),
     "ejected": Scenario(
@@ -67,7 +65,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         shows="found",
     ),
     "all_down": Scenario(
-        "both are down for 2 s",
+        "both are down for 2 s, no retry policy",
         plays.all_down,
         may_fail=1.0,
     ),

@@ -108,12 +108,12 @@ def added(stage: Stage) -> Results:
 
 
 def slow(stage: Stage) -> Results:
-    """One of three answers 300 ms late."""
+    """One of three answers a second late."""
     stage.start("b1", "b2", "b3")
     stage.lead_to("b1", "b2", "b3")
     stage.call(config(LEAST_REQUEST))
     stage.warm_up()
-    stage.backends["b1"].tell("delay 300")
+    stage.backends["b1"].tell("delay 1000")
     since = now_ms()
     stage.go_on(120)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -15,6 +16,7 @@ from scenario_list import SCENARIOS, Scenario
 DOCS = ROOT / "docs" / "channel.md"
 RESULTS = ROOT / "tests" / "scenarios" / "results"
 BEGIN = "<!-- Written by `tests/scenarios/run.py --write-docs`; do not edit by hand. -->"
+WIDTH = 120
 END = "<!-- The end of what is written. -->"
 
 Numbers = dict[str, Any]
@@ -56,8 +58,9 @@ def differences(results: Results) -> list[str]:
         for client, found in by_client.items():
             groups.setdefault(_outcome(scenario, found), []).append(client)
         if len(groups) > 1:
-            told = "; ".join(f"{', '.join(clients)}: {what}" for what, clients in groups.items())
-            lines.append(f"- **{scenario.title}** — {told}. {scenario.why}".rstrip())
+            told = "; ".join(f"{', '.join(clients)} – {what}" for what, clients in groups.items())
+            line = f"- {scenario.title}: {told}. {scenario.why}".rstrip()
+            lines.append(textwrap.fill(line, WIDTH, subsequent_indent="  "))
     return lines
 
 

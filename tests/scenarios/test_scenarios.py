@@ -84,7 +84,7 @@ class Differences(unittest.TestCase):
         bad = judge.measure(calls("a", ""), None, 8.0).as_json()
         self.assertEqual(report.differences({"added": {"ours": good, "theirs": good}}), [])
         (line,) = report.differences({"added": {"ours": good, "theirs": bad}})
-        self.assertIn("theirs: calls failed, not found", line)
+        self.assertIn("theirs – calls failed, not found", line)
 
 
 class Names(unittest.TestCase):

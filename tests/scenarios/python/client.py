@@ -35,8 +35,10 @@ async def call(stub: Any, settings: dict[str, Any]) -> None:
         status, backend = "OK", (await made).server_id
     except grpc.aio.AioRpcError as error:
         status, backend = error.code().name, ""
-        if "service config" in (error.details() or "").lower():
-            say({"error": error.details()})
+        # A channel that cannot be made is told by its calls.
+        said = error.details() or ""
+        if "service config" in said or error.code() is grpc.StatusCode.INVALID_ARGUMENT:
+            say({"error": said})
     say({"start": start, "end": time.time() * 1000, "status": status, "backend": backend})
 
 
