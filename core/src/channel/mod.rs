@@ -60,7 +60,7 @@ pub use resolver::{Resolution, Resolver};
 use retry::Throttle;
 use side::SideCalls;
 pub use subchannel::Connectivity;
-use subchannel::Means;
+use subchannel::{Attempt, Means};
 use target::Target;
 pub use target::TargetError;
 
@@ -737,6 +737,7 @@ impl ChannelBuilder {
         let template = RequestTemplate::new(scheme, authority, EncodingSet::all(), user_agent);
         let credentials = self.bearer_token.map(Credentials::new);
         let means = Means {
+            attempt: Attempt::run,
             connector,
             backoff,
             spawner: self.spawner.clone(),

@@ -56,9 +56,15 @@ pub enum Connectivity {
     TransientFailure,
 }
 
+/// Makes a connection, and looks after it.
+pub(crate) type RunAttempt = fn(Attempt, Arc<Means>, CancellationToken) -> BoxFuture<'static, ()>;
+
 /// What the subchannels of a channel have in common.
 pub(crate) struct Means {
     pub(crate) connector: Connector,
+    /// [`Attempt::run`], which only makers of channels name: so programs that are servers alone have none of it, nor of TLS's
+    /// client side.
+    pub(crate) attempt: RunAttempt,
     pub(crate) backoff: BackoffConfig,
     pub(crate) spawner: Spawner,
     pub(crate) mail: Mail,
@@ -91,6 +97,7 @@ impl Means {
                 keepalive: Mutex::default(),
                 counters: ChannelCounters::default(),
             },
+            attempt: |_, _, _| Box::pin(std::future::ready(())),
             backoff: BackoffConfig::default(),
             spawner: Spawner::Current,
             mail: Mail::default(),
@@ -272,7 +279,8 @@ impl Subchannel {
     /// Starts an attempt if there may be one, and `most` connections.
     fn begin(self: &Arc<Self>, most: usize) {
         if self.change_quietly(|connections| connections.begin(most)) {
-            self.means.spawner.spawn(Attempt::new(self).run(self.means.clone(), self.dropped.clone()));
+            let attempt = (self.means.attempt)(Attempt::new(self), self.means.clone(), self.dropped.clone());
+            self.means.spawner.spawn(attempt);
         }
     }
 
@@ -320,7 +328,7 @@ impl Drop for Queued<'_> {
 
 /// An attempt under way, or its connection. Dropped without an outcome (its runtime ended, or it panicked) it leaves the
 /// subchannel idle, so that the next call tries again instead of waiting for ever.
-struct Attempt {
+pub(crate) struct Attempt {
     subchannel: Weak<Subchannel>,
     connected: bool,
 }
@@ -348,7 +356,7 @@ impl Attempt {
     }
 
     /// On its own task: it outlives the call that asked for it, because others wait for it too.
-    fn run(mut self, means: Arc<Means>, dropped: CancellationToken) -> BoxFuture<'static, ()> {
+    pub(crate) fn run(mut self, means: Arc<Means>, dropped: CancellationToken) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let line = tokio::select! {
                 biased;
