@@ -169,6 +169,14 @@ async fn server_that_cannot_be_reached_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn channel_without_retries_leaves_the_policy_out() {
+    let (flaky, channel) = start("left-out").await;
+    flaky.fails(1);
+    let channel = channel.service_config(config("")).retries(false).build().unwrap();
+    assert_eq!(one(&channel).await.unwrap_err().attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn deadline_counts_over_all_attempts() {
     let (flaky, channel) = flaky("deadline").await;
     flaky.fails(9);

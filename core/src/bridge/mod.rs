@@ -28,6 +28,7 @@
 //! Operations neither wait nor call back, with the exceptions that say so ([`Server::listen`], [`Engine::shutdown`],
 //! [`Queue::next`]). They may be made from any thread.
 
+mod arguments;
 mod call;
 mod channel;
 mod descriptor;
@@ -47,6 +48,7 @@ mod server_call;
 mod sync;
 mod token;
 
+pub use arguments::ArgumentValue;
 pub use call::Call;
 pub use channel::{Channel, Prepared, ReportTo};
 pub use engine::{Engine, EngineOptions};

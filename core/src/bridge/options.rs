@@ -14,7 +14,8 @@ use crate::channel;
 use crate::channel::backoff::BackoffConfig;
 use crate::transport::watch::PingPolicy;
 use crate::{
-    ChannelBuilder, ClientTls, Encoding, FloodLimits, Keepalive, Metadata, Rate, ServerBuilder, ServerTls,
+    ChannelBuilder, ClientTls, Encoding, FloodLimits, Keepalive, Metadata, Proxy, Rate, ServerBuilder,
+    ServerTls,
 };
 
 /// Of a channel.
@@ -55,6 +56,10 @@ pub struct ChannelOptions {
     pub name_ttl_ms: i64,
     /// How long nobody may call before the connections are closed; negative for ever.
     pub idle_timeout_ms: i64,
+    /// The URL of an HTTP proxy, or an empty text for none; by default as the environment says.
+    pub proxy: Option<String>,
+    /// Calls are not made again by the service config's policies.
+    pub retries_off: bool,
     /// Limits of both sides.
     pub limits: Limits,
 }
@@ -265,7 +270,10 @@ impl ChannelOptions {
         if self.idle_timeout_ms != 0 {
             builder = builder.idle_timeout(positive_time(self.idle_timeout_ms));
         }
-        let builder = set_limits!(builder, self.limits);
+        if let Some(url) = &self.proxy {
+            builder = builder.proxy(if url.is_empty() { Proxy::Off } else { Proxy::Url(url.clone()) });
+        }
+        let builder = set_limits!(builder.retries(!self.retries_off), self.limits);
         Ok(builder.flood_limits(self.limits.floods(FloodLimits::client_default())?))
     }
 }

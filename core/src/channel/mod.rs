@@ -239,6 +239,7 @@ impl Channel {
             service_config: None,
             health_checks: true,
             max_connections_per_subchannel: MAX_CONNECTIONS_PER_SUBCHANNEL,
+            retries: true,
             bearer_token: None,
             idle_timeout: Some(Duration::from_secs(30 * 60)),
             dial: None,
@@ -384,6 +385,7 @@ pub struct ChannelBuilder {
     service_config: Option<String>,
     health_checks: bool,
     max_connections_per_subchannel: usize,
+    retries: bool,
     bearer_token: Option<Source>,
     idle_timeout: Option<Duration>,
     dial: Option<Dial>,
@@ -476,6 +478,13 @@ impl ChannelBuilder {
     /// config there is one.
     pub fn max_connections_per_subchannel(mut self, connections: usize) -> Self {
         self.max_connections_per_subchannel = connections;
+        self
+    }
+
+    /// Whether calls are made again, or hedged, as the service config says; by default they are. What certainly no server
+    /// worked on is made again all the same.
+    pub fn retries(mut self, retries: bool) -> Self {
+        self.retries = retries;
         self
     }
 
@@ -681,7 +690,10 @@ impl ChannelBuilder {
         let target = Target::parse(&self.target)?;
         let service_config = self.service_config.as_deref();
         let service_config = service_config.map(|json| ServiceConfig::parse(json, &self.policies));
-        let service_config = service_config.transpose()?.unwrap_or_default();
+        let mut service_config = service_config.transpose()?.unwrap_or_default();
+        if !self.retries {
+            service_config.drop_retries();
+        }
         let configured = service_config.load_balancing.clone();
         let policy = self.load_balancing.map(PolicyConfig::from).or(configured).unwrap_or_default();
         let ttl = self.name_ttl.or(policy.spreads().then_some(NAME_TTL));

@@ -66,6 +66,14 @@ impl ServiceConfig {
         read(&At::root(&value), own).map_err(ServiceConfigError)
     }
 
+    /// Leaves nothing of retries and hedging.
+    pub(crate) fn drop_retries(&mut self) {
+        for method in self.methods.values_mut() {
+            let rest = MethodConfig { retry: None, hedging: None, ..MethodConfig::clone(method) };
+            *method = Arc::new(rest);
+        }
+    }
+
     /// What it says of `/package.Service/Method`: the method's own entry, else that of its service, else the one for all.
     pub(crate) fn method(&self, path: &str) -> Option<&Arc<MethodConfig>> {
         if self.methods.is_empty() {
