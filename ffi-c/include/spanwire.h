@@ -399,6 +399,16 @@ typedef struct spanwire_tls_options {
   bool client_certificate_optional;
 } spanwire_tls_options;
 
+// A channel argument of gRPC's C core, by its name there.
+typedef struct spanwire_channel_argument {
+  // Such as "grpc.keepalive_time_ms". Ends in NUL.
+  const char *name;
+  // The value, if it is a text; ends in NUL. Null: it is `number`.
+  const char *text;
+  // The value, if it is a number; 0 and 1 for false and true.
+  int64_t number;
+} spanwire_channel_argument;
+
 // Options of a channel. Zeros are the defaults; numbers that can be off are off when negative. `docs/limits.md` explains the
 // limits. All is copied.
 typedef struct spanwire_channel_options {
@@ -476,6 +486,11 @@ typedef struct spanwire_channel_options {
   int64_t name_ttl_ms;
   // How long nobody may call before the connections are closed, until the next call; negative: for ever.
   int64_t idle_timeout_ms;
+  // Channel arguments of gRPC's C core: each sets the option above that it means, or one that has no field of its own
+  // (`docs/channel.md` lists them), and wins over it. An unknown one is an error that says which one is close.
+  const struct spanwire_channel_argument *arguments;
+  // How many there are.
+  size_t argument_count;
 } spanwire_channel_options;
 
 // The state of a channel's connection.

@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 
 use spanwire::Encoding;
-use spanwire::bridge::{CallOptions, ChannelOptions, Limits, ServerOptions, TlsOptions};
+use spanwire::bridge::{ArgumentValue, CallOptions, ChannelOptions, Limits, ServerOptions, TlsOptions};
 
 use crate::boundary::{Refused, optional_text, sized, slice};
 use crate::metadata::{metadata, spanwire_metadata_entry};
@@ -41,6 +41,18 @@ pub struct spanwire_tls_options {
     pub danger_accept_any_certificate: bool,
     /// Server with a CA: clients may come without a certificate.
     pub client_certificate_optional: bool,
+}
+
+/// A channel argument of gRPC's C core, by its name there.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct spanwire_channel_argument {
+    /// Such as "grpc.keepalive_time_ms". Ends in NUL.
+    pub name: *const c_char,
+    /// The value, if it is a text; ends in NUL. Null: it is `number`.
+    pub text: *const c_char,
+    /// The value, if it is a number; 0 and 1 for false and true.
+    pub number: i64,
 }
 
 /// Options of a channel. Zeros are the defaults; numbers that can be off are off when negative. `docs/limits.md` explains the
@@ -122,6 +134,11 @@ pub struct spanwire_channel_options {
     pub name_ttl_ms: i64,
     /// How long nobody may call before the connections are closed, until the next call; negative: for ever.
     pub idle_timeout_ms: i64,
+    /// Channel arguments of gRPC's C core: each sets the option above that it means, or one that has no field of its own
+    /// (`docs/channel.md` lists them), and wins over it. An unknown one is an error that says which one is close.
+    pub arguments: *const spanwire_channel_argument,
+    /// How many there are.
+    pub argument_count: usize,
 }
 
 /// Options of a server. Zeros are the defaults; numbers that can be off are off when negative. `docs/limits.md` explains the
@@ -271,7 +288,7 @@ pub(crate) unsafe fn channel(options: *const spanwire_channel_options) -> Result
     // SAFETY: the caller's promise, for all that is read below.
     unsafe {
         let options = sized(options, "spanwire_channel_options")?;
-        Ok(ChannelOptions {
+        let mut known = ChannelOptions {
             tls: tls(options.tls)?,
             authority: owned(options.authority, "authority")?,
             user_agent: owned(options.user_agent, "user_agent")?,
@@ -290,8 +307,36 @@ pub(crate) unsafe fn channel(options: *const spanwire_channel_options) -> Result
             name_ttl_ms: options.name_ttl_ms,
             idle_timeout_ms: options.idle_timeout_ms,
             limits: limits!(options, 0),
-        })
+            ..ChannelOptions::default()
+        };
+        set_arguments(&mut known, options.arguments, options.argument_count)?;
+        Ok(known)
     }
+}
+
+/// # Safety
+/// `arguments` is null, or `count` of them can be read there, whose texts are null or end in NUL.
+unsafe fn set_arguments(
+    options: &mut ChannelOptions,
+    arguments: *const spanwire_channel_argument,
+    count: usize,
+) -> Result<(), Refused> {
+    if count == 0 {
+        return Ok(());
+    }
+    if arguments.is_null() || count > isize::MAX.unsigned_abs() / size_of::<spanwire_channel_argument>() {
+        return Err(Refused::argument(format!("arguments is null or too long, but its count is {count}")));
+    }
+    // SAFETY: not null, not too long, and the caller promises the rest.
+    for argument in unsafe { std::slice::from_raw_parts(arguments, count) } {
+        // SAFETY: the caller's promise.
+        let (name, text) = unsafe {
+            (optional_text(argument.name, "argument.name")?, owned(argument.text, "argument.text")?)
+        };
+        let value = text.map_or(ArgumentValue::Number(argument.number), ArgumentValue::Text);
+        options.set_argument(name.unwrap_or_default(), value)?;
+    }
+    Ok(())
 }
 
 /// # Safety

@@ -4,7 +4,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
+#include <optional>
 #include <stop_token>
+#include <string>
+#include <variant>
+#include <vector>
 
 #include "status.hpp"
 
@@ -123,6 +128,14 @@ struct size_limits {
   std::int64_t send_buffer_bytes = 0;
 };
 
+/// A channel argument of gRPC's C core.
+struct channel_argument {
+  /// Such as "grpc.keepalive_time_ms".
+  std::string name;
+  /// A number (0 and 1 for false and true), or a text.
+  std::variant<std::int64_t, std::string> value;
+};
+
 /// Options of a channel.
 struct channel_options {
   /// TLS; plaintext without it.
@@ -156,6 +169,9 @@ struct channel_options {
   /// How long a name that the system resolves holds, and how long nobody may call before the connections are closed
   /// (negative: for ever).
   milliseconds name_ttl{0}, idle_timeout{0};
+  /// Channel arguments of gRPC's C core, by their names there; they win over what is above. docs/channel.md lists
+  /// them.
+  std::vector<channel_argument> arguments = {};
 };
 
 /// How many messages of a stream may arrive before the first is taken, unless a call says otherwise; as they are
@@ -342,6 +358,14 @@ inline spanwire_channel *make_channel(spanwire_engine *engine, const char *targe
   raw.name_ttl_ms = from.name_ttl.count();
   raw.idle_timeout_ms = from.idle_timeout.count();
   set_limits(raw, from.limits, from.flood);
+  std::vector<spanwire_channel_argument> arguments;
+  for (const auto &[name, value] : from.arguments) {
+    const auto *text = std::get_if<std::string>(&value);
+    const auto *number = std::get_if<std::int64_t>(&value);
+    arguments.push_back({name.c_str(), text != nullptr ? text->c_str() : nullptr, number != nullptr ? *number : 0});
+  }
+  raw.arguments = arguments.data();
+  raw.argument_count = arguments.size();
   return spanwire_channel_new(engine, target, &raw);
 }
 

@@ -260,6 +260,28 @@ static void service_config_works_or_is_named(void) {
   CHECK_HAS(spanwire_last_error(), "load_balancing");
 }
 
+static void arguments_of_other_libraries_work_or_are_named(void) {
+  const char *target = "127.0.0.1:1";
+  spanwire_channel_argument arguments[] = {
+      {.name = "grpc.keepalive_time_ms", .number = 20000},
+      {.name = "grpc.service_config", .text = "{\"methodConfig\": [{\"timeout\": 1}]}"},
+  };
+  spanwire_channel_options options = {
+      .size = sizeof options, .user_agent = "mine", .arguments = arguments, .argument_count = COUNT_OF(arguments)};
+  CHECK(spanwire_channel_new(NULL, target, &options) == NULL);
+  CHECK_HAS(spanwire_last_error(), "methodConfig[0].timeout");
+  arguments[1].name = "grpc.primary_user_agent";
+  spanwire_channel_free(MADE(spanwire_channel_new(NULL, target, &options)));
+  arguments[0].name = "grpc.keepalive_time";
+  CHECK(spanwire_channel_new(NULL, target, &options) == NULL);
+  CHECK_HAS(spanwire_last_error(), "the closest is \"grpc.keepalive_time_ms\"");
+  arguments[0].name = NULL;
+  CHECK(spanwire_channel_new(NULL, target, &options) == NULL);
+  options.arguments = NULL;
+  CHECK(spanwire_channel_new(NULL, target, &options) == NULL);
+  CHECK_HAS(spanwire_last_error(), "arguments is null");
+}
+
 int main(int argc, char **argv) {
   static const test tests[] = {
       TEST(connects_with_the_first_call_or_when_asked),
@@ -272,6 +294,7 @@ int main(int argc, char **argv) {
       TEST(engines_are_separate),
       TEST(calls_take_turns_among_addresses),
       TEST(service_config_works_or_is_named),
+      TEST(arguments_of_other_libraries_work_or_are_named),
   };
   return run_tests(tests, COUNT_OF(tests), argc, argv);
 }
