@@ -649,8 +649,27 @@ def test_bad_targets_and_options_are_named() -> None:
     ]:
         with pytest.raises(error, match=f"^{option}"):
             untyped("127.0.0.1:1", **{option: value})
+    for arguments, error, part in [
+        ({"grpc.keepalive_time": 1}, ValueError, 'the closest is "grpc.keepalive_time_ms"'),
+        ({"grpc.keepalive_time_ms": "x"}, ValueError, "grpc.keepalive_time_ms: must be a number"),
+        ({"grpc.keepalive_time_ms": 1.5}, TypeError, "grpc.keepalive_time_ms"),
+        ([("grpc.keepalive_time_ms", 1)], TypeError, "arguments"),
+    ]:
+        with pytest.raises(error, match=part):
+            untyped("127.0.0.1:1", arguments=arguments)
     with pytest.raises(TypeError, match='Channel has no option "tsl"'):
         untyped("127.0.0.1:1", tsl=1)
+
+
+def test_arguments_of_other_libraries_win() -> None:
+    async def main() -> None:
+        arguments: dict[str, int | str] = {"grpc.max_send_message_length": 3, "grpc.enable_retries": False}
+        async with Channel("127.0.0.1:1", max_send_message_bytes=1000, arguments=arguments) as channel:
+            # It is not sent, so that no server is needed.
+            error = await fails(channel.call(RAW, b"long"), Code.RESOURCE_EXHAUSTED)
+            assert error.sent == "not_sent"
+
+    run(main())
 
 
 def test_outside_of_a_loop_is_said() -> None:

@@ -112,6 +112,9 @@ class ChannelOptions(Limits, total=False):
     """How long a name that the system resolves holds."""
     idle_timeout: float | None
     """How long nobody may call before the connections are closed, until the next call; `inf` for ever."""
+    arguments: dict[str, int | str] | None
+    """Channel arguments of gRPC's C core, by their names there, such as "grpc.keepalive_time_ms"; they win over the
+    other keywords. docs/channel.md lists them."""
     connect_timeout: float | None
     """Longest that one connection attempt may take."""
     backoff_first: float | None

@@ -5,7 +5,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString};
 use spanwire::Encoding;
-use spanwire::bridge::{CallOptions, ChannelOptions, Limits, ServerOptions, TlsOptions};
+use spanwire::bridge::{ArgumentValue, CallOptions, ChannelOptions, Limits, ServerOptions, TlsOptions};
 
 use super::metadata::metadata_from;
 use crate::guard::guard;
@@ -102,6 +102,10 @@ pub(crate) fn channel_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<C
             }
             return Ok(true);
         }
+        if name == "arguments" {
+            // Behind all others, over which they win.
+            return Ok(true);
+        }
         fields!(name, value, {
             tls: "tls" => to.tls;
             text:
@@ -123,7 +127,26 @@ pub(crate) fn channel_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<C
         } else return limit(&mut to.limits, name, value));
         Ok(true)
     })?;
+    let given = options.map(|options| options.get_item("arguments")).transpose()?.flatten();
+    if let Some(given) = given.filter(|given| !given.is_none()) {
+        arguments(&mut to, &given)?;
+    }
     Ok(to)
+}
+
+/// Channel arguments of gRPC's C core, by their names there.
+fn arguments(to: &mut ChannelOptions, given: &Bound<'_, PyAny>) -> PyResult<()> {
+    let given = given.cast::<PyDict>().map_err(|_| wrong_type("arguments", "dict", given))?;
+    for (name, value) in given {
+        let name: String = name.extract().map_err(|_| wrong_type("arguments", "str for its names", &name))?;
+        let value = if let Ok(text) = value.cast::<PyString>() {
+            ArgumentValue::Text(text.to_cow()?.into_owned())
+        } else {
+            ArgumentValue::Number(value.extract().map_err(|_| wrong_type(&name, "int, bool or str", &value))?)
+        };
+        to.set_argument(&name, value).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    }
+    Ok(())
 }
 
 /// The options of a server.
