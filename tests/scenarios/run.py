@@ -132,14 +132,15 @@ def main() -> int:
         for program in PROGRAMS
         if (program.name in chosen or not chosen) and (program.ours or not flags.quick)
     ]
-    build_ours()
     if flags.load:
+        build_ours()
         found = scenario_load.run(_enter(), PROGRAMS[0], flags.load)
         if flags.write_docs:
             report.add_load(found.as_json())
         return found.say()
-    for program in programs:
-        program.build()
+    # The backends are built with our client in Rust, so that comes first, whoever plays.
+    for build in dict.fromkeys([build_ours, *(program.build for program in programs)]):
+        build()
     return _play_all(flags, programs)
 
 

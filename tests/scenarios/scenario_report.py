@@ -60,7 +60,7 @@ def differences(results: Results) -> list[str]:
         if len(groups) > 1:
             told = "; ".join(f"{', '.join(clients)} – {what}" for what, clients in groups.items())
             line = f"- {scenario.title}: {told}. {scenario.why}".rstrip()
-            lines.append(textwrap.fill(line, WIDTH, subsequent_indent="  "))
+            lines.append(textwrap.fill(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
     return lines
 
 
