@@ -232,6 +232,9 @@ typedef struct spanwire_server spanwire_server;
 // A call that a server received.
 typedef struct spanwire_server_call spanwire_server_call;
 
+// A bearer token that is wanted.
+typedef struct spanwire_token_request spanwire_token_request;
+
 // Bytes that arrived. They belong to the event that they came with and are released with it, unless they are taken out by
 // `spanwire_bytes_take`; then they belong to whoever took them and are released once by `spanwire_bytes_free`. They are
 // shared, not copied: keeping a small message may keep the larger buffer that it was read into.
@@ -409,6 +412,10 @@ typedef struct spanwire_channel_argument {
   int64_t number;
 } spanwire_channel_argument;
 
+// Asks for a bearer token, which is told by `spanwire_token_answer`, or `spanwire_token_refuse`: at once, or later from any
+// thread. On a thread of the engine: it must not wait.
+typedef void (*spanwire_token_callback)(void *user_data, struct spanwire_token_request *request);
+
 // Options of a channel. Zeros are the defaults; numbers that can be off are off when negative. `docs/limits.md` explains the
 // limits. All is copied.
 typedef struct spanwire_channel_options {
@@ -491,6 +498,19 @@ typedef struct spanwire_channel_options {
   const struct spanwire_channel_argument *arguments;
   // How many there are.
   size_t argument_count;
+  // Asked for the bearer token: with the first call, and shortly before the last token ends, while calls wait. A token or a
+  // file above wins over it. It may be called until the channel is freed and its last call has ended.
+  spanwire_token_callback token_source;
+  // What it gets.
+  void *token_source_data;
+  // The URL of an HTTP proxy, or an empty text for none; null as the environment says.
+  const char *proxy;
+  // Calls are not made again by the service config's policies.
+  bool retries_off;
+  // Servers are not asked for their health, whatever the service config says.
+  bool health_checks_off;
+  // The most connections to one address that a service config gets.
+  int64_t max_connections_per_subchannel;
 } spanwire_channel_options;
 
 // The state of a channel's connection.
@@ -1139,6 +1159,24 @@ size_t spanwire_server_call_peer_certificate(struct spanwire_server_call *call,
 // Frees the handle; a call that was not answered fails with INTERNAL. Events of it that are still in the queue are dropped.
 // Null and freed ones do nothing.
 void spanwire_server_call_free(struct spanwire_server_call *call);
+
+// Gives the token that a request asks for; the request is over with it. It is asked for again shortly before `expires_ms`,
+// in milliseconds since 1970; with 0 before the `exp` of a JWT, and for other tokens once a minute.
+//
+// # Safety
+// `token` is a string that ends in NUL.
+spanwire_result spanwire_token_answer(struct spanwire_token_request *request,
+                                      const char *token,
+                                      int64_t expires_ms);
+
+// Says that there is no token: calls that wait for it fail with this status, and so do those of the next second. The request
+// is over with it.
+//
+// # Safety
+// `message` is null, or UTF-8 that ends in NUL.
+spanwire_result spanwire_token_refuse(struct spanwire_token_request *request,
+                                      spanwire_code code,
+                                      const char *message);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -19,6 +19,7 @@ mod queue;
 mod server;
 mod server_call;
 mod tables;
+mod token;
 mod types;
 
 pub use bytes::*;
@@ -32,4 +33,5 @@ pub use options::*;
 pub use queue::*;
 pub use server::*;
 pub use server_call::*;
+pub use token::*;
 pub use types::*;

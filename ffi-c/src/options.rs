@@ -7,6 +7,7 @@ use spanwire::bridge::{ArgumentValue, CallOptions, ChannelOptions, Limits, Serve
 
 use crate::boundary::{Refused, optional_text, sized, slice};
 use crate::metadata::{metadata, spanwire_metadata_entry};
+use crate::token::{self, spanwire_token_callback};
 use crate::types::*;
 
 /// TLS, on either side. Certificates and keys are PEM, from memory or from files; memory wins. All is copied.
@@ -139,6 +140,19 @@ pub struct spanwire_channel_options {
     pub arguments: *const spanwire_channel_argument,
     /// How many there are.
     pub argument_count: usize,
+    /// Asked for the bearer token: with the first call, and shortly before the last token ends, while calls wait. A token or a
+    /// file above wins over it. It may be called until the channel is freed and its last call has ended.
+    pub token_source: spanwire_token_callback,
+    /// What it gets.
+    pub token_source_data: *mut c_void,
+    /// The URL of an HTTP proxy, or an empty text for none; null as the environment says.
+    pub proxy: *const c_char,
+    /// Calls are not made again by the service config's policies.
+    pub retries_off: bool,
+    /// Servers are not asked for their health, whatever the service config says.
+    pub health_checks_off: bool,
+    /// The most connections to one address that a service config gets.
+    pub max_connections_per_subchannel: i64,
 }
 
 /// Options of a server. Zeros are the defaults; numbers that can be off are off when negative. `docs/limits.md` explains the
@@ -303,11 +317,14 @@ pub(crate) unsafe fn channel(options: *const spanwire_channel_options) -> Result
             service_config: owned(options.service_config, "service_config")?,
             bearer_token: owned(options.bearer_token, "bearer_token")?,
             bearer_token_file: owned(options.bearer_token_file, "bearer_token_file")?,
-            bearer_token_source: None,
+            bearer_token_source: token::source(options.token_source, options.token_source_data),
             name_ttl_ms: options.name_ttl_ms,
             idle_timeout_ms: options.idle_timeout_ms,
+            proxy: owned(options.proxy, "proxy")?,
+            retries_off: options.retries_off,
+            health_checks_off: options.health_checks_off,
+            max_connections_per_subchannel: options.max_connections_per_subchannel,
             limits: limits!(options, 0),
-            ..ChannelOptions::default()
         };
         set_arguments(&mut known, options.arguments, options.argument_count)?;
         Ok(known)

@@ -20,6 +20,7 @@ pub(crate) struct Tables {
     pub(crate) calls: Table<Arc<CallEntry>>,
     pub(crate) servers: Table<Arc<ServerEntry>>,
     pub(crate) server_calls: Table<bridge::ServerCallRef>,
+    pub(crate) token_requests: Table<bridge::TokenRequest>,
     /// For programs that make none of their own.
     engine: OnceLock<Result<bridge::Engine, OpError>>,
 }
@@ -36,6 +37,7 @@ impl Tables {
             calls: Table::new(epoch, kind::CALL),
             servers: Table::new(epoch, kind::SERVER),
             server_calls: Table::new(epoch, kind::SERVER_CALL),
+            token_requests: Table::new(epoch, kind::TOKEN_REQUEST),
             engine: OnceLock::new(),
         }
     }

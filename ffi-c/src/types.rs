@@ -149,6 +149,11 @@ pub struct spanwire_server_call {
     _private: [u8; 0],
 }
 
+/// A bearer token that is wanted.
+pub struct spanwire_token_request {
+    _private: [u8; 0],
+}
+
 /// The kinds of handles, which are part of each. Numbers are never used again.
 pub(crate) mod kind {
     pub(crate) const ENGINE: u8 = 1;
@@ -157,4 +162,5 @@ pub(crate) mod kind {
     pub(crate) const CALL: u8 = 4;
     pub(crate) const SERVER: u8 = 5;
     pub(crate) const SERVER_CALL: u8 = 6;
+    pub(crate) const TOKEN_REQUEST: u8 = 7;
 }

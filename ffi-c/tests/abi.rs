@@ -48,7 +48,8 @@ fn layout_is_that_of_the_header() {
             flood_max_settings_entries flood_control_frames_burst flood_control_frames_per_second
             flood_max_continuations flood_max_pending_acks flood_small_data_budget
             load_balancing service_config bearer_token bearer_token_file name_ttl_ms idle_timeout_ms
-            arguments argument_count
+            arguments argument_count token_source token_source_data
+            proxy retries_off health_checks_off max_connections_per_subchannel
         }
         spanwire_channel_argument { name text number }
         spanwire_stat { name value }

@@ -60,6 +60,10 @@ pub struct ChannelOptions {
     pub proxy: Option<String>,
     /// Calls are not made again by the service config's policies.
     pub retries_off: bool,
+    /// Servers are not asked for their health, whatever the service config says.
+    pub health_checks_off: bool,
+    /// The most connections to one address that a service config gets.
+    pub max_connections_per_subchannel: i64,
     /// Limits of both sides.
     pub limits: Limits,
 }
@@ -273,7 +277,9 @@ impl ChannelOptions {
         if let Some(url) = &self.proxy {
             builder = builder.proxy(if url.is_empty() { Proxy::Off } else { Proxy::Url(url.clone()) });
         }
-        let builder = set_limits!(builder.retries(!self.retries_off), self.limits);
+        builder = set!(builder, max_connections_per_subchannel = self.max_connections_per_subchannel,);
+        builder = builder.retries(!self.retries_off).health_checks(!self.health_checks_off);
+        let builder = set_limits!(builder, self.limits);
         Ok(builder.flood_limits(self.limits.floods(FloodLimits::client_default())?))
     }
 }

@@ -172,6 +172,16 @@ struct channel_options {
   /// Channel arguments of gRPC's C core, by their names there; they win over what is above. docs/channel.md lists
   /// them.
   std::vector<channel_argument> arguments = {};
+  /// Asked for the bearer token as it is due; answered by spanwire_token_answer or spanwire_token_refuse. It may be
+  /// called until the channel is gone and its last call has ended.
+  spanwire_token_callback token_source = nullptr;
+  void *token_source_data = nullptr;
+  /// The URL of an HTTP proxy, or an empty text for none; by default as the environment says.
+  std::optional<std::string> proxy = {};
+  /// Whether calls are made again, and servers asked for their health, as the service config says.
+  bool retries = true, health_checks = true;
+  /// The most connections to one address that a service config gets; 0 is the default.
+  std::int64_t max_connections_per_subchannel = 0;
 };
 
 /// How many messages of a stream may arrive before the first is taken, unless a call says otherwise; as they are
@@ -366,6 +376,12 @@ inline spanwire_channel *make_channel(spanwire_engine *engine, const char *targe
   }
   raw.arguments = arguments.data();
   raw.argument_count = arguments.size();
+  raw.token_source = from.token_source;
+  raw.token_source_data = from.token_source_data;
+  raw.proxy = from.proxy ? from.proxy->c_str() : nullptr;
+  raw.retries_off = !from.retries;
+  raw.health_checks_off = !from.health_checks;
+  raw.max_connections_per_subchannel = from.max_connections_per_subchannel;
   return spanwire_channel_new(engine, target, &raw);
 }
 

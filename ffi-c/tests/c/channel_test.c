@@ -282,6 +282,79 @@ static void arguments_of_other_libraries_work_or_are_named(void) {
   CHECK_HAS(spanwire_last_error(), "arguments is null");
 }
 
+/* What a channel's token source was asked for, and how it answers. */
+typedef struct vault {
+  int asked;
+  bool refuses;
+  spanwire_token_request *waiting; /* the request that is answered on another thread */
+  pthread_t thread;
+} vault;
+
+static void *answer_later(void *argument) {
+  vault *vault = argument;
+  TRY(spanwire_token_answer(vault->waiting, "secret", 0));
+  REFUSED(spanwire_token_answer(vault->waiting, "again", 0), SPANWIRE_INVALID_HANDLE, "token request");
+  return NULL;
+}
+
+static void on_token(void *user_data, spanwire_token_request *request) {
+  vault *vault = user_data;
+  vault->asked++;
+  if (vault->refuses) {
+    REFUSED(spanwire_token_refuse(request, SPANWIRE_CODE_OK, NULL), SPANWIRE_INVALID_ARGUMENT, "OK");
+    TRY(spanwire_token_refuse(request, SPANWIRE_CODE_PERMISSION_DENIED, "the vault is shut"));
+    return;
+  }
+  vault->waiting = request;
+  CHECK_EQ(pthread_create(&vault->thread, NULL, answer_later, vault), 0);
+}
+
+/* Answers with what the request was authorized with. */
+static void tell_who(void *user_data, spanwire_event *event, size_t count) {
+  (void)user_data;
+  (void)count;
+  if (event->type != SPANWIRE_EVENT_REQUEST) return;
+  spanwire_metadata_entry entry = {0};
+  const spanwire_metadata *metadata = spanwire_server_call_metadata(event->server_call);
+  CHECK(spanwire_metadata_find(metadata, "authorization", 0, &entry));
+  spanwire_buffer answer = {.data = entry.value, .len = entry.value_len};
+  TRY(spanwire_server_call_respond(event->server_call, &answer, NULL));
+  spanwire_server_call_free(event->server_call);
+}
+
+static void token_is_asked_for_when_it_is_due(void) {
+  spanwire_queue *requests = MADE(spanwire_queue_new_inline(tell_who, NULL));
+  spanwire_server *server = MADE(spanwire_server_new(NULL, NULL));
+  TRY(spanwire_server_method(server, UNARY, SPANWIRE_KIND_UNARY, requests, NULL, 0));
+  TRY(spanwire_server_listen(server, "inprocess:tokens"));
+  vault vault = {.asked = 0};
+  spanwire_channel_options options = {
+      .size = sizeof options, .token_source = on_token, .token_source_data = &vault};
+  spanwire_channel *channel = MADE(spanwire_channel_new(NULL, "inprocess:tokens", &options));
+  for (int i = 0; i < 2; i++) {
+    spanwire_event done = {0};
+    TRY(spanwire_call_unary_blocking(channel, UNARY, TEXT(""), NULL, &done));
+    CHECK_EQ(done.status.code, SPANWIRE_CODE_OK);
+    CHECK_EQ(done.message.len, strlen("Bearer secret"));
+    CHECK(memcmp(done.message.data, "Bearer secret", done.message.len) == 0);
+    spanwire_event_free(&done);
+  }
+  CHECK_EQ(vault.asked, 1);
+  pthread_join(vault.thread, NULL);
+  spanwire_channel_free(channel);
+
+  vault.refuses = true;
+  channel = MADE(spanwire_channel_new(NULL, "inprocess:tokens", &options));
+  spanwire_event done = {0};
+  TRY(spanwire_call_unary_blocking(channel, UNARY, TEXT(""), NULL, &done));
+  CHECK_EQ(done.status.code, SPANWIRE_CODE_PERMISSION_DENIED);
+  CHECK_HAS(done.status.message, "the vault is shut");
+  spanwire_event_free(&done);
+  spanwire_channel_free(channel);
+  spanwire_server_free(server);
+  spanwire_queue_free(requests);
+}
+
 int main(int argc, char **argv) {
   static const test tests[] = {
       TEST(connects_with_the_first_call_or_when_asked),
@@ -295,6 +368,7 @@ int main(int argc, char **argv) {
       TEST(calls_take_turns_among_addresses),
       TEST(service_config_works_or_is_named),
       TEST(arguments_of_other_libraries_work_or_are_named),
+      TEST(token_is_asked_for_when_it_is_due),
   };
   return run_tests(tests, COUNT_OF(tests), argc, argv);
 }
