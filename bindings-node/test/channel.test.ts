@@ -155,6 +155,20 @@ describe("a bearer token", () => {
   });
 });
 
+describe("channel arguments of gRPC's C core", () => {
+  it("mean the same as the options", async (test) => {
+    const { target } = await server(test);
+    const other = channel(test, target, {
+      arguments: {
+        "grpc.keepalive_time_ms": 20_000,
+        "grpc.enable_retries": false,
+        "grpc.service_config": JSON.stringify({ methodConfig: [{ name: [{}], timeout: "0s" }] }),
+      },
+    });
+    assert.equal((await failure(other.unary(PATH, body))).code, Code.DEADLINE_EXCEEDED);
+  });
+});
+
 describe("the connection", () => {
   it("is made by the first call, or when it is asked for", async (test) => {
     const { target } = await server(test);
@@ -188,6 +202,12 @@ describe("an option that cannot be used", () => {
     [{ serviceConfig: "{" }, /^serviceConfig: this is no JSON/],
     [{ serviceConfig: { methodConfig: 1 } }, /^serviceConfig: methodConfig/],
     [{ serviceConfig: 1 as never }, /^serviceConfig: a string is due, not number$/],
+    [{ proxy: 1 as never }, /^proxy: a string is due, not number$/],
+    [{ retries: 1 as never }, /^retries: a boolean is due, not number$/],
+    [{ maxConnectionsPerSubchannel: 0 }, /^maxConnectionsPerSubchannel: 0 cannot be used: 1 or more is due$/],
+    [{ arguments: 1 as never }, /^arguments: an object is due, not number$/],
+    [{ arguments: { "grpc.keepalive_time": 1 } }, /the closest is "grpc.keepalive_time_ms"/],
+    [{ arguments: { "grpc.keepalive_time_ms": 0.5 } }, /^grpc.keepalive_time_ms: 0.5 cannot be used/],
     [{ bearerTokenFile: 1 as never }, /^bearerTokenFile: a string is due, not number$/],
     [{ nameTtlMs: 0 }, /^nameTtlMs: 0 cannot be used: 1 or more is due$/],
     [{ nameTtlMs: Infinity }, /^nameTtlMs: Infinity cannot/],

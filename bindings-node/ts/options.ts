@@ -127,6 +127,16 @@ export interface ChannelOptions extends LimitOptions {
   nameTtlMs?: number | undefined;
   /** How long nobody may call before the connections are closed, until the next call; `Infinity` is for ever. */
   idleTimeoutMs?: number | undefined;
+  /** The URL of an HTTP proxy, or an empty string for none; by default as the environment says. */
+  proxy?: string | undefined;
+  /** Whether calls are made again as the service config says; `true` by default. */
+  retries?: boolean | undefined;
+  /** Whether servers are asked for their health where the service config says so; `true` by default. */
+  healthChecks?: boolean | undefined;
+  /** The most connections to one address that a service config gets. */
+  maxConnectionsPerSubchannel?: number | undefined;
+  /** Channel arguments of gRPC's C core, such as `grpc.keepalive_time_ms`; they win over the options that they mean. */
+  arguments?: Readonly<Record<string, number | boolean | string>> | undefined;
   /** For the calls of every client on this channel, the first outermost. */
   interceptors?: readonly Interceptor[] | undefined;
 }

@@ -5,9 +5,9 @@ use napi::bindgen_prelude::{JsObjectValue, JsValue, Object, Result, Uint8Array, 
 use napi::{Error, Status, ValueType};
 use napi_derive::napi;
 use spanwire::Encoding;
-use spanwire::bridge::{ChannelOptions, Limits, ServerOptions, TlsOptions};
+use spanwire::bridge::{ArgumentValue, ChannelOptions, Limits, ServerOptions, TlsOptions};
 
-use super::error::{argument, snake};
+use super::error::{argument, op_error, snake};
 
 /// Puts values into fields, each by a function for its kind.
 macro_rules! fields {
@@ -29,16 +29,46 @@ pub(crate) fn channel_options(options: &Object<'_>) -> Result<ChannelOptions> {
         fields!(snake, name, value, to, {
             tls: tls;
             text:
-                authority, user_agent, load_balancing, service_config, bearer_token, bearer_token_file;
+                authority, user_agent, load_balancing, service_config, bearer_token, bearer_token_file, proxy;
             encoding: compression;
             number:
                 connect_timeout_ms, backoff_first_ms, backoff_longest_ms, keepalive_interval_ms,
-                keepalive_timeout_ms, name_ttl_ms, idle_timeout_ms;
+                keepalive_timeout_ms, name_ttl_ms, idle_timeout_ms, max_connections_per_subchannel;
             flag: keepalive_without_calls;
-        } else return limit(&mut to.limits, snake, name, value));
+        } else match snake {
+            "retries" => to.retries_off = !flag(name, value)?,
+            "health_checks" => to.health_checks_off = !flag(name, value)?,
+            // Behind all others, over which they win.
+            "arguments" => {}
+            _ => return limit(&mut to.limits, snake, name, value),
+        });
         Ok(true)
     })?;
+    let given: Unknown<'_> = options.get_named_property("arguments")?;
+    if given.get_type()? != ValueType::Undefined {
+        arguments(&mut to, given)?;
+    }
     Ok(to)
+}
+
+/// Channel arguments of gRPC's C core, by their names there.
+fn arguments(to: &mut ChannelOptions, given: Unknown<'_>) -> Result<()> {
+    if given.get_type()? != ValueType::Object {
+        return Err(wrong_type("arguments", "an object", given));
+    }
+    // SAFETY: it is an object.
+    let given: Object<'_> = unsafe { given.cast()? };
+    for name in Object::keys(&given)? {
+        let value: Unknown<'_> = given.get_named_property(&name)?;
+        let value = match value.get_type()? {
+            ValueType::String => ArgumentValue::Text(text(&name, value)?),
+            ValueType::Boolean => ArgumentValue::Number(flag(&name, value)?.into()),
+            ValueType::Number => ArgumentValue::Number(whole(&name, value)?),
+            _ => return Err(wrong_type(&name, "a number, a boolean or a string", value)),
+        };
+        to.set_argument(&name, value).map_err(|error| op_error(&error))?;
+    }
+    Ok(())
 }
 
 /// The options of a server.
@@ -159,6 +189,15 @@ fn number(name: &str, value: Unknown<'_>) -> Result<i64> {
         whole if whole >= 1.0 => Ok(whole as i64),
         _ => Err(argument(format!("{name}: {number} cannot be used: 1 or more is due"))),
     }
+}
+
+fn whole(name: &str, value: Unknown<'_>) -> Result<i64> {
+    // SAFETY: the caller has seen that it is a number.
+    let number: f64 = unsafe { value.cast()? };
+    if number.fract() == 0.0 && number.abs() < 9e15 {
+        return Ok(number as i64);
+    }
+    Err(argument(format!("{name}: {number} cannot be used: a whole number is due")))
 }
 
 fn encoding(name: &str, value: Unknown<'_>) -> Result<Option<Encoding>> {
