@@ -646,6 +646,9 @@ def test_bad_targets_and_options_are_named() -> None:
         ("tls", True, TypeError),
         ("authority", 1, TypeError),
         ("max_metadata_bytes", 0, ValueError),
+        ("proxy", 1, TypeError),
+        ("retries", 1, TypeError),
+        ("max_connections_per_subchannel", 0, ValueError),
     ]:
         with pytest.raises(error, match=f"^{option}"):
             untyped("127.0.0.1:1", **{option: value})

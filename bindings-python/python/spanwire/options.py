@@ -127,6 +127,14 @@ class ChannelOptions(Limits, total=False):
     """How long it may take to answer a ping."""
     keepalive_without_calls: bool | None
     """Ping also while there are no calls."""
+    proxy: str | None
+    """The URL of an HTTP proxy, or "" for none; by default as the environment says."""
+    retries: bool | None
+    """Whether calls are made again as the service config says; true by default."""
+    health_checks: bool | None
+    """Whether servers are asked for their health where the service config says so; true by default."""
+    max_connections_per_subchannel: int | None
+    """The most connections to one address that a service config gets."""
 
 
 class ServerOptions(Limits, total=False):

@@ -113,7 +113,8 @@ pub(crate) fn channel_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<C
                 "user_agent" => to.user_agent,
                 "load_balancing" => to.load_balancing,
                 "service_config" => to.service_config,
-                "bearer_token_file" => to.bearer_token_file;
+                "bearer_token_file" => to.bearer_token_file,
+                "proxy" => to.proxy;
             encoding: "compression" => to.compression;
             seconds:
                 "name_ttl" => to.name_ttl_ms,
@@ -124,6 +125,8 @@ pub(crate) fn channel_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<C
                 "keepalive_interval" => to.keepalive_interval_ms,
                 "keepalive_timeout" => to.keepalive_timeout_ms;
             flag: "keepalive_without_calls" => to.keepalive_without_calls;
+            switch: "retries" => to.retries_off, "health_checks" => to.health_checks_off;
+            number: "max_connections_per_subchannel" => to.max_connections_per_subchannel;
         } else return limit(&mut to.limits, name, value));
         Ok(true)
     })?;
@@ -259,6 +262,11 @@ fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
 
 fn flag(name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
     value.extract().map_err(|_| wrong_type(name, "bool", value))
+}
+
+/// What is on unless it is turned off: whether it is off.
+fn switch(name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(!flag(name, value)?)
 }
 
 /// The encoding of a name.
