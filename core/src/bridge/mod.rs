@@ -10,8 +10,8 @@
 //! What a binding may rely on, each with a test in `core/tests/bridge`:
 //!
 //! 1. A unary call is one operation and one event, on both sides.
-//! 2. Every call ends once: a client's with [`EventKind::Done`]; a server's with [`ServerCall::finish`] (or `respond`, or
-//!    `cancel`) that was accepted, or with [`EventKind::Cancelled`].
+//! 2. Every call ends once: a client's with [`EventKind::Done`]; a server's with [`finish`](ServerCallRef::finish) (or
+//!    `respond`, or `cancel`) that was accepted, or with [`EventKind::Cancelled`].
 //! 3. Messages arrive as they are granted. Behind the credit one is looked at, to notice the end of the call, and HTTP/2's
 //!    windows hold the rest back. A sender that is [`Room::Full`] waits for [`EventKind::Writable`].
 //! 4. Cancelling is allowed from any thread, at any time, any number of times. Dropping the last handle of a call cancels it.
