@@ -1,4 +1,5 @@
-/* Serves bench.v1.Echo until it is killed: `server PORT`, on the threads of the engine; `server PORT pull` on its own. */
+/* Serves bench.v1.Echo until it is killed: `server PORT`, on the engine's threads; `server PORT pull`, on its own.
+ */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
