@@ -171,7 +171,7 @@ impl SyncContext {
     /// Sends the leading metadata now, instead of with the first message.
     fn send_headers(&self, py: Python<'_>) -> PyResult<()> {
         guard(|| match self.served.call.headers(self.answer(py)?) {
-            Err(OpError::Over(_)) if self.served.call.is_over() => Err(self.gone()),
+            Err(OpError::Over(_) | OpError::ShutDown(_)) if self.served.call.is_over() => Err(self.gone()),
             other => other.map_err(|error| op_error(&error)),
         })
     }
@@ -222,7 +222,7 @@ impl SyncContext {
                 Some(call.send(message.take()?).map(|room| state.full = room == Room::Full))
             })?;
             sent.map_err(|error| match error {
-                OpError::Over(_) => self.gone(),
+                OpError::Over(_) | OpError::ShutDown(_) => self.gone(),
                 OpError::Argument(text) => rpc_error(&Status::resource_exhausted(text), None),
                 other => op_error(&other),
             })
