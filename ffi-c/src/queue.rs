@@ -57,6 +57,13 @@ struct Target {
     user_data: *mut c_void,
 }
 
+impl Target {
+    fn new(callback: spanwire_event_callback, user_data: *mut c_void) -> Result<Self, Refused> {
+        let callback = callback.ok_or_else(|| Refused::argument("the callback is null"))?;
+        Ok(Target { callback, user_data })
+    }
+}
+
 // SAFETY: the program promises that the callback may run on the queue's thread, or on those of the engine.
 unsafe impl Send for Target {}
 // SAFETY: as above; of several at once only queues that say so make use.
@@ -76,8 +83,7 @@ pub unsafe extern "C" fn spanwire_queue_new_push(
     user_data: *mut c_void,
 ) -> *mut spanwire_queue {
     guard_pointer(|| {
-        let callback = callback.ok_or_else(|| Refused::argument("the callback is null"))?;
-        let target = Target { callback, user_data };
+        let target = Target::new(callback, user_data)?;
         let (number, entry) = insert(Queue::new())?;
         let queue = entry.queue.clone();
         let (end, ended) = mpsc::channel::<()>();
@@ -120,8 +126,7 @@ pub unsafe extern "C" fn spanwire_queue_new_inline(
     user_data: *mut c_void,
 ) -> *mut spanwire_queue {
     guard_pointer(|| {
-        let callback = callback.ok_or_else(|| Refused::argument("the callback is null"))?;
-        let target = Target { callback, user_data };
+        let target = Target::new(callback, user_data)?;
         let queue = Queue::with_taker(move |event| hand_over(event, &target));
         insert(queue).map(|(number, _)| handle(number))
     })
