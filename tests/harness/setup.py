@@ -392,6 +392,19 @@ def spanwire_python_code(out: Path, protos: Sequence[Path], includes: Sequence[P
     step(f"{shown(out)}", stamp, [*protos, WHEEL_STAMP], [out], make)
 
 
+def spanwire_python_testing() -> None:
+    """Our wheel, and the code of grpc.testing that our programs in Python share."""
+    spanwire_python()
+    protos = [
+        ROOT / "proto/grpc/testing" / f"{name}.proto" for name in ("empty", "messages", "test")
+    ]
+    spanwire_python_code(
+        INTEROP_OUT / "python-spanwire" / "generated",
+        [*protos, INTEROP / "load_report.proto"],
+        includes=[ROOT / "proto", INTEROP],
+    )
+
+
 def node_packages(folder: Path) -> None:
     """The packages that a package-lock.json names, in its folder."""
     modules = folder / "node_modules"

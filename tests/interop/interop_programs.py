@@ -227,28 +227,17 @@ def _build_cpp() -> None:
     setup.programs_on_ffi(INTEROP / "cpp-spanwire")
 
 
-def _build_python() -> None:
-    setup.spanwire_python()
-    protos = [ROOT / "proto" / "grpc" / "testing" / f"{name}.proto" for name in _TESTING]
-    setup.spanwire_python_code(
-        INTEROP_OUT / "python-spanwire" / "generated",
-        [*protos, INTEROP / "load_report.proto"],
-        includes=[ROOT / "proto", INTEROP],
-    )
-
-
 def _build_node() -> None:
     setup.cargo_build("spanwire-node")
     setup.spanwire_node(INTEROP / "node-spanwire")
 
 
-_TESTING = ("empty", "messages", "test")
 _BUILD_OURS: dict[str, Callable[[], None]] = {
     "rust": lambda: setup.cargo_build("spanwire-interop"),
     "c": _build_c,
     "cpp": _build_cpp,
-    "python": _build_python,
-    "python-sync": _build_python,
+    "python": setup.spanwire_python_testing,
+    "python-sync": setup.spanwire_python_testing,
     "node": _build_node,
 }
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from harness import setup
 from harness.paths import (
     INTEROP,
-    INTEROP_OUT,
     PYTHON_OUT,
     ROOT,
     SPANWIRE_PYTHON,
@@ -37,16 +36,6 @@ class Program:
 def build_ours() -> None:
     """Our client in Rust, and the backends."""
     setup.cargo_build("spanwire-scenarios")
-
-
-def _build_python() -> None:
-    setup.spanwire_python()
-    protos = [
-        ROOT / "proto/grpc/testing" / f"{name}.proto" for name in ("empty", "messages", "test")
-    ]
-    out = INTEROP_OUT / "python-spanwire" / "generated"
-    protos.append(INTEROP / "load_report.proto")
-    setup.spanwire_python_code(out, protos, includes=[ROOT / "proto", INTEROP])
 
 
 def _build_node() -> None:
@@ -85,7 +74,7 @@ PROGRAMS = (
     Program(
         "spanwire-python",
         (str(SPANWIRE_PYTHON), "tests/scenarios/python-spanwire/client.py"),
-        _build_python,
+        setup.spanwire_python_testing,
         ours=True,
     ),
     Program(
