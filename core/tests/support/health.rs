@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use spanwire::server::{Handler, Service};
-use spanwire::{Context, Raw, Server, ServerHandle, Status};
+use spanwire::{Context, Raw, ServerHandle, Status};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::who::Who;
+use super::who::start_beside;
 
 pub const UNKNOWN: u8 = 0;
 pub const SERVING: u8 = 1;
@@ -62,11 +62,7 @@ impl Health {
 
     /// Starts a server at `inprocess:<name>` that is as well as this says.
     pub async fn start(&self, name: &'static str) -> ServerHandle {
-        let server = Server::builder().service(Who(name)).service(self.clone());
-        let server = server.bind(&format!("inprocess:{name}")).await.unwrap();
-        let handle = server.handle();
-        tokio::spawn(server.run());
-        handle
+        start_beside(name, self.clone()).await
     }
 }
 

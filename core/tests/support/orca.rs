@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use spanwire::prost::Message;
 use spanwire::server::{Handler, Service};
-use spanwire::{Raw, Server, ServerHandle, Status, prost_types};
+use spanwire::{Raw, ServerHandle, Status, prost_types};
 use tokio::time::Instant;
 
-use super::who::Who;
+use super::who::start_beside;
 
 /// What is used here of an `xds.data.orca.v3.OrcaLoadReport`.
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -42,11 +42,7 @@ impl Orca {
 
     /// Starts a server at `inprocess:<name>`.
     pub async fn start(&self, name: &'static str) -> ServerHandle {
-        let server = Server::builder().service(Who(name)).service(self.clone());
-        let server = server.bind(&format!("inprocess:{name}")).await.unwrap();
-        let handle = server.handle();
-        tokio::spawn(server.run());
-        handle
+        start_beside(name, self.clone()).await
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use spanwire::server::{Handler, Service};
 use spanwire::{
-    Address, Channel, ChannelBuilder, Kind, Method, Raw, Resolution, Server, ServerHandle, Status,
+    Address, Channel, ChannelBuilder, Kind, Method, Raw, Resolution, Server, ServerBuilder, ServerHandle,
+    Status,
 };
 
 pub const WHO: Method = Method::new("/test.Who/Who", Kind::Unary);
@@ -31,7 +32,16 @@ impl Service for Who {
 
 /// Starts a server at `inprocess:<name>`.
 pub async fn start(name: &'static str) -> ServerHandle {
-    let server = Server::builder().service(Who(name)).bind(&format!("inprocess:{name}")).await.unwrap();
+    run(name, Server::builder()).await
+}
+
+/// The same with another service beside.
+pub async fn start_beside(name: &'static str, service: impl Service) -> ServerHandle {
+    run(name, Server::builder().service(service)).await
+}
+
+async fn run(name: &'static str, builder: ServerBuilder) -> ServerHandle {
+    let server = builder.service(Who(name)).bind(&format!("inprocess:{name}")).await.unwrap();
     let handle = server.handle();
     tokio::spawn(server.run());
     handle
