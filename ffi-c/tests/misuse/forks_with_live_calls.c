@@ -1,6 +1,6 @@
 /* A child of fork() finds the inherited handles refused at once, can free them, and makes new ones that work; its
  * parent goes on as if nothing had happened. */
-// not under tsan: it has no threads in a child of several
+// not under asan or tsan: their own locks do not survive a fork of several threads
 #include "misuse.h"
 
 static mess inherited;
