@@ -12,7 +12,7 @@ interop:
 
 attack:
 	cargo test -p spanwire-attack
-	python3 tests/attack/honest.py
+	python3 tests/attack/run.py
 
 h2spec:
 	python3 tests/h2spec/run.py

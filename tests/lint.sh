@@ -33,7 +33,7 @@ step "Python"
 .venv/bin/mypy --config-file tests/mypy.ini tests/interop/run.py tests/interop/test_interop_matrix.py
 .venv/bin/mypy --config-file tests/mypy.ini tests/demo/run.py tests/demo/test_demo_work.py
 .venv/bin/mypy --config-file tests/mypy.ini tests/h2spec/run.py
-.venv/bin/mypy --config-file tests/mypy.ini tests/attack/honest.py
+.venv/bin/mypy --config-file tests/mypy.ini tests/attack/run.py
 .venv/bin/mypy --config-file tests/mypy.ini tests/scenarios/run.py tests/scenarios/test_scenarios.py
 .venv/bin/mypy --config-file tests/mypy.ini bench/run.py bench/size.py
 python3 bindings-python/tests/check_types.py

@@ -40,8 +40,9 @@ step "scenarios: load balancing, names and retries, our clients; restarts under 
 .venv/bin/python tests/scenarios/run.py --check-docs
 .venv/bin/python tests/scenarios/run.py --quick
 .venv/bin/python tests/scenarios/run.py --load 12
-step "honest traffic of grpc-go"
-.venv/bin/python tests/attack/honest.py
+step "attacks on servers of all languages, and honest traffic that looks alike"
+.venv/bin/python tests/attack/run.py --check-docs
+.venv/bin/python tests/attack/run.py --quick
 step "h2spec"
 .venv/bin/python tests/h2spec/run.py
 step "demo"

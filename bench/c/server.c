@@ -88,8 +88,9 @@ static void on_down(struct stream *stream, spanwire_event *event) {
     stream->message = kept_message((size_t)wish.size_bytes);
     stream->left = wish.count;
   }
-  for (; stream->left > 0; stream->left--) {
-    /* FULL: WRITABLE follows. */
+  while (stream->left > 0) {
+    stream->left--;
+    /* FULL: it was taken, and WRITABLE follows. */
     if (must_or_over(spanwire_server_call_send(stream->call, &stream->message), "sending") != SPANWIRE_DONE) return;
   }
   must_or_over(spanwire_server_call_finish(stream->call, SPANWIRE_CODE_OK, "", NULL), "finishing");

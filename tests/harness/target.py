@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from harness import setup
 from harness.paths import TARGET
@@ -18,9 +18,11 @@ def build() -> None:
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[int]:
-    """Runs it on a free port, which this gives; it ends with its standard input."""
-    argv = [str(SERVER)]
+def serving(argv: Sequence[str] = (str(SERVER),)) -> Iterator[int]:
+    """Runs it, or its like in another language, on a free port, which this gives.
+
+    It ends with its standard input.
+    """
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdin is not None
         assert server.stdout is not None

@@ -293,6 +293,7 @@ impl<D: Dispatch> Future for Driver<D> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        this.facts.begin_turn();
         // The first poll leaves the task's waker with both, and a task has one waker; then the flag is enough.
         if !this.registered || this.ending.load(Ordering::Acquire) {
             this.registered = true;

@@ -13,8 +13,9 @@
 //! ```
 
 use std::fmt;
+use std::future::Future;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -277,6 +278,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<T> {
             }
             return Poll::Pending;
         }
+        if this.inspector.facts.is_turn_over() {
+            // The runtime looks for what came for others before it comes back to this task.
+            let _ = pin!(tokio::task::yield_now()).poll(cx);
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         let result = Pin::new(&mut this.io).poll_read(cx, buf);
         match result {
@@ -399,6 +405,8 @@ impl FrameSink for Read<'_> {
     fn frame(&mut self, head: FrameHead) -> bool {
         let Inspector { facts, counters, police, moment, block_bytes, .. } = &mut *self.0;
         facts.read_frames.add(1);
+        let has_block = matches!(head.kind, kind::HEADERS | kind::CONTINUATION);
+        facts.worked(if has_block { head.length } else { 0 });
         match head.kind {
             kind::DATA => {
                 facts.read_data_bytes.add(u64::from(head.length));

@@ -104,6 +104,24 @@ impl Seen {
         self.closed.max(self.go_aways.values().sum())
     }
 
+    /// What it answered, without numbers.
+    pub fn kinds(&self) -> String {
+        let mut words: Vec<String> = Vec::new();
+        for (code, text) in self.go_aways.keys() {
+            let space = if text.is_empty() { "" } else { " " };
+            words.push(format!("GOAWAY {}{space}{text}", reason::name(*code)));
+        }
+        let resets = self.resets.keys().filter(|code| **code != reason::NO_ERROR);
+        words.extend(resets.map(|code| format!("RST {}", reason::name(*code))));
+        if self.go_aways.is_empty() && self.closed > 0 {
+            words.push("closed".to_owned());
+        }
+        if words.is_empty() {
+            words.push(if self.headers > 0 { "answers" } else { "nothing" }.to_owned());
+        }
+        words.join(", ")
+    }
+
     /// In words, for the table.
     pub fn describe(&self) -> String {
         let mut words: Vec<String> = Vec::new();

@@ -16,8 +16,8 @@ pub const LATE: Duration = Duration::from_millis(50);
 /// From which share of withheld processor time on a late call proves nothing.
 const DISTURBED: f64 = 0.2;
 
-/// Everything that is wrong with an outcome.
-pub fn judge(scenario: &Scenario, outcome: &Outcome) -> Vec<String> {
+/// Everything that is wrong with an outcome; `slack` is that of the [`Program`](crate::process::Program).
+pub fn judge(scenario: &Scenario, outcome: &Outcome, slack: u64) -> Vec<String> {
     let mut wrong = Vec::new();
     if !outcome.survived {
         wrong.push("the server is gone".to_owned());
@@ -28,10 +28,10 @@ pub fn judge(scenario: &Scenario, outcome: &Outcome) -> Vec<String> {
     if !scenario.promise.is_kept(&outcome.seen) {
         wrong.push(format!("{:?} did not come", scenario.promise));
     }
-    if outcome.peak > PEAK {
+    if outcome.peak > PEAK + slack {
         wrong.push(format!("memory grew by {}", megabytes(outcome.peak)));
     }
-    if outcome.kept > KEPT {
+    if outcome.kept > KEPT + slack {
         wrong.push(format!("{} were not given back", megabytes(outcome.kept)));
     }
     let victim = &outcome.victim;

@@ -10,7 +10,9 @@
 //! `cargo test -p spanwire-attack --test attacks -- --seconds 5 rapid` attacks for longer, with some only.
 
 pub mod connection;
+pub mod honest;
 pub mod judge;
+pub mod play;
 pub mod process;
 pub mod scenario;
 pub mod scenarios;

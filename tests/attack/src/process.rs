@@ -11,6 +11,22 @@ use std::time::{Duration, Instant};
 const TUNABLES: &str = "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0:glibc.malloc.mmap_threshold=16384:\
                         glibc.malloc.trim_threshold=65536";
 
+/// A server that can be attacked. It takes the flags of `spanwire-attack-server`, prints its port, and for each line that
+/// it reads how many bytes it holds.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Its command line.
+    pub command: Vec<String>,
+    /// What its language's own memory management may take and keep beyond what is allowed to the engine, in bytes.
+    pub slack: u64,
+}
+
+impl From<&str> for Program {
+    fn from(path: &str) -> Self {
+        Self { command: vec![path.to_owned()], slack: 0 }
+    }
+}
+
 /// A running server; dropping it ends it.
 #[derive(Debug)]
 pub struct TargetProcess {
@@ -44,11 +60,11 @@ impl TargetProcess {
     ///
     /// # Panics
     /// When it cannot be started.
-    pub fn start(program: &Path, flags: &[String]) -> Self {
-        let mut command = Command::new(program);
-        command.args(flags).stdin(Stdio::piped()).stdout(Stdio::piped());
+    pub fn start(program: &Program, flags: &[String]) -> Self {
+        let mut command = Command::new(&program.command[0]);
+        command.args(&program.command[1..]).args(flags).stdin(Stdio::piped()).stdout(Stdio::piped());
         command.env("GLIBC_TUNABLES", TUNABLES);
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", program.command));
         let mut output =
             BufReader::new(child.stdout.take().unwrap_or_else(|| panic!("its output is a pipe")));
         let mut line = String::new();
@@ -103,9 +119,9 @@ impl TargetProcess {
         }
     }
 
-    /// The file that tells how its only busy thread was scheduled, for [`scheduled`].
-    pub fn schedule_file(&self) -> String {
-        self.file("schedstat")
+    /// Where the system tells how its threads were scheduled, for [`scheduled`].
+    pub fn schedule(&self) -> String {
+        self.file("task")
     }
 
     fn file(&self, name: &str) -> String {
@@ -120,8 +136,23 @@ impl Drop for TargetProcess {
     }
 }
 
-/// How the thread of a `schedstat` file was scheduled; zero where the system does not tell.
-pub fn scheduled(file: &str) -> Scheduled {
+/// How this thread was scheduled, for [`scheduled`].
+pub const THIS_THREAD: &str = "/proc/thread-self/schedstat";
+
+/// How a thread of a `schedstat` file, or all threads of a `task` folder, were scheduled; zero where the system does not
+/// tell.
+pub fn scheduled(place: &str) -> Scheduled {
+    let Ok(threads) = std::fs::read_dir(place) else { return scheduled_one(place.as_ref()) };
+    let mut all = Scheduled::default();
+    for thread in threads.flatten() {
+        let one = scheduled_one(&thread.path().join("schedstat"));
+        all.ran += one.ran;
+        all.waited += one.waited;
+    }
+    all
+}
+
+fn scheduled_one(file: &Path) -> Scheduled {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let mut numbers = text.split_whitespace().map(|word| Duration::from_nanos(word.parse().unwrap_or(0)));
     Scheduled { ran: numbers.next().unwrap_or_default(), waited: numbers.next().unwrap_or_default() }

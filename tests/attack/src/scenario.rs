@@ -1,13 +1,12 @@
 //! What a scenario is, and how one is played.
 
-use std::path::Path;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use spanwire::{Channel, ClientTls};
 
 use crate::connection::{Batch, Field, Seen, Streams, Tally};
-use crate::process::TargetProcess;
+use crate::process::{Program, TargetProcess};
 use crate::tls;
 use crate::victim::{Suffered, Victim};
 
@@ -97,14 +96,14 @@ impl Scenario {
     ///
     /// # Panics
     /// When the server or the victim cannot even begin.
-    pub async fn play(&self, program: &Path, attack_for: Duration, tolerated: u64) -> Outcome {
+    pub async fn play(&self, program: &Program, attack_for: Duration, tolerated: u64) -> Outcome {
         let mut flags: Vec<String> = self.server.iter().map(ToString::to_string).collect();
         if self.tls {
             flags.extend(tls::server_flags());
         }
         let mut server = TargetProcess::start(program, &flags);
         let (address, with_tls) = (server.address(), self.tls);
-        let victim = Victim::start(move || channel(address, with_tls), server.schedule_file());
+        let victim = Victim::start(move || channel(address, with_tls), server.schedule());
         let field =
             |time| Field { address, tls: self.tls, until: Instant::now() + time, tally: Tally::default() };
         warm_up(&field(Duration::ZERO)).await;

@@ -7,15 +7,22 @@ use std::time::{Duration, Instant};
 
 use spanwire::{Channel, Kind, Method, Raw};
 
-use crate::process::{Scheduled, scheduled};
+use crate::process::{Scheduled, THIS_THREAD, scheduled};
 
 const ECHO: Method = Method::new("/attack.Target/Echo", Kind::Unary);
 
-/// Calls whose median is what a call takes in peace.
-const CALM_CALLS: usize = 60;
+/// Calls before the attack, which show what a call takes in peace.
+const CALM_CALLS: usize = 100;
 
 /// Between two calls.
 const PAUSE: Duration = Duration::from_millis(2);
+
+/// What so many of a hundred took at most.
+fn share(times: &mut [Duration], percent: usize) -> Duration {
+    times.sort();
+    let last = times.len().saturating_sub(1);
+    times.get((times.len() * percent / 100).min(last)).copied().unwrap_or_default()
+}
 
 /// Makes one call after the other on a thread and a connection of its own.
 #[derive(Debug)]
@@ -32,7 +39,11 @@ pub struct Suffered {
     /// How much longer than in peace the slowest call took. Time for which the machine gave the victim's or the
     /// server's thread no processor is not counted: that is nobody's fault here.
     pub latest: Duration,
-    /// The share of that time in the whole attack.
+    /// What 99 of 100 calls took at most in peace, counted in the same way.
+    pub calm_p99: Duration,
+    /// What 99 of 100 calls took at most during the attack.
+    pub p99: Duration,
+    /// The share of the withheld time in the whole attack.
     pub disturbed: f64,
     /// The statuses of calls that failed.
     pub failed: Vec<String>,
@@ -57,10 +68,10 @@ impl Victim {
                     times.push(
                         watch.call().await.unwrap_or_else(|status| panic!("before the attack: {status}")),
                     );
+                    tokio::time::sleep(PAUSE).await;
                 }
-                times.sort();
                 calm.send(()).ok();
-                watch.suffer(times[CALM_CALLS / 2], &stopped).await
+                watch.suffer(&mut times, &stopped).await
             })
         });
         assert!(ready.recv().is_ok(), "the victim gave up before the attack");
@@ -83,17 +94,21 @@ struct Watch {
 }
 
 impl Watch {
-    async fn suffer(&self, calm: Duration, stop: &AtomicBool) -> Suffered {
-        let mut suffered = Suffered::default();
+    async fn suffer(&self, calm: &mut [Duration], stop: &AtomicBool) -> Suffered {
+        let median = share(calm, 50);
+        let mut suffered = Suffered { calm_p99: share(calm, 99), ..Suffered::default() };
+        let mut times = Vec::new();
         let (began, waited) = (Instant::now(), self.waited());
         while !stop.load(Ordering::Relaxed) {
             suffered.calls += 1;
             match self.call().await {
-                Ok(time) => suffered.latest = suffered.latest.max(time.saturating_sub(calm)),
+                Ok(time) => times.push(time),
                 Err(status) => suffered.failed.push(status.to_string()),
             }
             tokio::time::sleep(PAUSE).await;
         }
+        suffered.p99 = share(&mut times, 99);
+        suffered.latest = share(&mut times, 100).saturating_sub(median);
         suffered.disturbed = (self.waited() - waited).as_secs_f64() / began.elapsed().as_secs_f64();
         suffered
     }
@@ -109,6 +124,6 @@ impl Watch {
     /// How long the server's thread and this one have waited for a processor so far.
     fn waited(&self) -> Duration {
         let waited = |schedule: Scheduled| schedule.waited;
-        waited(scheduled(&self.server_schedule)) + waited(scheduled("/proc/thread-self/schedstat"))
+        waited(scheduled(&self.server_schedule)) + waited(scheduled(THIS_THREAD))
     }
 }

@@ -14,6 +14,12 @@ use crate::transport::linger::Lingering;
 /// Debug data kept of a received GOAWAY, in bytes.
 pub(super) const MAX_GO_AWAY_DEBUG: usize = 1024;
 
+/// How much of what costs time to read, in frames, a connection reads before others have their turn.
+const WORK_A_TURN: u64 = 512;
+
+/// Bytes of a header block that cost about as much as a frame: each may stand for a whole field.
+const BLOCK_BYTES_A_FRAME: u64 = 128;
+
 /// A number that one task writes and others read: a load and a store, never a locked instruction.
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicU64);
@@ -37,6 +43,8 @@ pub(crate) struct WireFacts {
     pub(super) read_bytes: Counter,
     pub(super) read_frames: Counter,
     pub(super) read_data_bytes: Counter,
+    work: Counter,
+    turn_ends: AtomicU64,
     pub(super) written_frames: Counter,
     pub(super) written_headers: Counter,
     pub(super) written_data: Counter,
@@ -67,6 +75,8 @@ impl Default for WireFacts {
             read_bytes: Counter::default(),
             read_frames: Counter::default(),
             read_data_bytes: Counter::default(),
+            work: Counter::default(),
+            turn_ends: AtomicU64::new(u64::MAX),
             written_frames: Counter::default(),
             written_headers: Counter::default(),
             written_data: Counter::default(),
@@ -125,6 +135,21 @@ impl WireFacts {
         settings_read,
         /// PRIORITY, WINDOW_UPDATE and unknown frames received.
         glitches_read,
+    }
+
+    /// From here on the connection may read as much as it may in one turn. Who never says so may read for ever.
+    pub(crate) fn begin_turn(&self) {
+        self.turn_ends.store(self.work.get() + WORK_A_TURN, Ordering::Relaxed);
+    }
+
+    /// Whether it has read that much.
+    pub(super) fn is_turn_over(&self) -> bool {
+        self.work.get() >= self.turn_ends.load(Ordering::Relaxed)
+    }
+
+    /// A frame was read, with so many bytes of a header block.
+    pub(super) fn worked(&self, block_bytes: u32) {
+        self.work.add(1 + u64::from(block_bytes) / BLOCK_BYTES_A_FRAME);
     }
 
     /// The highest stream whose HEADERS were sent; 0 for none.

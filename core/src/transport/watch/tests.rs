@@ -379,3 +379,33 @@ async fn a_writer_that_does_not_read_gets_room_up_to_a_bound() {
     assert_eq!(watched.held.capacity(), 0);
     assert!(facts.written_data() >= 26);
 }
+
+/// Reads until nothing more comes at once; how many frames that were.
+async fn read_a_turn(watched: &mut Watched<DuplexStream>, facts: &WireFacts) -> u64 {
+    let before = facts.read_frames();
+    facts.begin_turn();
+    // The runtime has turns of its own.
+    let reads = tokio::task::unconstrained(poll_fn(|cx| {
+        let mut space = [0; 100];
+        while Pin::new(&mut *watched).poll_read(cx, &mut ReadBuf::new(&mut space)).is_ready() {}
+        Poll::Ready(())
+    }));
+    reads.await;
+    facts.read_frames() - before
+}
+
+#[tokio::test]
+async fn who_sends_much_is_read_in_turns() {
+    let (near, mut far) = tokio::io::duplex(1 << 20);
+    let (mut watched, facts) = Watched::new(near, Role::Server, None, Arc::default());
+    far.write_all(PREFACE).await.unwrap();
+    far.write_all(&frame(PING, 0, 0, &[0; 8]).repeat(1000)).await.unwrap();
+    let turn = read_a_turn(&mut watched, &facts).await;
+    assert!((512..520).contains(&turn), "{turn} frames in one turn");
+    assert_eq!(turn + read_a_turn(&mut watched, &facts).await, 1000);
+
+    // Header blocks may be small on the wire and much to read.
+    far.write_all(&frame(kind::HEADERS, 0, 1, &[0; 12_800]).repeat(10)).await.unwrap();
+    let turn = read_a_turn(&mut watched, &facts).await;
+    assert!((5..=6).contains(&turn), "{turn} blocks in one turn");
+}
