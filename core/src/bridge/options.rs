@@ -14,7 +14,7 @@ use crate::channel;
 use crate::channel::backoff::BackoffConfig;
 use crate::transport::watch::PingPolicy;
 use crate::{
-    ChannelBuilder, ClientTls, Encoding, FloodLimits, Keepalive, Metadata, Proxy, Rate, ServerBuilder,
+    ChannelBuilder, ClientTls, Encoding, FloodLimits, Jwt, Keepalive, Metadata, Proxy, Rate, ServerBuilder,
     ServerTls,
 };
 
@@ -101,8 +101,33 @@ pub struct ServerOptions {
     pub max_concurrent_streams: i64,
     /// What one connection may hold of request messages that are not whole yet.
     pub max_unfinished_request_bytes: i64,
+    /// Which bearer tokens are accepted; calls need none without.
+    pub jwt: Option<JwtOptions>,
+    /// Who may call what, as JSON; see [`ServerBuilder::authorization_policy`]. Everybody may everything without.
+    pub authorization_policy: Option<String>,
+    /// The same from a file that is read again when it changes. The text wins.
+    pub authorization_policy_file: Option<String>,
     /// Limits of both sides.
     pub limits: Limits,
+}
+
+/// Of the bearer tokens that a server accepts. See [`Jwt`].
+#[derive(Clone, Debug, Default)]
+pub struct JwtOptions {
+    /// The keys of the issuers: the file of a JSON Web Key Set, read again when it changes.
+    pub jwks_file: Option<String>,
+    /// Whose tokens are good (`iss`); at least one.
+    pub issuers: Vec<String>,
+    /// Whom they must be for (`aud`): one of these, or nobody if there are none.
+    pub audiences: Vec<String>,
+    /// How they may be signed; all that is known without.
+    pub algorithms: Vec<String>,
+    /// How far the clocks of the issuers may be from ours; negative for not at all.
+    pub clock_skew_ms: i64,
+    /// What they must say besides.
+    pub required_claims: Vec<String>,
+    /// They are taken from connections without TLS too.
+    pub danger_accept_plaintext: bool,
 }
 
 /// What both sides limit.
@@ -289,6 +314,14 @@ impl ServerOptions {
         if let Some(tls) = &self.tls {
             builder = builder.tls(tls.server()?);
         }
+        if let Some(jwt) = &self.jwt {
+            builder = builder.jwt(jwt.jwt()?);
+        }
+        if let Some(policy) = &self.authorization_policy {
+            builder = builder.authorization_policy(policy);
+        } else if let Some(file) = &self.authorization_policy_file {
+            builder = builder.authorization_policy_file(file);
+        }
         let keepalive = Keepalive::server_default();
         builder = builder.keepalive((self.keepalive_interval_ms >= 0).then_some(Keepalive {
             interval: positive_time(self.keepalive_interval_ms).unwrap_or(keepalive.interval),
@@ -319,6 +352,24 @@ impl ServerOptions {
             max_unfinished_request_bytes = self.max_unfinished_request_bytes,
         );
         Ok(builder.flood_limits(self.limits.floods(FloodLimits::server_default())?))
+    }
+}
+
+impl JwtOptions {
+    fn jwt(&self) -> Result<Jwt, OpError> {
+        let Some(file) = &self.jwks_file else {
+            return Err(OpError::Argument("jwt: whose keys? it needs jwks_file".to_owned()));
+        };
+        let mut jwt = Jwt::from_jwks_file(file)
+            .issuers(&self.issuers)
+            .audiences(&self.audiences)
+            .algorithms(&self.algorithms)
+            .required_claims(&self.required_claims)
+            .danger_accept_plaintext(self.danger_accept_plaintext);
+        if self.clock_skew_ms != 0 {
+            jwt = jwt.clock_skew(positive_time(self.clock_skew_ms).unwrap_or_default());
+        }
+        Ok(jwt)
     }
 }
 

@@ -243,9 +243,10 @@ const NOT_LISTENING: OpError = OpError::Over("the server does not listen");
 
 fn serve_error(error: crate::ServeError) -> OpError {
     match error {
-        crate::ServeError::Address(_) | crate::ServeError::Tls(_) | crate::ServeError::Setting { .. } => {
-            OpError::Argument(error.to_string())
-        }
+        crate::ServeError::Address(_)
+        | crate::ServeError::Tls(_)
+        | crate::ServeError::Security { .. }
+        | crate::ServeError::Setting { .. } => OpError::Argument(error.to_string()),
         other => OpError::System(other.to_string()),
     }
 }

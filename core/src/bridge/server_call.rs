@@ -28,7 +28,7 @@ use super::sync::Mutex;
 use crate::message::Raw;
 use crate::server::{CallShared, UnaryAnswer};
 use crate::streaming::{Sending, Streaming};
-use crate::{Context, Encoding, Metadata, PeerAddr, Status, TlsIdentity};
+use crate::{Claims, Context, Encoding, Metadata, PeerAddr, Status, TlsIdentity};
 
 /// What goes with an answer.
 #[derive(Clone, Debug, Default)]
@@ -132,6 +132,12 @@ impl ServerCallRef {
     #[must_use]
     pub fn tls_identity(&self) -> Option<&TlsIdentity> {
         self.cell.shared.peer.tls_identity()
+    }
+
+    /// What the caller's token said, on servers that ask for tokens.
+    #[must_use]
+    pub fn claims(&self) -> Option<&Claims> {
+        self.cell.shared.facts.claims()
     }
 
     /// Whether an answer would be refused: the client is gone, the deadline has passed, or it was answered already.

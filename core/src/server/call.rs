@@ -22,6 +22,7 @@ use spanwire_wire::reset::{CANCEL, ENHANCE_YOUR_CALM};
 use tokio::time::Instant;
 
 use super::context::{Context, Facts, RequestMetadata};
+use super::guard::Head;
 use super::handler::{Run, UnaryAnswer};
 use super::receive::ServerReceive;
 use super::responder::{CallShared, Responder};
@@ -69,6 +70,17 @@ impl Dispatch for Dispatcher {
                 }
             };
         let mut responder = Responder::new(respond, accept, framing);
+        let mut extensions = Extensions::new();
+        let mut guarded = Head {
+            method: path.as_str(),
+            headers: &head.headers,
+            peer: &self.peer,
+            extensions: &mut extensions,
+        };
+        if let Err(status) = self.router.guards.check(&mut guarded) {
+            let _ = responder.finish(status, drop);
+            return None;
+        }
         let Some(route) = self.router.find(path.as_str()) else {
             let _ = responder.finish(self.router.unknown(path.as_str()), drop);
             return None;
@@ -84,7 +96,7 @@ impl Dispatch for Dispatcher {
             method: route.method_for(path.as_str()),
             metadata: RequestMetadata::received(std::mem::take(&mut head.headers)),
             deadline,
-            extensions: Extensions::new(),
+            extensions,
         };
         let shared = CallShared::new(responder, self.peer.clone(), facts);
         let receive = ServerReceive::new(body, kind, limits, encoding, live.calls());

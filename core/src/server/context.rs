@@ -8,6 +8,7 @@ use spanwire_wire::metadata::{MetadataError, strip_reserved};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::jwt::Claims;
 use super::responder::CallShared;
 use crate::transport::Peer;
 use crate::{Encoding, Metadata, Method, Status, TlsIdentity};
@@ -31,6 +32,12 @@ pub(crate) struct Facts {
     pub(crate) metadata: RequestMetadata,
     pub(crate) deadline: Option<Instant>,
     pub(crate) extensions: Extensions,
+}
+
+impl Facts {
+    pub(crate) fn claims(&self) -> Option<&Claims> {
+        self.extensions.get::<Arc<Claims>>().map(Arc::as_ref)
+    }
 }
 
 /// The metadata of a request, cleaned of what is gRPC's own when it is asked for: many handlers never ask.
@@ -111,6 +118,12 @@ impl Context {
     #[must_use]
     pub fn tls_identity(&self) -> Option<&TlsIdentity> {
         self.shared.peer.tls_identity()
+    }
+
+    /// What the caller's token said, on servers with [`jwt`](crate::ServerBuilder::jwt).
+    #[must_use]
+    pub fn claims(&self) -> Option<&Claims> {
+        self.shared.facts.claims()
     }
 
     /// Whether the request message came compressed, for methods with one request. With many, ask

@@ -4,8 +4,6 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
-use http::Extensions;
-
 use super::call::Request;
 use super::context::{Context, Facts, RequestMetadata};
 use super::handler::{Run, UnaryAnswer};
@@ -25,7 +23,7 @@ pub(crate) fn run(shared: Arc<CallShared>, request: Request) -> BoxFuture<'stati
         deadline: facts.deadline,
         peer: Some(shared.peer.clone()),
         messages: Messages::from_source(receive),
-        extensions: Extensions::new(),
+        extensions: facts.extensions.clone(),
     };
     let outer = shared.clone();
     let reply = route.interceptors.clone().run(call, move |call| match (&route.run, &route.fallback) {

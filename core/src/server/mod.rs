@@ -1,9 +1,12 @@
 //! Servers: from a listening socket to handlers.
 
+mod authorization;
 mod call;
 mod context;
+mod guard;
 mod handler;
 mod intercept;
+mod jwt;
 mod pace;
 mod receive;
 mod responder;
@@ -20,8 +23,10 @@ use spanwire_wire::call::Limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use context::Context;
+use guard::{Guard, Guards, MakeGuard, Stage};
 pub(crate) use handler::UnaryAnswer;
 pub use handler::{Fallback, Handler, Service};
+pub use jwt::{Claims, Jwt};
 pub(crate) use receive::ServerReceive;
 pub(crate) use responder::CallShared;
 #[cfg(test)]
@@ -71,6 +76,14 @@ pub enum ServeError {
     /// The TLS settings do not work.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// What is to protect the server cannot be used.
+    #[error("{setting}: {problem}")]
+    Security {
+        /// The name of the option.
+        setting: &'static str,
+        /// What is wrong with it, and where.
+        problem: String,
+    },
     /// An option has a value that makes no sense.
     #[error("{setting}: {value} cannot be used: {reason}")]
     Setting {
@@ -110,6 +123,7 @@ impl Server {
             fallback: None,
             other_methods: None,
             interceptors: Vec::new(),
+            guards: Vec::new(),
             tls: None,
             http2: Http2 { floods: FloodLimits::server_default(), ..Http2::default() },
             limits: CallLimits {
@@ -143,6 +157,7 @@ pub struct ServerBuilder {
     fallback: Option<Arc<dyn Fallback>>,
     other_methods: Option<Handler>,
     interceptors: Vec<Arc<dyn Interceptor>>,
+    guards: Vec<(Stage, MakeGuard)>,
     tls: Option<ServerTls>,
     http2: Http2,
     limits: CallLimits,
@@ -181,6 +196,16 @@ impl ServerBuilder {
     /// Adds an interceptor; the first added is the outermost.
     pub fn interceptor(mut self, interceptor: impl Interceptor) -> Self {
         self.interceptors.push(Arc::new(interceptor));
+        self
+    }
+
+    /// Adds a check of every request's head; `make` runs when the server binds.
+    pub(crate) fn guard(
+        mut self,
+        stage: Stage,
+        make: impl FnOnce() -> Result<Box<dyn Guard>, ServeError> + Send + 'static,
+    ) -> Self {
+        self.guards.push((stage, Box::new(make)));
         self
     }
 
@@ -402,7 +427,8 @@ impl ServerBuilder {
             fallback: self.fallback,
             other_methods: self.other_methods,
         };
-        let router = Router::new(routes, interceptors, self.limits);
+        let guards = Guards::new(self.guards)?;
+        let router = Router::new(routes, guards, interceptors, self.limits);
         let settings = serve::Settings {
             router: Arc::new(router),
             tls,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use spanwire_wire::call::Limits;
 
+use super::guard::Guards;
 use super::handler::{Fallback, Handler, Run, Service};
 use super::pace::Pace;
 use crate::middleware::Interceptors;
@@ -36,6 +37,7 @@ pub(crate) struct Router {
     methods: HashMap<String, Arc<Route>, BuildHasherDefault<PathHasher>>,
     services: Vec<String>,
     fallback: Option<Arc<Route>>,
+    pub(crate) guards: Guards,
     pub(crate) limits: CallLimits,
 }
 
@@ -88,7 +90,12 @@ pub(crate) struct Routes<'a> {
 }
 
 impl Router {
-    pub(crate) fn new(routes: Routes<'_>, interceptors: Interceptors, limits: CallLimits) -> Self {
+    pub(crate) fn new(
+        routes: Routes<'_>,
+        guards: Guards,
+        interceptors: Interceptors,
+        limits: CallLimits,
+    ) -> Self {
         let mut services: Vec<_> = routes.services.iter().map(|service| service.name().to_owned()).collect();
         let route = |kind, method, run, fallback, waits| {
             Arc::new(Route {
@@ -123,7 +130,7 @@ impl Router {
         let other = routes.other_methods.map(|handler| (Some(handler.run().clone()), None));
         let other = other.or(routes.fallback.map(|fallback| (None, Some(fallback))));
         let fallback = other.map(|(run, fallback)| route(Kind::Bidi, None, run, fallback, waits));
-        Router { methods, services, fallback, limits }
+        Router { methods, services, fallback, guards, limits }
     }
 
     pub(crate) fn find(&self, path: &str) -> Option<&Arc<Route>> {

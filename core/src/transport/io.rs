@@ -376,6 +376,10 @@ impl Io {
         self.raw().peer_addr()
     }
 
+    pub(crate) fn is_tls(&self) -> bool {
+        !matches!(self, Self::Plain(_))
+    }
+
     /// The peer's certificates. `None` without TLS and for a client that showed none.
     pub(crate) fn tls_identity(&self) -> Option<TlsIdentity> {
         let certificates = match self {

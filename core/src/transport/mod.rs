@@ -34,18 +34,31 @@ use crate::stats::Counters;
 #[derive(Clone, Debug)]
 pub struct Peer {
     addr: PeerAddr,
+    tls: bool,
     tls_identity: Option<TlsIdentity>,
 }
 
 impl Peer {
     pub(crate) fn of(io: &io::Io) -> Self {
-        Peer { addr: io.peer_addr(), tls_identity: io.tls_identity() }
+        Peer { addr: io.peer_addr(), tls: io.is_tls(), tls_identity: io.tls_identity() }
+    }
+
+    /// One that no connection has.
+    #[cfg(test)]
+    pub(crate) fn made(addr: PeerAddr, tls: bool, tls_identity: Option<TlsIdentity>) -> Self {
+        Peer { addr, tls, tls_identity }
     }
 
     /// The address, as the transport sees it (a proxy's, if there is one between).
     #[must_use]
     pub fn addr(&self) -> &PeerAddr {
         &self.addr
+    }
+
+    /// Whether the connection is encrypted with TLS.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.tls
     }
 
     /// The certificates that the peer proved to own; `None` without TLS or without a peer certificate.

@@ -6,8 +6,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{self, CryptoProvider};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -15,15 +15,19 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+pub use self::identity::TlsIdentity;
 use self::pem::PemSource;
 pub use self::pem::TlsError;
-use self::reload::Reloading;
 use super::io::{Io, RawIo};
+use crate::reload::Reloading;
 
+mod identity;
 mod pem;
-mod reload;
 #[cfg(test)]
 mod tests;
+
+/// What is read again when it changes.
+const FILES: &str = "TLS files";
 
 /// The protocol that both sides offer and require.
 const ALPN_H2: &[u8] = b"h2";
@@ -163,7 +167,7 @@ impl ClientTls {
         let server_name = self.server_name.as_deref().map(parse_server_name).transpose()?;
         let files = files(&self.authorities, self.identity.as_ref());
         let tls = self.clone();
-        let connector = Arc::new(Reloading::new(files, move || tls.connector())?);
+        let connector = Arc::new(Reloading::new(FILES, files, Duration::ZERO, move || tls.connector())?);
         Ok(ClientTlsConfig { connector, server_name })
     }
 
@@ -235,7 +239,8 @@ impl ClientTlsConfig {
             Some(name) => name.clone(),
             None => parse_server_name(host).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?,
         };
-        let stream = self.connector.current().connect(name, io).await.map_err(explain_handshake)?;
+        let connector = Arc::clone(&self.connector.current());
+        let stream = connector.connect(name, io).await.map_err(explain_handshake)?;
         require_h2(stream.get_ref().1.alpn_protocol(), "server")?;
         Ok(Io::TlsClient(Box::new(stream)))
     }
@@ -292,7 +297,8 @@ impl ServerTls {
     pub(crate) fn build(&self) -> Result<ServerTlsConfig, TlsError> {
         let files = files(&self.client_authorities, Some(&self.identity));
         let tls = self.clone();
-        Ok(ServerTlsConfig { acceptor: Arc::new(Reloading::new(files, move || tls.acceptor())?) })
+        let acceptor = Reloading::new(FILES, files, Duration::ZERO, move || tls.acceptor())?;
+        Ok(ServerTlsConfig { acceptor: Arc::new(acceptor) })
     }
 
     fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {
@@ -342,7 +348,8 @@ impl ServerTlsConfig {
     ///
     /// Errors say that TLS failed and why, among them a client that does not offer HTTP/2. Sets no time limit.
     pub(crate) async fn handshake(&self, io: RawIo) -> io::Result<Io> {
-        let stream = self.acceptor.current().accept(io).await.map_err(explain_handshake)?;
+        let acceptor = Arc::clone(&self.acceptor.current());
+        let stream = acceptor.accept(io).await.map_err(explain_handshake)?;
         require_h2(stream.get_ref().1.alpn_protocol(), "client")?;
         Ok(Io::TlsServer(Box::new(stream)))
     }
@@ -387,33 +394,6 @@ fn explain_handshake(error: io::Error) -> io::Error {
     };
     let text = format!("TLS handshake failed: {error}{hint}");
     io::Error::new(error.kind(), text)
-}
-
-/// The certificates a peer has proved to be its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsIdentity {
-    certificates: Arc<[Bytes]>,
-}
-
-impl TlsIdentity {
-    /// `None` if the chain is empty.
-    pub(crate) fn from_chain(chain: &[CertificateDer<'_>]) -> Option<Self> {
-        if chain.is_empty() {
-            return None;
-        }
-        let certificates = chain.iter().map(|der| Bytes::copy_from_slice(der)).collect();
-        Some(Self { certificates })
-    }
-
-    /// The chain as the peer sent it: DER, its own certificate first, never empty.
-    pub fn certificates(&self) -> &[Bytes] {
-        &self.certificates
-    }
-
-    /// The peer's own certificate (DER).
-    pub fn leaf(&self) -> &[u8] {
-        self.certificates.first().map_or(&[], |leaf| leaf)
-    }
 }
 
 /// Accepts every certificate, but still checks that the peer has its key: a broken handshake stays an error.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::Code;
 use crate::channel::hedge_plan::HedgingPolicy;
 use crate::channel::retry::{RetryPolicy, Throttling};
+use crate::json::At;
 
 use super::MethodConfig;
-use super::json::At;
 
 /// More attempts than these are never made, whatever a config says (gRFC A6).
 const MOST_ATTEMPTS: u64 = 5;

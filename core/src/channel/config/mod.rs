@@ -3,7 +3,6 @@
 //! A config is taken whole or not at all. What is wrong with one is told by its place:
 //! `methodConfig[0].retryPolicy.maxAttempts: must be a whole number above 1, and is 1`.
 
-mod json;
 mod method;
 mod policy;
 #[cfg(test)]
@@ -14,12 +13,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use json::At;
 use serde_json::Value;
 
 use super::balance::{Policies, PolicyConfig};
 use super::hedge_plan::HedgingPolicy;
 use super::retry::{RetryPolicy, Throttling};
+use crate::json::At;
 
 /// A service config that cannot be used: where it is wrong, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]

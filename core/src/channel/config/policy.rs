@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::json::At;
 use crate::channel::balance::{
     FailurePercentage, LeastRequest, OutlierDetection, Policies, PolicyConfig, RING_SIZE_CAP, RingHashConfig,
     SuccessRate, WeightedRoundRobin,
 };
+use crate::json::At;
 
 /// The first policy of the list that is known, or the one of the older field.
 pub(super) fn read(config: &At<'_>, own: &Policies) -> Result<Option<PolicyConfig>, String> {

@@ -1,0 +1,238 @@
+//! Authentication by bearer tokens: signed JWTs, checked with the keys of whoever issues them.
+
+mod cache;
+mod key;
+#[cfg(test)]
+mod tests;
+mod token;
+
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use ring::digest;
+
+use self::key::{ALGORITHMS, Algorithm, KeySet};
+use self::token::{Policy, Refused};
+use super::guard::{Guard, Head, Stage};
+use super::{ServeError, ServerBuilder};
+use crate::Status;
+use crate::reload::Reloading;
+
+/// The default of [`Jwt::clock_skew`].
+pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(60);
+
+/// Longest that a changed file of keys goes unnoticed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What a token said of its caller, after it was found good.
+#[derive(Clone, Default)]
+pub struct Claims {
+    subject: Option<String>,
+    json: String,
+    /// When they end, in seconds since 1970, with the clock skew that is allowed.
+    ends: f64,
+}
+
+impl Claims {
+    /// Who calls: the claim `sub`.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// All claims, as the JSON object that was signed.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+}
+
+/// What is said of people stays out of logs.
+impl fmt::Debug for Claims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claims").finish_non_exhaustive()
+    }
+}
+
+/// Which bearer tokens a server accepts; see [`ServerBuilder::jwt`].
+///
+/// Nothing is read or checked until the server binds; what cannot be used is that call's error.
+///
+/// ```
+/// # use spanwire::Jwt;
+/// let jwt = Jwt::from_jwks_file("keys.json").issuers(["https://login.example.com"]).audiences(["orders"]);
+/// ```
+pub struct Jwt {
+    keys: MakeSource,
+    issuers: Vec<String>,
+    audiences: Vec<String>,
+    algorithms: Vec<String>,
+    clock_skew: Duration,
+    required_claims: Vec<String>,
+    plaintext: bool,
+}
+
+impl Jwt {
+    /// Checks with the keys of this file, a JSON Web Key Set (RFC 7517). When the file changes it is read again within
+    /// a second; one that cannot be used then leaves the old keys, with a warning.
+    pub fn from_jwks_file(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        Self::with_keys(Box::new(move || {
+            let files = vec![path.clone()];
+            let file = Reloading::new("the keys of jwks_file", files, PAUSE, move || read(&path));
+            file.map(|file| Box::new(file) as Box<dyn Source>)
+                .map_err(|problem| ServeError::Security { setting: "jwks_file", problem })
+        }))
+    }
+
+    fn with_keys(keys: MakeSource) -> Self {
+        Jwt {
+            keys,
+            issuers: Vec::new(),
+            audiences: Vec::new(),
+            algorithms: Vec::new(),
+            clock_skew: CLOCK_SKEW,
+            required_claims: Vec::new(),
+            plaintext: false,
+        }
+    }
+
+    /// Trusts tokens of these issuers (`iss`). At least one is needed; further calls add to them.
+    pub fn issuers<T: Into<String>>(mut self, issuers: impl IntoIterator<Item = T>) -> Self {
+        self.issuers.extend(issuers.into_iter().map(Into::into));
+        self
+    }
+
+    /// Accepts tokens for these audiences (`aud`); further calls add to them. Without any, only tokens that name no
+    /// audience are accepted.
+    pub fn audiences<T: Into<String>>(mut self, audiences: impl IntoIterator<Item = T>) -> Self {
+        self.audiences.extend(audiences.into_iter().map(Into::into));
+        self
+    }
+
+    /// Accepts tokens that are signed with these algorithms; further calls add to them. Without any, all of these are
+    /// accepted, each with keys of its kind alone: `ES256`, `ES384`, `EdDSA`, `PS256`, `PS384`, `PS512`, `RS256`,
+    /// `RS384`, `RS512`.
+    pub fn algorithms<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
+        self.algorithms.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// How far the clocks of issuers may be from ours: tokens are good for so much longer, and so much earlier. 60 s by
+    /// default.
+    pub fn clock_skew(mut self, skew: Duration) -> Self {
+        self.clock_skew = skew;
+        self
+    }
+
+    /// Refuses tokens without these claims; further calls add to them. `exp` is required of every token, `iss` and `aud`
+    /// as far as they are set here.
+    pub fn required_claims<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
+        self.required_claims.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Takes tokens from connections on which others may read them too: TCP without TLS. For servers behind a proxy that
+    /// ends TLS, in a network that nobody else listens in.
+    pub fn danger_accept_plaintext(mut self, accept: bool) -> Self {
+        self.plaintext = accept;
+        self
+    }
+
+    fn guard(self) -> Result<Box<dyn Guard>, ServeError> {
+        let wrong = |setting, problem: &str| ServeError::Security { setting, problem: problem.to_owned() };
+        if self.issuers.is_empty() {
+            return Err(wrong("jwt", "whose tokens are good? it needs issuers"));
+        }
+        let named = |name: &String| {
+            Algorithm::named(name).ok_or_else(|| ServeError::Security {
+                setting: "jwt",
+                problem: format!("{name:?} is no algorithm of public keys that is known here"),
+            })
+        };
+        let mut algorithms = self.algorithms.iter().map(named).collect::<Result<Vec<_>, _>>()?;
+        if algorithms.is_empty() {
+            algorithms = ALGORITHMS.iter().collect();
+        }
+        let policy = Policy {
+            issuers: self.issuers,
+            audiences: self.audiences,
+            algorithms,
+            clock_skew: self.clock_skew,
+            required_claims: self.required_claims,
+        };
+        Ok(Box::new(JwtGuard { keys: (self.keys)()?, policy, plaintext: self.plaintext }))
+    }
+}
+
+impl fmt::Debug for Jwt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Jwt { issuers, audiences, .. } = self;
+        f.debug_struct("Jwt").field("issuers", issuers).field("audiences", audiences).finish_non_exhaustive()
+    }
+}
+
+impl ServerBuilder {
+    /// Refuses calls without a good bearer token (`authorization: Bearer …`) with UNAUTHENTICATED, whatever their method.
+    /// Handlers find what the token says in [`Context::claims`](super::Context::claims). Tokens are taken over TLS, Unix
+    /// sockets and in-process connections alone, unless [`Jwt::danger_accept_plaintext`] says otherwise.
+    pub fn jwt(self, jwt: Jwt) -> Self {
+        self.guard(Stage::Authentication, move || jwt.guard())
+    }
+}
+
+/// Where the keys come from.
+trait Source: Send + Sync + 'static {
+    /// Those that are good now.
+    fn keys(&self) -> arc_swap::Guard<Arc<KeySet>>;
+}
+
+type MakeSource = Box<dyn FnOnce() -> Result<Box<dyn Source>, ServeError> + Send>;
+
+impl Source for Reloading<KeySet> {
+    fn keys(&self) -> arc_swap::Guard<Arc<KeySet>> {
+        self.current()
+    }
+}
+
+fn read(path: &PathBuf) -> Result<KeySet, String> {
+    let text = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    KeySet::read(&text).map_err(|problem| format!("{} {problem}", path.display()))
+}
+
+struct JwtGuard {
+    keys: Box<dyn Source>,
+    policy: Policy,
+    plaintext: bool,
+}
+
+impl JwtGuard {
+    fn authenticate(&self, head: &Head<'_>) -> Result<Arc<Claims>, Refused> {
+        if !self.plaintext && !head.is_private() {
+            return Err(Refused::Because("bearer tokens are taken over TLS alone"));
+        }
+        let token = token::of_request(head.headers)?;
+        let keys = self.keys.keys();
+        let mut digest = [0; 32];
+        digest.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let known = || keys.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(claims) = known().get(&digest).filter(|claims| now < claims.ends) {
+            return Ok(claims);
+        }
+        let claims = Arc::new(token::check(token, &keys, &self.policy, now)?);
+        known().put(digest, claims.clone());
+        Ok(claims)
+    }
+}
+
+impl Guard for JwtGuard {
+    fn check(&self, head: &mut Head<'_>) -> Result<(), Status> {
+        let claims = self.authenticate(head).map_err(|refused| Status::unauthenticated(refused.message()))?;
+        head.extensions.insert(claims);
+        Ok(())
+    }
+}
