@@ -8,7 +8,6 @@ use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
-use tokio_util::task::TaskTracker;
 
 use super::ServeError;
 use super::call::Dispatcher;
@@ -150,18 +149,22 @@ impl BoundServer {
     /// that exist go on.
     pub async fn run(self) {
         let BoundServer { sockets, acceptor, spawner, .. } = self;
-        let accepting = TaskTracker::new();
-        for (index, socket) in sockets.into_iter().enumerate() {
+        // Tracked as connections are: a server is gone only when its address is free.
+        let tracker = &acceptor.shutdown.tracker;
+        let accept = |(index, socket)| {
             let task = acceptor.clone().accept_loop(socket, spawner.clone());
             match &spawner {
-                Spawner::Engine(engine) => drop(accepting.spawn_on(task, engine.lane(index))),
-                Spawner::Lane(engine, index) => drop(accepting.spawn_on(task, engine.lane(*index))),
-                Spawner::Current => drop(accepting.spawn(task)),
+                Spawner::Engine(engine) => tracker.spawn_on(task, engine.lane(index)),
+                Spawner::Lane(engine, index) => tracker.spawn_on(task, engine.lane(*index)),
+                Spawner::Current => tracker.spawn(task),
             }
-        }
-        accepting.close();
+        };
+        let accepting: Vec<_> = sockets.into_iter().enumerate().map(accept).collect();
         let stop = StopOnDrop(acceptor.shutdown.clone());
-        accepting.wait().await;
+        for task in accepting {
+            // An error is its end, too.
+            let _ = task.await;
+        }
         drop(stop);
         acceptor.shutdown.tracker.close();
         acceptor.shutdown.tracker.wait().await;

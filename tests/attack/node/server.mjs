@@ -20,6 +20,8 @@ const { values: flags } = parseArgs({
 const number = (text) => (text === undefined ? undefined : Number(text));
 const encoder = new TextEncoder();
 const never = () => new Promise(() => {});
+/** What every message of Down is a piece of. */
+const zeros = new Uint8Array(1 << 20);
 
 const methods = {
   Echo: { kind: "unary", handler: (request) => request },
@@ -31,7 +33,7 @@ const methods = {
     kind: "server_streaming",
     *handler(request) {
       const [count, size] = new TextDecoder().decode(request).split(" ").map(Number);
-      for (let sent = 0; sent < count; sent += 1) yield new Uint8Array(size);
+      for (let sent = 0; sent < count; sent += 1) yield zeros.subarray(0, size);
     },
   },
   // The number of messages.

@@ -56,8 +56,9 @@ async def wait(_request: bytes, _context: Context) -> bytes:
 async def down(request: bytes, _context: Context) -> AsyncIterator[bytes]:
     """As many messages of such a size as the request says: `count size`."""
     count, size = (int(word) for word in request.split())
+    message = bytes(size)
     for _ in range(count):
-        yield bytes(size)
+        yield message
 
 
 async def up(requests: AsyncIterator[bytes], _context: Context) -> bytes:
