@@ -22,6 +22,9 @@ step "dependencies"
 step "generated code"
 cargo run --quiet -p spanwire-cli -- gen --check -I proto --out core/src/rpc/generated --opt runtime=crate \
   proto/google/rpc/error_details.proto proto/google/rpc/status.proto
+cargo run --quiet -p spanwire-cli -- gen --check -I proto --out core/src/services/generated --opt runtime=crate \
+  --opt bytes=.grpc.reflection proto/grpc/health/v1/health.proto proto/grpc/reflection/v1/reflection.proto \
+  proto/grpc/reflection/v1alpha/reflection.proto proto/grpc/channelz/v1/channelz.proto
 
 step "Python"
 .venv/bin/ruff check tests
@@ -34,6 +37,7 @@ step "Python"
 .venv/bin/mypy --config-file tests/mypy.ini tests/demo/run.py tests/demo/test_demo_work.py
 .venv/bin/mypy --config-file tests/mypy.ini tests/h2spec/run.py
 .venv/bin/mypy --config-file tests/mypy.ini tests/attack/run.py
+.venv/bin/mypy --config-file tests/mypy.ini tests/services/run.py
 .venv/bin/mypy --config-file tests/mypy.ini tests/scenarios/run.py tests/scenarios/test_scenarios.py
 .venv/bin/mypy --config-file tests/mypy.ini bench/run.py bench/size.py
 python3 bindings-python/tests/check_types.py

@@ -8,7 +8,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 
+use crate::registry::{Registry, next_id};
 use crate::transport::linger::Lingering;
+use crate::transport::watch::WireFacts;
+use crate::transport::{Peer, PeerAddr};
+
+/// The servers of this process.
+pub(crate) static SERVERS: Registry<ServerCounters> = Registry::new();
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -129,10 +135,13 @@ pub struct ServerStats {
 pub(crate) struct Calls {
     running: AtomicUsize,
     begun: AtomicU64,
+    /// Those that ended otherwise than with an OK that was sent.
+    failed: Count,
     /// Bytes held of requests that are not whole.
     unfinished: AtomicUsize,
-    /// Those whose answers are not taken.
-    lingering: OnceLock<Arc<Lingering>>,
+    /// What its frames tell. Until there are some, nothing lingers.
+    facts: OnceLock<Arc<WireFacts>>,
+    peer: OnceLock<Arc<Peer>>,
     /// The task of the connection, when it waits for the end of a call.
     has_waker: AtomicBool,
     waker: Mutex<Option<Waker>>,
@@ -146,7 +155,10 @@ impl Calls {
         self.begun.store(self.begun.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
-    pub(crate) fn end(&self) {
+    pub(crate) fn end(&self, failed: bool) {
+        if failed {
+            self.failed.hit();
+        }
         // In one order with `wake_at_end`: either it sees this end, or this sees its waker.
         self.running.fetch_sub(1, Ordering::SeqCst);
         if self.has_waker.load(Ordering::SeqCst) {
@@ -187,13 +199,35 @@ impl Calls {
         self.running.load(Ordering::Relaxed)
     }
 
-    /// Shares them with the frame watcher. To be called before the first call.
-    pub(crate) fn set_lingering(&self, lingering: &Arc<Lingering>) {
-        let _ = self.lingering.set(lingering.clone());
+    /// Those begun so far.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn failed(&self) -> u64 {
+        self.failed.get()
+    }
+
+    /// Shares what the frame watcher knows. To be called before the first call.
+    pub(crate) fn set_facts(&self, facts: &Arc<WireFacts>) {
+        let _ = self.facts.set(facts.clone());
+    }
+
+    pub(crate) fn facts(&self) -> &WireFacts {
+        self.facts.get_or_init(Arc::default)
+    }
+
+    pub(crate) fn set_peer(&self, peer: &Arc<Peer>) {
+        let _ = self.peer.set(peer.clone());
+    }
+
+    /// The other end, when TLS is done.
+    pub(crate) fn peer(&self) -> Option<&Peer> {
+        self.peer.get().map(Arc::as_ref)
     }
 
     pub(crate) fn lingering(&self) -> &Arc<Lingering> {
-        self.lingering.get_or_init(Arc::default)
+        &self.facts().lingering
     }
 
     pub(crate) fn limits(&self) -> &Counters {
@@ -212,7 +246,10 @@ pub(crate) struct ServerCounters {
     accepted: Count,
     /// Calls of connections that are gone.
     past_calls: Count,
-    /// By a number of their own, which is that of `accepted` at their begin.
+    past_failed: Count,
+    /// Where it listens, when it does, and the number of that.
+    pub(crate) listens: OnceLock<(u64, PeerAddr)>,
+    /// By their numbers.
     connections: Mutex<HashMap<u64, Arc<Calls>>>,
 }
 
@@ -228,18 +265,22 @@ impl Drop for LiveConnection {
         let counters = &self.calls.counters;
         let mut connections = counters.lock();
         connections.remove(&self.number);
-        counters.past_calls.add(self.calls.begun.load(Ordering::Relaxed));
+        counters.past_calls.add(self.calls.begun());
+        counters.past_failed.add(self.calls.failed());
     }
 }
 
 impl ServerCounters {
     pub(crate) fn connection(self: &Arc<Self>) -> LiveConnection {
-        let number = self.accepted.0.fetch_add(1, Ordering::Relaxed);
+        self.accepted.hit();
+        let number = next_id();
         let calls = Arc::new(Calls {
             running: AtomicUsize::new(0),
             begun: AtomicU64::new(0),
+            failed: Count::default(),
             unfinished: AtomicUsize::new(0),
-            lingering: OnceLock::new(),
+            facts: OnceLock::new(),
+            peer: OnceLock::new(),
             has_waker: AtomicBool::new(false),
             waker: Mutex::new(None),
             counters: self.clone(),
@@ -251,7 +292,7 @@ impl ServerCounters {
     pub(crate) fn read(&self) -> ServerStats {
         let connections = self.lock();
         let calls = connections.values().map(|calls| calls.running() as u64).sum();
-        let begun: u64 = connections.values().map(|calls| calls.begun.load(Ordering::Relaxed)).sum();
+        let begun: u64 = connections.values().map(|calls| calls.begun()).sum();
         ServerStats {
             connections: connections.len() as u64,
             total_connections: self.accepted.get(),
@@ -259,6 +300,24 @@ impl ServerCounters {
             total_calls: self.past_calls.get() + begun,
             limits: self.limits.read(),
         }
+    }
+
+    /// Its calls, for channelz.
+    pub(crate) fn tally(&self) -> Tally {
+        let connections = self.lock();
+        let sum = |of: fn(&Calls) -> u64| connections.values().map(|calls| of(calls)).sum::<u64>();
+        Tally {
+            begun: self.past_calls.get() + sum(Calls::begun),
+            failed: self.past_failed.get() + sum(Calls::failed),
+            running: sum(|calls| calls.running() as u64),
+        }
+    }
+
+    /// Its connections, in the order of their numbers.
+    pub(crate) fn connections(&self) -> Vec<(u64, Arc<Calls>)> {
+        let mut all: Vec<_> = self.lock().iter().map(|(number, calls)| (*number, calls.clone())).collect();
+        all.sort_unstable_by_key(|(number, _)| *number);
+        all
     }
 
     /// Nothing can panic while it is held, but a panic elsewhere in the task leaves it good too.
@@ -287,4 +346,29 @@ pub(crate) struct ChannelCounters {
     pub(crate) limits: Arc<Counters>,
     pub(crate) connected: Count,
     pub(crate) failed: Count,
+    /// Calls of addresses that are gone.
+    pub(crate) past_calls: Count,
+    pub(crate) past_failed: Count,
+}
+
+/// Calls added up. Only failures are counted as such: that is what most calls do not do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) begun: u64,
+    pub(crate) failed: u64,
+    pub(crate) running: u64,
+}
+
+impl Tally {
+    pub(crate) fn succeeded(self) -> u64 {
+        self.begun.saturating_sub(self.failed + self.running)
+    }
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, more: Tally) {
+        self.begun += more.begun;
+        self.failed += more.failed;
+        self.running += more.running;
+    }
 }

@@ -6,10 +6,10 @@ mod support;
 
 use std::time::Duration;
 
-use spanwire::{Channel, ChannelBuilder, Code, Connectivity, Status};
+use spanwire::{Channel, ChannelBuilder, Code, Connectivity, Server, Status};
 use support::eventually;
 use support::health::{END, Health, NOT_SERVING, SERVICE_UNKNOWN, SERVING, UNKNOWN};
-use support::who::{Names, evenly, spread, start, who};
+use support::who::{Names, Who, evenly, spread, start, who};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -135,4 +135,33 @@ async fn streams_keep_no_channel_and_no_connection_from_ending() {
     assert_eq!(health.open(), 1);
     drop(channel);
     eventually("the stream ends with the channel", || health.open() == 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_follow_the_health_service_of_our_servers() {
+    let health = spanwire::Health::new();
+    let builder = Server::builder().service(Who("health-ours")).health(&health).drain_delay(10 * SECOND);
+    let server = builder.bind("inprocess:health-ours").await.unwrap();
+    let handle = server.handle();
+    tokio::spawn(server.run());
+    let _other = start("health-other").await;
+    let channel = checked(&["health-ours", "health-other"], "round_robin").build().unwrap();
+    let settled = async |expected: &[&str]| {
+        tokio::time::sleep(SECOND).await;
+        assert_eq!(spread(&channel, 10).await, evenly(expected, 10 / expected.len()));
+    };
+    who(&channel).await.unwrap();
+    // Not known yet.
+    settled(&["health-other"]).await;
+    health.set("test.Who", true);
+    settled(&["health-ours", "health-other"]).await;
+    health.set("test.Who", false);
+    settled(&["health-other"]).await;
+    health.set("test.Who", true);
+    settled(&["health-ours", "health-other"]).await;
+    // The delay is for this: nobody calls any more when it drains.
+    let shutdown = tokio::spawn(async move { handle.shutdown(60 * SECOND).await });
+    settled(&["health-other"]).await;
+    assert!(!shutdown.is_finished());
+    shutdown.await.unwrap();
 }

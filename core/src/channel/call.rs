@@ -378,6 +378,9 @@ impl Receive {
             ClientEvent::Headers(headers) => Received::Headers(headers),
             ClientEvent::Message(message) => Received::Message(message),
             ClientEvent::Done(status) => {
+                if status.is_ok() {
+                    self.tag.succeed();
+                }
                 self.count_excess();
                 self.end(status)
             }

@@ -126,6 +126,11 @@ impl<C: Clone> Connections<C> {
         Some(state)
     }
 
+    /// The state that was told last.
+    pub(crate) fn told(&self) -> &SubchannelState {
+        &self.told
+    }
+
     fn state(&self) -> SubchannelState {
         let is_any = |is: fn(&Health) -> bool| self.lines.iter().any(|line| is(&line.health));
         if is_any(|health| matches!(health, Health::Serving)) {

@@ -28,9 +28,13 @@ use super::resolver::{Naming, Resolution};
 use super::subchannel::{Connectivity, Means, Subchannel};
 use crate::Status;
 use crate::middleware::BoxFuture;
-use crate::stats::ChannelStats;
+use crate::registry::Registry;
+use crate::stats::{ChannelStats, Tally};
 use crate::timer::{Timer, after};
 use crate::transport::client::{Connection, Slot};
+
+/// The channels of this process.
+pub(crate) static CHANNELS: Registry<Control> = Registry::new();
 
 /// Names are asked for no more often than this for the sake of lost connections: what is down for all clients would be
 /// asked for by all of them at once.
@@ -88,7 +92,7 @@ impl Drop for Control {
 
 impl Control {
     pub(crate) fn new(means: Means, keeping: Keeping) -> Arc<Self> {
-        Arc::new(Control {
+        let control = Arc::new(Control {
             picker: ArcSwap::from_pointee(Picker::Idle),
             connectivity: watch::Sender::new(Connectivity::Idle),
             changed: Notify::new(),
@@ -97,7 +101,30 @@ impl Control {
             means: Arc::new(means),
             keeping,
             run: |keeper| Box::pin(keeper.run()),
-        })
+        });
+        CHANNELS.add(&control);
+        control
+    }
+
+    /// What it leads to, as it was written.
+    pub(crate) fn target(&self) -> &str {
+        &self.means.connector.target
+    }
+
+    /// What its calls added up to so far, each attempt by itself.
+    pub(crate) fn tally(&self) -> Tally {
+        let counters = &self.means.connector.counters;
+        let (begun, failed) = (counters.past_calls.get(), counters.past_failed.get());
+        let mut sum = Tally { begun, failed, running: 0 };
+        self.subchannels().values().for_each(|subchannel| sum += subchannel.tally());
+        sum
+    }
+
+    /// Its addresses, in the order of their numbers.
+    pub(crate) fn all_subchannels(&self) -> Vec<Arc<Subchannel>> {
+        let mut all: Vec<_> = self.subchannels().values().cloned().collect();
+        all.sort_unstable_by_key(|subchannel| subchannel.id());
+        all
     }
 
     fn subchannels(&self) -> MutexGuard<'_, HashMap<u64, Arc<Subchannel>>> {

@@ -49,7 +49,8 @@ pub use calls::{
 use config::ServiceConfig;
 pub use config::ServiceConfigError;
 use connect::Connector;
-use control::{Control, Keeping};
+use control::Keeping;
+pub(crate) use control::{CHANNELS, Control};
 pub use credentials::Token;
 use credentials::{Credentials, Source};
 use mail::Mail;

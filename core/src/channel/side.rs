@@ -150,10 +150,13 @@ impl SideCall {
         let closed = || Status::unavailable("the connection takes no more calls");
         let slot = connection.slot().await.ok_or_else(closed)?;
         count.opened.fetch_add(1, Ordering::Relaxed);
-        let Opened { mut send, recv, tag } = connection.open(slot, head).map_err(|error| match error {
-            Unopened::Closed(status) => status,
-            Unopened::TooLarge(excess) => Status::resource_exhausted(excess.to_string()),
-        })?;
+        let Opened { mut send, recv, mut tag } =
+            connection.open(slot, head).map_err(|error| match error {
+                Unopened::Closed(status) => status,
+                Unopened::TooLarge(excess) => Status::resource_exhausted(excess.to_string()),
+            })?;
+        // It is no call of the program's, however it ends.
+        tag.succeed();
         let framing = Framing { max_send_bytes: u32::MAX as usize, encoding: identity };
         // An error means that the stream is over already: the answer says why.
         let _ = send.send_now(framing.frame(request.clone(), false)?, true);

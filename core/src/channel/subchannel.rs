@@ -8,7 +8,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
@@ -29,7 +29,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::address::Address;
 use super::backoff::{Backoff, BackoffConfig};
-use super::balance::{LoadReports, Watching};
+use super::balance::{LoadReports, SubchannelState, Watching};
 use super::connect::Connector;
 use super::connections::{Connections, Health};
 use super::health::{self, HealthCheckRequest, Hearing};
@@ -38,9 +38,10 @@ use super::mail::{Event, Mail};
 use super::side::{SideCalls, SideCount, SideNews, keep_open};
 use crate::engine::Spawner;
 use crate::middleware::BoxFuture;
-use crate::stats::ChannelCounters;
+use crate::registry::next_id;
+use crate::stats::{ChannelCounters, Tally};
 use crate::transport::Http2;
-use crate::transport::client::{Connection, Driver, Slot};
+use crate::transport::client::{Connection, Driver, Line, Slot};
 use crate::{Method, Status};
 
 /// The state of a channel's connections, in gRPC's words.
@@ -122,11 +123,28 @@ pub struct Subchannel {
     queue: tokio::sync::Mutex<()>,
     queued: AtomicUsize,
     calls: CallRecord,
+    lines: Mutex<Lines>,
     side_count: Arc<SideCount>,
     backoff: Mutex<Backoff>,
     means: Arc<Means>,
     /// Ends an attempt that nobody needs any more, and the streams beside the calls.
     dropped: CancellationToken,
+}
+
+/// The connections that there are, those that take no more calls included.
+#[derive(Debug, Default)]
+struct Lines {
+    open: Vec<Line>,
+    /// What those that are gone added up to.
+    past: Tally,
+}
+
+impl Drop for Subchannel {
+    fn drop(&mut self) {
+        let Tally { begun, failed, .. } = self.tally();
+        self.means.connector.counters.past_calls.add(begun);
+        self.means.connector.counters.past_failed.add(failed);
+    }
 }
 
 impl std::fmt::Debug for Subchannel {
@@ -137,9 +155,8 @@ impl std::fmt::Debug for Subchannel {
 
 impl Subchannel {
     pub(crate) fn new(address: Address, watching: Watching, means: Arc<Means>) -> Arc<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
         Arc::new(Subchannel {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            id: next_id(),
             address,
             watching,
             current: ArcSwap::default(),
@@ -148,6 +165,7 @@ impl Subchannel {
             queue: tokio::sync::Mutex::default(),
             queued: AtomicUsize::new(0),
             calls: CallRecord::new(watching),
+            lines: Mutex::default(),
             side_count: Arc::default(),
             backoff: Mutex::new(Backoff::new(means.backoff.clone())),
             means,
@@ -242,10 +260,34 @@ impl Subchannel {
 
     /// Changes with every call that is opened here.
     pub(crate) fn opened_calls(&self) -> u64 {
-        // The streams of a client have the numbers 1, 3, 5 and so on.
-        let streams = |connection: &Arc<Connection>| connection.newest_stream().div_ceil(2);
-        let opened: u64 = self.current.load().iter().map(streams).sum();
+        let opened: u64 = self.current.load().iter().map(|connection| connection.opened_streams()).sum();
         opened.wrapping_sub(self.side_count.opened())
+    }
+
+    /// What its calls added up to so far, each attempt by itself.
+    pub(crate) fn tally(&self) -> Tally {
+        let lines = self.lock_lines();
+        let mut sum = lines.past;
+        lines.open.iter().for_each(|line| sum += line.tally());
+        drop(lines);
+        Tally {
+            begun: sum.begun.saturating_sub(self.side_count.opened()),
+            running: sum.running.saturating_sub(self.side_count.live() as u64),
+            ..sum
+        }
+    }
+
+    /// The connections that there are, in the order of their numbers.
+    pub(crate) fn lines(&self) -> Vec<Line> {
+        self.lock_lines().open.clone()
+    }
+
+    pub(crate) fn state(&self) -> SubchannelState {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).told().clone()
+    }
+
+    fn lock_lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_backoff(&self) -> MutexGuard<'_, Backoff> {
@@ -330,11 +372,11 @@ impl Drop for Queued<'_> {
 /// subchannel idle, so that the next call tries again instead of waiting for ever.
 pub(crate) struct Attempt {
     subchannel: Weak<Subchannel>,
-    connected: bool,
+    line: Option<Line>,
 }
 
 /// What an attempt led to.
-struct Line {
+struct Connected {
     driver: Driver,
     /// The streams beside the calls.
     sides: Vec<AbortOnDropHandle<()>>,
@@ -343,8 +385,14 @@ struct Line {
 impl Drop for Attempt {
     fn drop(&mut self) {
         let Some(this) = self.subchannel.upgrade() else { return };
-        if !self.connected {
-            this.change(Connections::over);
+        match &self.line {
+            None => this.change(Connections::over),
+            Some(line) => {
+                let mut lines = this.lock_lines();
+                lines.open.retain(|open| open.id() != line.id());
+                // Calls that its end has not reached yet are over too.
+                lines.past += Tally { running: 0, ..line.tally() };
+            }
         }
         this.retire();
     }
@@ -352,25 +400,25 @@ impl Drop for Attempt {
 
 impl Attempt {
     fn new(subchannel: &Arc<Subchannel>) -> Self {
-        Attempt { subchannel: Arc::downgrade(subchannel), connected: false }
+        Attempt { subchannel: Arc::downgrade(subchannel), line: None }
     }
 
     /// On its own task: it outlives the call that asked for it, because others wait for it too.
     pub(crate) fn run(mut self, means: Arc<Means>, dropped: CancellationToken) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let line = tokio::select! {
+            let connected = tokio::select! {
                 biased;
                 () = dropped.cancelled() => return,
-                line = self.connect(&means) => line,
+                connected = self.connect(&means) => connected,
             };
             // From here on it lives as long as its calls.
-            if let Some(line) = line {
-                self.watch(line).await;
+            if let Some(connected) = connected {
+                self.watch(connected).await;
             }
         })
     }
 
-    async fn connect(&mut self, means: &Means) -> Option<Line> {
+    async fn connect(&mut self, means: &Means) -> Option<Connected> {
         let (address, deadline) = {
             let this = self.subchannel.upgrade()?;
             (this.address.clone(), this.lock_backoff().start(Instant::now()))
@@ -379,12 +427,14 @@ impl Attempt {
             Ok((connection, driver)) => {
                 let this = self.subchannel.upgrade()?;
                 this.lock_backoff().succeeded();
-                self.connected = true;
                 let connection = Arc::new(connection);
+                let line = connection.line();
+                this.lock_lines().open.push(line.clone());
+                self.line = Some(line);
                 let health = if this.health_service().is_some() { Health::Unknown } else { Health::Serving };
                 let key = this.change(|connections| connections.connected(connection.clone(), health))?;
                 let sides = sides(&this, &connection, key);
-                Some(Line { driver, sides })
+                Some(Connected { driver, sides })
             }
             Err(status) => {
                 tracing::debug!(%status, "connection attempt failed");
@@ -402,8 +452,8 @@ impl Attempt {
     }
 
     /// Drives the connection, and says so when it takes no more calls, which is before it ends.
-    async fn watch(&self, line: Line) {
-        let Line { mut driver, mut sides } = line;
+    async fn watch(&self, connected: Connected) {
+        let Connected { mut driver, mut sides } = connected;
         let mut told = false;
         poll_fn(|cx| {
             let ended = Pin::new(&mut driver).poll(cx);

@@ -266,11 +266,15 @@ impl ServerTask {
 
     fn end(&mut self, status: Status, last: Option<Frame>) {
         let mut lingering = None;
+        let ok = status.is_ok();
         let mut responder = self.shared.lock();
         let sent = last
             .map_or(Ok(()), |frame| responder.send_now(frame))
             .and_then(|()| responder.finish(status, |stream| lingering = Some(self.live.linger(stream))));
         drop(responder);
+        if ok && sent.is_ok() {
+            self.live.succeed();
+        }
         self.over(sent.is_err());
         if let Some(untaken) = lingering.filter(|_| sent.is_ok()) {
             self.stage = Stage::Lingering(untaken, Instant::now());

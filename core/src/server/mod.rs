@@ -1,6 +1,7 @@
 //! Servers: from a listening socket to handlers.
 
 mod authorization;
+mod built_in;
 mod call;
 mod context;
 mod guard;
@@ -22,6 +23,7 @@ use futures_core::Stream;
 use spanwire_wire::call::Limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub(crate) use built_in::{BuiltIn, Host};
 pub use context::Context;
 use guard::{Guard, Guards, MakeGuard, Stage};
 pub(crate) use handler::UnaryAnswer;
@@ -36,6 +38,7 @@ pub use serve::{BoundServer, ServerHandle};
 
 use crate::engine::Spawner;
 use crate::middleware::{Interceptor, Interceptors, LayerInterceptor, NextService};
+use crate::stats::SERVERS;
 use crate::transport::custom::Incoming;
 use crate::transport::limits::{self, BadOption, FloodLimits};
 use crate::transport::server::Lifetime;
@@ -144,6 +147,8 @@ impl Server {
             },
             max_connections: MAX_CONNECTIONS,
             share_port: false,
+            drain_delay: Duration::ZERO,
+            built_in: Vec::new(),
             spawner: Spawner::Current,
         }
     }
@@ -164,6 +169,8 @@ pub struct ServerBuilder {
     lifetime: Lifetime,
     max_connections: usize,
     share_port: bool,
+    drain_delay: Duration,
+    built_in: Vec<BuiltIn>,
     spawner: Spawner,
 }
 
@@ -177,6 +184,12 @@ impl ServerBuilder {
     /// Adds one method, for programs that learn only when they run what they serve.
     pub(crate) fn method(mut self, method: Method, handler: Handler) -> Self {
         self.methods.push((method, handler));
+        self
+    }
+
+    /// Adds a service of the engine itself.
+    pub(crate) fn built_in(mut self, built_in: BuiltIn) -> Self {
+        self.built_in.push(built_in);
         self
     }
 
@@ -319,6 +332,13 @@ impl ServerBuilder {
         self
     }
 
+    /// How long a [shutdown](ServerHandle::shutdown) goes on serving after the health service has begun to say NOT_SERVING,
+    /// so that balancers notice and send no more calls; 0 by default. It is a part of the shutdown's grace.
+    pub fn drain_delay(mut self, delay: Duration) -> Self {
+        self.drain_delay = delay;
+        self
+    }
+
     /// Longest for TLS, HTTP/2 preface and SETTINGS of a new connection together; 20 s by default.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.lifetime.handshake_timeout = timeout;
@@ -421,14 +441,21 @@ impl ServerBuilder {
         self.check()?;
         let tls = self.tls.as_ref().map(ServerTls::build).transpose()?;
         let interceptors = Interceptors::new(self.interceptors);
+        let host = Host::default();
+        SERVERS.add(&host.counters);
+        let mut services = self.services;
+        for make in self.built_in {
+            services.extend(make(&host)?);
+        }
         let routes = Routes {
-            services: &self.services,
+            services: &services,
             methods: self.methods,
             fallback: self.fallback,
             other_methods: self.other_methods,
         };
         let guards = Guards::new(self.guards)?;
         let router = Router::new(routes, guards, interceptors, self.limits);
+        host.set_services(router.services());
         let settings = serve::Settings {
             router: Arc::new(router),
             tls,
@@ -436,6 +463,8 @@ impl ServerBuilder {
             lifetime: self.lifetime,
             max_connections: self.max_connections,
             share_port: self.share_port,
+            drain_delay: self.drain_delay,
+            host,
         };
         Ok((settings, self.spawner))
     }
@@ -459,7 +488,7 @@ impl ServerBuilder {
         lifetime.keepalive.as_ref().map_or(Ok(()), Keepalive::check)
     }
 
-    /// Binds and runs until `signal` resolves, then shuts down: running calls get `grace` to finish.
+    /// Binds and runs until `signal` resolves, then [shuts down](ServerHandle::shutdown) within `grace`.
     ///
     /// ```no_run
     /// # async fn example(builder: spanwire::ServerBuilder) -> Result<(), spanwire::ServeError> {

@@ -133,6 +133,11 @@ impl Router {
         Router { methods, services, fallback, guards, limits }
     }
 
+    /// The full names of the services that it knows.
+    pub(crate) fn services(&self) -> &[String] {
+        &self.services
+    }
+
     pub(crate) fn find(&self, path: &str) -> Option<&Arc<Route>> {
         self.methods.get(path).or(self.fallback.as_ref())
     }

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::ServeError;
+use super::built_in::Host;
 use super::call::Dispatcher;
 use super::router::Router;
 use crate::engine::Spawner;
+use crate::registry::next_id;
 use crate::stats::{Calls, ServerCounters, ServerStats};
 use crate::timer::after;
 use crate::transport::custom::Incoming;
@@ -30,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) lifetime: Lifetime,
     pub(crate) max_connections: usize,
     pub(crate) share_port: bool,
+    pub(crate) drain_delay: Duration,
+    pub(crate) host: Host,
 }
 
 /// A server that listens. [`BoundServer::run`] accepts.
@@ -53,6 +57,7 @@ enum Socket {
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
     shutdown: Shutdown,
+    drain_delay: Duration,
     counters: Arc<ServerCounters>,
 }
 
@@ -63,13 +68,20 @@ impl ServerHandle {
         self.counters.read()
     }
 
-    /// Stops accepting, tells clients to go elsewhere (GOAWAY), waits for running calls, and after `grace`
-    /// ends those that still run. Resolves when everything is gone, `grace` after the call at the latest,
-    /// whatever the clients do.
+    /// Drains the server: its health service says NOT_SERVING; after
+    /// [`drain_delay`](crate::ServerBuilder::drain_delay) it stops accepting, tells clients to go elsewhere (GOAWAY), and
+    /// waits for running calls. When `grace` is over, whatever still runs is ended. Resolves when everything is gone,
+    /// `grace` after the call at the latest, whatever the clients do. Another shutdown may shorten the first.
     pub async fn shutdown(&self, grace: Duration) {
+        let end = after(Instant::now(), grace);
+        let drain_at = after(self.shutdown.leave(), self.drain_delay).min(end);
+        if drain_at > Instant::now() {
+            // Another one may be in more of a hurry.
+            let _ = timeout_at(drain_at, self.shutdown.drain.cancelled()).await;
+        }
         self.shutdown.drain();
         self.shutdown.tracker.close();
-        if timeout(grace, self.shutdown.tracker.wait()).await.is_err() {
+        if timeout_at(end, self.shutdown.tracker.wait()).await.is_err() {
             tracing::debug!("grace is over: closing the connections that are left");
         }
         self.shutdown.kill();
@@ -99,6 +111,8 @@ impl BoundServer {
                 (bound.into_iter().map(Socket::Os).collect(), local)
             }
         };
+        // It is bound once.
+        let _ = settings.host.counters.listens.set((next_id(), local_addr.clone()));
         Ok(BoundServer { sockets, local_addr, address: text, acceptor: Acceptor::new(settings), spawner })
     }
 
@@ -141,8 +155,9 @@ impl BoundServer {
     /// The way to shut it down, and to ask how it does.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
-        let Acceptor { shutdown, counters, .. } = &self.acceptor;
-        ServerHandle { shutdown: shutdown.clone(), counters: counters.clone() }
+        let Acceptor { shutdown, counters, settings, .. } = &self.acceptor;
+        let drain_delay = settings.drain_delay;
+        ServerHandle { shutdown: shutdown.clone(), drain_delay, counters: counters.clone() }
     }
 
     /// Accepts and serves until [`ServerHandle::shutdown`]. Dropping the future stops accepting; connections
@@ -199,11 +214,12 @@ impl std::fmt::Debug for Acceptor {
 impl Acceptor {
     fn new(settings: Settings) -> Self {
         let permits = settings.max_connections.min(Semaphore::MAX_PERMITS);
+        let Host { shutdown, counters, .. } = settings.host.clone();
         Acceptor {
             settings: Arc::new(settings),
             connections: Arc::new(Semaphore::new(permits)),
-            shutdown: Shutdown::default(),
-            counters: Arc::default(),
+            shutdown,
+            counters,
         }
     }
 
@@ -332,6 +348,7 @@ impl Acceptor {
             },
         };
         let peer = Arc::new(Peer::of(&io));
+        calls.set_peer(&peer);
         let threads = Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread;
         let dispatcher = Dispatcher { router: settings.router.clone(), peer: peer.clone(), threads };
         let Settings { http2, lifetime, .. } = settings;

@@ -20,7 +20,8 @@ use super::watch::{Policing, Role, Watched, WireFacts};
 use super::{Http2, Peer, RecvPart, SendPart, StreamFailure, connection_window, count_end};
 use crate::Status;
 use crate::message::Frame;
-use crate::stats::Counters;
+use crate::registry::next_id;
+use crate::stats::{Count, Counters, Tally};
 
 type H2 = h2::client::Connection<Watched<Io>, Frame>;
 
@@ -34,12 +35,15 @@ pub(crate) struct Connection {
 /// What the handle, the streams and the driver of a connection share.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    id: u64,
     facts: Arc<WireFacts>,
     outbox: Arc<Outbox>,
     peer: Peer,
     counters: Arc<Counters>,
     /// Calls that are open or wait for room.
     live: AtomicUsize,
+    /// Streams that ended otherwise than with OK.
+    failed: Count,
     room: Room,
     closed: AtomicBool,
     /// The task of the driver.
@@ -47,7 +51,40 @@ pub(crate) struct Shared {
     reason: OnceLock<Status>,
 }
 
+/// What is known of a connection, which may be gone.
+#[derive(Clone, Debug)]
+pub(crate) struct Line(Arc<Shared>);
+
+impl Line {
+    /// Its number; see [`next_id`].
+    pub(crate) fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    /// What its streams added up to so far.
+    pub(crate) fn tally(&self) -> Tally {
+        Tally {
+            begun: self.0.opened_streams(),
+            failed: self.0.failed.get(),
+            running: self.0.live.load(Ordering::Relaxed) as u64,
+        }
+    }
+
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.0.peer
+    }
+
+    pub(crate) fn facts(&self) -> &WireFacts {
+        &self.0.facts
+    }
+}
+
 impl Shared {
+    fn opened_streams(&self) -> u64 {
+        // Those of a client have the numbers 1, 3, 5 and so on.
+        u64::from(self.facts.max_written_stream()).div_ceil(2)
+    }
+
     fn is_usable(&self) -> bool {
         !self.closed.load(Ordering::Acquire) && !self.facts.has_go_away()
     }
@@ -85,9 +122,23 @@ impl Drop for Slot {
 pub(crate) struct StreamTag {
     id: u32,
     slot: Slot,
+    succeeded: bool,
+}
+
+impl Drop for StreamTag {
+    fn drop(&mut self) {
+        if !self.succeeded {
+            self.slot.0.failed.hit();
+        }
+    }
 }
 
 impl StreamTag {
+    /// It ended with OK; else it counts as one that failed.
+    pub(crate) fn succeed(&mut self) {
+        self.succeeded = true;
+    }
+
     /// Whether the request certainly never reached a server that would work on it: its HEADERS were never
     /// written, or the server said with GOAWAY that it did not look at it.
     pub(crate) fn unprocessed(&self) -> bool {
@@ -224,11 +275,13 @@ impl Connection {
         let ping = h2.ping_pong();
         let limit = h2.max_concurrent_send_streams();
         let shared = Arc::new(Shared {
+            id: next_id(),
             facts: facts.clone(),
             outbox: Arc::new(Outbox::new(facts.clone())),
             counters: counters.clone(),
             peer,
             live: AtomicUsize::new(0),
+            failed: Count::default(),
             room: Room::new(limit),
             closed: AtomicBool::new(false),
             driver: OnceLock::new(),
@@ -260,9 +313,14 @@ impl Connection {
         self.shared.live.load(Ordering::Relaxed)
     }
 
-    /// Grows with every stream that is opened.
-    pub(crate) fn newest_stream(&self) -> u64 {
-        self.shared.facts.max_written_stream().into()
+    /// Streams opened on it so far.
+    pub(crate) fn opened_streams(&self) -> u64 {
+        self.shared.opened_streams()
+    }
+
+    /// What is known of it, for whoever must not keep it open.
+    pub(crate) fn line(&self) -> Line {
+        Line(self.shared.clone())
     }
 
     /// Whether the server closed this connection because of our pings.
@@ -320,7 +378,7 @@ impl Connection {
         if id >= LAST_STREAM {
             self.shared.closed.store(true, Ordering::Release);
         }
-        let tag = StreamTag { id, slot };
+        let tag = StreamTag { id, slot, succeeded: false };
         Ok(Opened { send, recv: RecvPart::response(response), tag })
     }
 }

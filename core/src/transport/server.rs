@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -85,32 +85,41 @@ impl Respond {
 
 /// Counts one running call of a connection until it is dropped.
 #[derive(Debug)]
-pub(crate) struct LiveCall(Arc<Calls>);
+pub(crate) struct LiveCall {
+    calls: Arc<Calls>,
+    /// It was answered with OK.
+    succeeded: bool,
+}
 
 impl LiveCall {
     fn begin(calls: &Arc<Calls>) -> Self {
         calls.begin();
-        LiveCall(calls.clone())
+        LiveCall { calls: calls.clone(), succeeded: false }
+    }
+
+    /// It was answered with OK; else it counts as one that failed.
+    pub(crate) fn succeed(&mut self) {
+        self.succeeded = true;
     }
 
     pub(crate) fn calls(&self) -> &Arc<Calls> {
-        &self.0
+        &self.calls
     }
 
     /// Puts its stream down as one whose answer the client may not take.
     pub(crate) fn linger(&self, stream: u32) -> Untaken {
-        self.0.lingering().add(stream)
+        self.calls.lingering().add(stream)
     }
 
     /// Where the limits that the call meets are counted.
     pub(crate) fn limits(&self) -> &Counters {
-        self.0.limits()
+        self.calls.limits()
     }
 }
 
 impl Drop for LiveCall {
     fn drop(&mut self) {
-        self.0.end();
+        self.calls.end(!self.succeeded);
     }
 }
 
@@ -151,10 +160,12 @@ pub(crate) struct Lifetime {
     pub(crate) stall_timeout: Option<Duration>,
 }
 
-/// Ends a server: `accept` stops new connections, `drain` also lets those that exist finish their calls,
-/// `kill` ends them.
+/// Ends a server: `leaving` is what its health service says, `accept` stops new connections, `drain` also lets those that
+/// exist finish their calls, `kill` ends them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shutdown {
+    pub(crate) leaving: CancellationToken,
+    left_at: Arc<OnceLock<Instant>>,
     pub(crate) accept: CancellationToken,
     pub(crate) drain: CancellationToken,
     pub(crate) kill: CancellationToken,
@@ -165,6 +176,13 @@ pub(crate) struct Shutdown {
 }
 
 impl Shutdown {
+    /// The server is about to drain; when that was said first.
+    pub(crate) fn leave(&self) -> Instant {
+        let left_at = *self.left_at.get_or_init(Instant::now);
+        self.leaving.cancel();
+        left_at
+    }
+
     pub(crate) fn drain(&self) {
         self.ending.store(true, Ordering::Release);
         self.drain.cancel();
@@ -197,7 +215,7 @@ pub(crate) async fn open<D: Dispatch>(
     let counters = calls.counters();
     let policing = Policing { ping: Some(lifetime.pings), floods: http2.floods.clone() };
     let (watched, facts) = Watched::new(io, Role::Server, Some(policing), counters.clone());
-    calls.set_lingering(&facts.lingering);
+    calls.set_facts(&facts);
     facts.set_longest_block(http2.h2_header_list_limit().into());
     let handshake = builder(http2).handshake::<_, Frame>(watched);
     let h2 = tokio::select! {
