@@ -95,6 +95,14 @@ pub struct ServerOptions {
     pub stall_timeout_ms: i64,
     /// Other processes may listen on the same port, if they say so too.
     pub share_port: bool,
+    /// How long a shutdown goes on serving after the health service has begun to say NOT_SERVING; a part of its grace.
+    pub drain_delay_ms: i64,
+    /// Serves `grpc.health.v1.Health`; [`Server::set_health`](super::Server::set_health) says what it tells.
+    pub health: bool,
+    /// Serves reflection, of what this encoded `google.protobuf.FileDescriptorSet` describes; it may be empty.
+    pub reflection: Option<Vec<u8>>,
+    /// Serves `grpc.channelz.v1.Channelz`, which tells of all channels and servers that are made from then on.
+    pub channelz: bool,
     /// Connections at once.
     pub max_connections: i64,
     /// Calls that one connection may have open at once.
@@ -344,6 +352,15 @@ impl ServerOptions {
         }
         if self.stall_timeout_ms != 0 {
             builder = builder.stall_timeout(positive_time(self.stall_timeout_ms));
+        }
+        if let Some(delay) = time("drain_delay_ms", self.drain_delay_ms)? {
+            builder = builder.drain_delay(delay);
+        }
+        if let Some(set) = &self.reflection {
+            builder = builder.reflection([set.clone()]);
+        }
+        if self.channelz {
+            builder = builder.channelz();
         }
         let builder = set!(
             set_limits!(builder.share_port(self.share_port), self.limits),

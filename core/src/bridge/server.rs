@@ -15,7 +15,7 @@ use super::server_call::{self, Gate, To};
 use super::sync::Mutex;
 use super::{Engine, OpError};
 use crate::server::Handler;
-use crate::{BoundServer, Kind, Method, ServerBuilder, ServerHandle, ServerStats};
+use crate::{BoundServer, Health, Kind, Method, ServerBuilder, ServerHandle, ServerStats};
 
 /// A server of a host: methods whose calls become events. Dropping it ends it at once.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub struct Server {
     options: ServerOptions,
     routes: Mutex<Routes>,
     gate: Arc<Gate>,
+    health: Health,
     listening: OnceLock<Listening>,
 }
 
@@ -72,6 +73,7 @@ impl Server {
             options: options.clone(),
             routes: Mutex::default(),
             gate: Arc::new(gate),
+            health: Health::new(),
             listening: OnceLock::new(),
         })
     }
@@ -134,7 +136,10 @@ impl Server {
         if std::mem::replace(&mut routes.closed, true) {
             return Err(LISTENS);
         }
-        let builder = self.options.apply(crate::Server::builder())?.engine(self.engine.core());
+        let mut builder = self.options.apply(crate::Server::builder())?.engine(self.engine.core());
+        if self.options.health {
+            builder = builder.health(&self.health);
+        }
         let builder = routes
             .methods
             .iter()
@@ -143,6 +148,20 @@ impl Server {
             Some(handler) => builder.other_methods(handler.clone()),
             None => builder,
         })
+    }
+
+    /// Says whether a service can be called: SERVING, or NOT_SERVING. The empty name is the server as a whole, which serves
+    /// until it is said that it does not; of the others nothing is known before. In a shutdown none serves, whatever is said.
+    ///
+    /// # Errors
+    /// [`OpError::Argument`]: the server was made without the option `health`. [`OpError::Forked`].
+    pub fn set_health(&self, service: &str, serving: bool) -> Result<(), OpError> {
+        self.engine.check()?;
+        if !self.options.health {
+            return Err(OpError::Argument("health: the server was made without this option".to_owned()));
+        }
+        self.health.set(service, serving);
+        Ok(())
     }
 
     /// Listens on `address` (`host:port`, `[::]:port`, `unix:/path`, `inprocess:name`) and serves from then on. Waits for
@@ -201,8 +220,8 @@ impl Server {
         Ok(())
     }
 
-    /// Stops accepting, tells clients to go elsewhere, waits for running calls, and ends those that are left after
-    /// `grace`. Then [`EventKind::ServerClosed`] comes to `queue` with `tag`, `grace` and half a second later at the latest.
+    /// Drains the server: its health service says NOT_SERVING; after `drain_delay_ms` it stops accepting, tells clients to go
+    /// elsewhere, and waits for running calls. What is left after `grace` is ended. Then [`EventKind::ServerClosed`] comes to `queue` with `tag`, `grace` and half a second later at the latest.
     ///
     /// # Errors
     /// [`OpError::Over`]: it does not listen. [`OpError::ShutDown`], [`OpError::Forked`].

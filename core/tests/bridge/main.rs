@@ -8,6 +8,7 @@ mod ends;
 mod host;
 mod lifecycle;
 mod options;
+mod services;
 mod taker;
 mod token;
 mod unary;
