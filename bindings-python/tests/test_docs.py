@@ -1,4 +1,5 @@
-"""Follows docs/python.md as a reader would: its commands in order, then each snippet against a shop."""
+"""Follows docs/python.md as a reader would: its commands in order, then each snippet against a shop, and those of
+docs/server.md."""
 
 from __future__ import annotations
 
@@ -21,12 +22,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "python.md"
+SNIPPETS_OF = (GUIDE, ROOT / "docs" / "server.md")
 PATIENCE_SECONDS = 60.0
 
 
-def blocks() -> list[tuple[str, int, str]]:
+def blocks(guide: Path = GUIDE) -> list[tuple[str, int, str]]:
     """The fenced blocks: language, number of the first line, code."""
-    text = GUIDE.read_text()
+    text = guide.read_text()
     found = re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return [(each[1], text.count("\n", 0, each.start()) + 2, each[2]) for each in found]
 
@@ -37,18 +39,21 @@ def named(code: str) -> str | None:
     return found[1] if found else None
 
 
-def sections() -> dict[str, list[tuple[int, str]]]:
-    """The snippets by their heading: line and code."""
-    headings = [
-        (number, text.removeprefix("## "))
-        for number, text in enumerate(GUIDE.read_text().splitlines(), 1)
-        if text.startswith("## ")
-    ]
-    found: dict[str, list[tuple[int, str]]] = {}
-    for language, line, code in blocks():
-        if language == "python" and not named(code):
-            heading = [text for number, text in headings if number < line][-1]
-            found.setdefault(heading, []).append((line, code))
+def sections() -> dict[str, list[types.CodeType]]:
+    """The snippets by their heading. Tracebacks have the lines of the guide."""
+    found: dict[str, list[types.CodeType]] = {}
+    for guide in SNIPPETS_OF:
+        headings = [
+            (number, text.removeprefix("## "))
+            for number, text in enumerate(guide.read_text().splitlines(), 1)
+            if text.startswith("## ")
+        ]
+        for language, line, code in blocks(guide):
+            if language == "python" and not named(code):
+                heading = [text for number, text in headings if number < line][-1]
+                flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+                compiled = compile("\n" * (line - 1) + code, str(guide), "exec", flags=flags)
+                found.setdefault(heading, []).append(compiled)
     return found
 
 
@@ -172,18 +177,16 @@ def test_snippets(heading: str, reader: Path, shop: str, names: dict[str, Any]) 
                     "orders": names["OrdersClient"](channel),
                     "blocking_orders": names["OrdersSyncClient"](blocking),
                 }
-                for line, code in sections()[heading]:
-                    await execute(code, line, scope)
+                for code in sections()[heading]:
+                    await execute(code, scope)
 
     with contextlib.chdir(reader):
         asyncio.run(asyncio.wait_for(run(), PATIENCE_SECONDS))
 
 
-async def execute(code: str, line: int, scope: dict[str, Any]) -> None:
-    """Runs a snippet; tracebacks have the lines of the guide."""
-    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    compiled = compile("\n" * (line - 1) + code, str(GUIDE), "exec", flags=flags)
-    if compiled.co_flags & inspect.CO_COROUTINE:
-        await types.FunctionType(compiled, scope)()
+async def execute(code: types.CodeType, scope: dict[str, Any]) -> None:
+    """Runs a snippet."""
+    if code.co_flags & inspect.CO_COROUTINE:
+        await types.FunctionType(code, scope)()
     else:
-        exec(compiled, scope)
+        exec(code, scope)

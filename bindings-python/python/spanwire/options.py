@@ -162,6 +162,16 @@ class ServerOptions(Limits, total=False):
     """How long a client may take nothing of an answer."""
     share_port: bool | None
     """Other processes may listen on the same port, if they say so too: for servers that fork."""
+    drain_delay: float | None
+    """How long a server that closes goes on serving after its health service has begun to say NOT_SERVING; a part of
+    its grace."""
+    health: bool | None
+    """Serves ``grpc.health.v1.Health``, which tells what ``set_health`` has said."""
+    reflection: bool | bytes | None
+    """Serves reflection, of the services whose messages have protobuf's descriptors; or of what a serialized
+    ``FileDescriptorSet`` describes."""
+    channelz: bool | None
+    """Serves ``grpc.channelz.v1.Channelz``, which tells of all channels and servers that are made from then on."""
     max_connections: int | float | None
     """Connections at once."""
     max_concurrent_streams: int | float | None

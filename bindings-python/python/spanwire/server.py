@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from . import _native
+from ._descriptors import described
 from ._loop import starter
 from ._native import Context
 from .interceptor import Interceptor, around_handler
@@ -68,6 +69,7 @@ class Server:
         self._handlers = list(_handlers(services, handlers or {}, interceptors))
         self._address = address
         self._options = options
+        self._health: dict[str, bool] = {}
         self._native: _native.Server | None = None
         self._waiters: list[Any] = []
         self._closed = False
@@ -92,15 +94,34 @@ class Server:
         """
         if self._native is not None:
             raise RuntimeError("the server was started before")
-        native = _native.Server(dict(self._options))
+        native = _native.Server(described(self._options, [method for method, _ in self._handlers]))
         start = starter()
         for method, handler in self._handlers:
             native.add(method, handler, start)
+        for service, serving in self._health.items():
+            native.set_health(service, serving)
         native.listen(self._address)
         self._native = native
 
+    def set_health(self, service: str, serving: bool) -> None:
+        """Says whether a service can be called: SERVING, or NOT_SERVING. For servers with the option ``health``.
+
+        Args:
+            service: its full name; the empty one is the server as a whole, which serves until it is said that it does
+                not. Of the others nothing is known before.
+            serving: whether it can be called. While the server closes none can, whatever is said.
+
+        Raises:
+            ValueError: the server was made without ``health``. Before it is started, :meth:`start` raises it.
+        """
+        if self._native is None:
+            self._health[service] = serving
+        else:
+            self._native.set_health(service, serving)
+
     async def close(self, grace: float | None = None) -> None:
-        """Takes no more calls, waits for those that run, and comes back when it is closed.
+        """Says NOT_SERVING, takes no more calls after ``drain_delay``, waits for those that run, and comes back when it
+        is closed.
 
         Args:
             grace: seconds after which calls that still run are cancelled; None waits for ever.

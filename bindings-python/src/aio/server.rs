@@ -126,6 +126,11 @@ impl Server {
         self.server.target()
     }
 
+    /// Says whether a service can be called.
+    fn set_health(&self, service: &str, serving: bool) -> PyResult<()> {
+        guard(|| self.server.set_health(service, serving).map_err(|error| op_error(&error)))
+    }
+
     /// Stops accepting, lets calls end for `grace` seconds, and ends the rest; awaitable.
     fn shutdown(&self, py: Python<'_>, grace: f64) -> PyResult<Awaiting> {
         guard(|| {

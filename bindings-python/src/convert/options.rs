@@ -169,10 +169,14 @@ pub(crate) fn server_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<Se
                 "max_connection_age_grace" => to.max_connection_age_grace_ms,
                 "max_connection_idle" => to.max_connection_idle_ms,
                 "handshake_timeout" => to.handshake_timeout_ms,
-                "stall_timeout" => to.stall_timeout_ms;
+                "stall_timeout" => to.stall_timeout_ms,
+                "drain_delay" => to.drain_delay_ms;
             flag:
                 "keepalive_permit_without_calls" => to.keepalive_permit_without_calls,
-                "share_port" => to.share_port;
+                "share_port" => to.share_port,
+                "health" => to.health,
+                "channelz" => to.channelz;
+            bytes: "reflection" => to.reflection;
             number:
                 "max_connections" => to.max_connections,
                 "max_concurrent_streams" => to.max_concurrent_streams,
@@ -258,6 +262,11 @@ fn tls(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<TlsOptions>> {
 
 fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
     value.extract().map(Some).map_err(|_| wrong_type(name, "str", value))
+}
+
+fn bytes(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<Vec<u8>>> {
+    let bytes = value.cast::<PyBytes>().map_err(|_| wrong_type(name, "bool or bytes", value))?;
+    Ok(Some(bytes.as_bytes().to_vec()))
 }
 
 fn flag(name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {

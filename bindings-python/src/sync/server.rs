@@ -88,6 +88,11 @@ impl SyncServer {
         self.server.target()
     }
 
+    /// Says whether a service can be called.
+    fn set_health(&self, service: &str, serving: bool) -> PyResult<()> {
+        guard(|| self.server.set_health(service, serving).map_err(|error| op_error(&error)))
+    }
+
     /// Begins to drain: calls that are left after so many seconds are ended. `wait` tells when that is done.
     #[pyo3(signature = (grace = None))]
     fn shutdown(&self, grace: Option<f64>) -> PyResult<()> {

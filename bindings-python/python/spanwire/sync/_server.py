@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from .. import _native
+from .._descriptors import described
 from .._log import handler_failed
 from .._native import SyncContext as Context
 from ..errors import RpcError
@@ -82,7 +83,8 @@ class Server:
         self._context = contextvars.copy_context()
         self._serve = [_serving(method, handler, interceptors, self._hub) for method, handler in found]
         bell = None if self._hub is None else self._hub.bell
-        self._native = _native.SyncServer([method for method, _ in found], options, bell)
+        methods = [method for method, _ in found]
+        self._native = _native.SyncServer(methods, described(options, methods), bell)
         self._started = False
 
     @property
@@ -111,8 +113,22 @@ class Server:
             # The process does not wait for them to end.
             threading.Thread(target=self._work, name=f"spanwire-{number}", daemon=True).start()
 
+    def set_health(self, service: str, serving: bool) -> None:
+        """Says whether a service can be called: SERVING, or NOT_SERVING. For servers with the option ``health``.
+
+        Args:
+            service: its full name; the empty one is the server as a whole, which serves until it is said that it does
+                not. Of the others nothing is known before.
+            serving: whether it can be called. While the server closes none can, whatever is said.
+
+        Raises:
+            ValueError: the server was made without ``health``.
+        """
+        self._native.set_health(service, serving)
+
     def close(self, grace: float | None = None) -> None:
-        """Takes no more calls, waits for those that run, and comes back when it is closed.
+        """Says NOT_SERVING, takes no more calls after ``drain_delay``, waits for those that run, and comes back when it
+        is closed.
 
         Args:
             grace: seconds after which calls that still run are cancelled; None waits for ever.
