@@ -60,6 +60,7 @@ export class Environment {
   serveMethod(server: number, path: string | undefined, kind: number, handler: number, credit: number): void;
   listen(server: number, address: string): Promise<{ port?: number; target: string }>;
   serving(server: number): void;
+  setHealth(server: number, service: string, serving: boolean): void;
   shutdown(server: number, graceMs: number): void;
   dropServer(server: number): void;
   requestPath(call: number): string;

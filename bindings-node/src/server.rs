@@ -123,6 +123,15 @@ impl Environment {
         Ok(())
     }
 
+    /// Says whether a service can be called.
+    ///
+    /// # Errors
+    /// The server was made without `health`.
+    #[napi(catch_unwind)]
+    pub fn set_health(&self, server: u32, service: String, serving: bool) -> Result<()> {
+        self.with_server(server, |it| it.set_health(&service, serving))
+    }
+
     /// Stops accepting, and ends when all calls have, or after `grace_ms`. A record tells.
     ///
     /// # Errors

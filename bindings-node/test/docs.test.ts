@@ -1,5 +1,5 @@
-// Follows docs/node.md as a reader would: its files and commands in order, then each snippet against a shop. And the programs in
-// the README of the package.
+// Follows docs/node.md as a reader would: its files and commands in order, then each snippet against a shop, and those of
+// docs/server.md. And the programs in the README of the package.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -14,9 +14,10 @@ import { Channel, Code, implement, loadProto, RpcError, type Server, serve } fro
 const PACKAGE = fileURLToPath(new URL("../../", import.meta.url));
 const ROOT = join(PACKAGE, "..");
 const SHOP = join(ROOT, "proto/examples/shop/v1/orders.proto");
-const GUIDE = readFileSync(join(ROOT, "docs/node.md"), "utf8");
 
 interface Block {
+  /** The document. */
+  guide: string;
   language: string;
   /** The number of the first line. */
   line: number;
@@ -26,19 +27,24 @@ interface Block {
   heading: string;
 }
 
-const blocks: Block[] = [...GUIDE.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map((found) => {
-  const before = GUIDE.slice(0, found.index);
-  const code = found[2]!;
-  return {
-    language: found[1]!,
-    line: before.split("\n").length + 1,
-    code,
-    name: /^(?:\/\/|#) ([\w./-]+\.\w+)\n/.exec(code)?.[1],
-    heading: [...before.matchAll(/^## (.*)$/gm)].at(-1)?.[1] ?? "",
-  };
-});
+function blocksOf(guide: string): Block[] {
+  const text = readFileSync(join(ROOT, `docs/${guide}.md`), "utf8");
+  return [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map((found) => {
+    const before = text.slice(0, found.index);
+    const code = found[2]!;
+    return {
+      guide,
+      language: found[1]!,
+      line: before.split("\n").length + 1,
+      code,
+      name: /^(?:\/\/|#) ([\w./-]+\.\w+)\n/.exec(code)?.[1],
+      heading: [...before.matchAll(/^## (.*)$/gm)].at(-1)?.[1] ?? "",
+    };
+  });
+}
 
-const snippets = blocks.filter(({ language, name }) => language === "ts" && name === undefined);
+const blocks = blocksOf("node");
+const snippets = [...blocks, ...blocksOf("server")].filter(({ language, name }) => language === "ts" && name === undefined);
 const commands = blocks.filter(({ language }) => language === "sh").flatMap(({ code }) => code.trimEnd().split("\n"));
 // Installing is done already, in another way.
 const run = commands.filter((line) => !line.startsWith("npm "));
@@ -119,7 +125,7 @@ describe("the guide", () => {
       writeFileSync(join(reader, name), code.replace(/5005\d/g, (port) => String(ports.get(port))));
     }
     mkdirSync(join(reader, "snippets"));
-    for (const snippet of snippets) writeFileSync(join(reader, `snippets/line_${snippet.line}.ts`), moduleOf(snippet));
+    for (const snippet of snippets) writeFileSync(join(reader, `snippets/${snippet.guide}_${snippet.line}.ts`), moduleOf(snippet));
     programs.forEach((code, i) => writeFileSync(join(reader, `readme_${i}.ts`), code.replaceAll("50051", String(ports.get("50051")))));
     cpSync(join(ROOT, "proto/examples/greeter"), join(reader, "proto/greeter"), { recursive: true });
     execFileSync(join(ROOT, "ffi-c/tests/certs.sh"), [join(reader, "made")], { stdio: "pipe" });
@@ -170,9 +176,9 @@ describe("the guide", () => {
     assert.deepEqual(await exit, [0, null]);
   });
 
-  for (const { line, heading } of snippets) {
-    it(`has a snippet that runs: ${heading}, line ${line}`, { timeout: 60_000 }, async () => {
-      const file = pathToFileURL(join(reader, `dist/snippets/line_${line}.js`)).href;
+  for (const { guide, line, heading } of snippets) {
+    it(`has a snippet that runs: ${guide}.md, ${heading}, line ${line}`, { timeout: 60_000 }, async () => {
+      const file = pathToFileURL(join(reader, `dist/snippets/${guide}_${line}.js`)).href;
       const { run } = (await import(file)) as { run: (channel: Channel) => Promise<void> };
       await run(channel);
     });

@@ -1,4 +1,5 @@
 import type {
+  DescFile,
   DescMethodBiDiStreaming,
   DescMethodClientStreaming,
   DescMethodServerStreaming,
@@ -62,6 +63,8 @@ export type AnyHandler = (request: unknown, context: Context) => unknown;
 export interface Implementation {
   /** Each method with its handler. */
   readonly methods: readonly { readonly method: Method; readonly handler: AnyHandler }[];
+  /** The file that declares the service, for reflection. */
+  readonly file?: DescFile | undefined;
 }
 
 /**
@@ -88,12 +91,13 @@ export function implement(
     const byPath = Object.entries(service as Readonly<Record<string, BytesHandler>>);
     return { methods: byPath.map(([path, it]) => bytesMethod(path, it)) };
   }
-  const { typeName, methods } = service as DescService;
+  const { typeName, methods, file } = service as DescService;
   const known = new Set(methods.map((method) => method.localName));
   for (const [name, handler] of Object.entries(handlers)) {
     if (typeof handler === "function" && !known.has(name)) throw new TypeError(`${typeName} has no method ${name}`);
   }
   return {
+    file,
     methods: methods.flatMap((desc) => {
       const handler: unknown = (handlers as Record<string, unknown>)[desc.localName];
       if (handler === undefined) return [];

@@ -1,4 +1,5 @@
 import type { Context } from "./context.js";
+import { describe } from "./describe.js";
 import { type Acceptor, addAcceptor, env, removeAcceptor, whenClosed } from "./crossing.js";
 import type { AnyHandler, Implementation } from "./implement.js";
 import { FIRST_CREDIT } from "./inbound.js";
@@ -26,6 +27,16 @@ export interface ServerOptions extends LimitOptions {
   onError?: ((error: unknown, context: Context) => void) | undefined;
   /** Closes the server when one of these comes; calls that run are waited for. A second one does what it always does. */
   signals?: readonly NodeJS.Signals[] | undefined;
+  /** How long they are waited for then; for ever by default. */
+  graceMs?: number | undefined;
+  /** How long a server that closes goes on serving after its health service has begun to say NOT_SERVING; a part of its grace. */
+  drainDelayMs?: number | undefined;
+  /** Serves `grpc.health.v1.Health`, which tells what `setHealth` has said. */
+  health?: boolean | undefined;
+  /** Serves reflection, of the services that were implemented by descriptors; or of what an encoded `FileDescriptorSet` describes. */
+  reflection?: boolean | Uint8Array | undefined;
+  /** Serves `grpc.channelz.v1.Channelz`, which tells of all channels and servers that are made from then on. */
+  channelz?: boolean | undefined;
   /** Silence after which a client is pinged. */
   keepaliveIntervalMs?: number | undefined;
   /** How long it may take to answer a ping. */
@@ -64,10 +75,12 @@ export async function serve(options: ServerOptions): Promise<Server> {
   if (typeof options !== "object" || options === null) {
     throw new TypeError(`options: an object is due, not ${nameOf(options)}`);
   }
-  const { address, services, fallback, interceptors = [], onError = () => {}, signals = [], ...own } = options;
+  const { address, services, fallback, interceptors = [], onError = () => {}, signals = [], graceMs, reflection, ...own } = options;
   if (typeof address !== "string") throw new TypeError(`address: a string is due, not ${nameOf(address)}`);
   if (!Array.isArray(services)) throw new TypeError(`services: an array is due, not ${nameOf(services)}`);
-  const number = typeErrors(() => env().server(own));
+  if (graceMs !== undefined) checkGrace(graceMs);
+  const descriptors = reflection === true ? describe(services as readonly Implementation[]) : reflection || undefined;
+  const number = typeErrors(() => env().server({ ...own, reflection: descriptors }));
   const acceptors: number[] = [];
   const route = (method: Method, handler: AnyHandler, path: string | undefined): void => {
     const acceptor = addAcceptor(acceptorOf({ method, handler: interceptedHandler(method, handler, interceptors), onError }));
@@ -80,12 +93,16 @@ export async function serve(options: ServerOptions): Promise<Server> {
     }
     if (fallback !== undefined) route(Method.any(), fallback as AnyHandler, undefined);
     const { port, target } = await env().listen(number, address);
-    return new Server(number, port, target, acceptors, signals);
+    return new Server(number, port, target, acceptors, signals, graceMs);
   } catch (error) {
     env().dropServer(number);
     acceptors.forEach(removeAcceptor);
     throw typeError(error);
   }
+}
+
+function checkGrace(ms: number): void {
+  if (!(ms >= 0)) throw new TypeError(`graceMs: ${ms} is no time`);
 }
 
 function acceptorOf(route: ConstructorParameters<typeof Served>[0]): Acceptor {
@@ -104,7 +121,7 @@ export class Server {
   #closed: Promised<void> = promised();
   #isClosed = false;
   #signals: readonly NodeJS.Signals[];
-  #onSignal = (): void => void this.close();
+  #onSignal: () => void;
 
   /** @internal */
   constructor(
@@ -113,12 +130,14 @@ export class Server {
     target: string,
     acceptors: readonly number[],
     signals: readonly NodeJS.Signals[],
+    graceMs: number | undefined,
   ) {
     this.#number = number;
     this.port = port;
     this.target = target;
     this.closed = this.#closed.promise;
     this.#signals = signals;
+    this.#onSignal = () => void this.close({ graceMs });
     env().serving(number);
     whenClosed(number, () => {
       acceptors.forEach(removeAcceptor);
@@ -130,14 +149,26 @@ export class Server {
   }
 
   /**
-   * Takes no more calls, tells clients to go elsewhere, and waits for calls that run.
+   * Says whether a service can be called: SERVING, or NOT_SERVING. For servers with the option `health`. While the server
+   * closes none can, whatever is said.
+   *
+   * @param service the full name; the empty one is the server as a whole, which serves until it is said that it does not. Of the
+   * others nothing is known before.
+   * @throws TypeError if the server was made without `health`, or is closed.
+   */
+  setHealth(service: string, serving: boolean): void {
+    typeErrors(() => env().setHealth(this.#number, service, serving));
+  }
+
+  /**
+   * Says NOT_SERVING, takes no more calls after `drainDelayMs`, tells clients to go elsewhere, and waits for calls that run.
    *
    * @param options `graceMs`: after so many milliseconds calls that still run are cancelled; without, they are waited for.
    * A second call may shorten that.
    */
-  close(options: { graceMs?: number } = {}): Promise<void> {
+  close(options: { graceMs?: number | undefined } = {}): Promise<void> {
     const { graceMs = Infinity } = options;
-    if (!(graceMs >= 0)) throw new TypeError(`graceMs: ${graceMs} is no time`);
+    checkGrace(graceMs);
     this.#forgetSignals();
     if (!this.#isClosed) env().shutdown(this.#number, graceMs);
     return this.closed;

@@ -83,8 +83,9 @@ pub(crate) fn server_options(options: &Object<'_>) -> Result<ServerOptions> {
             number:
                 keepalive_interval_ms, keepalive_timeout_ms, keepalive_min_interval_ms, max_connection_age_ms,
                 max_connection_age_grace_ms, max_connection_idle_ms, handshake_timeout_ms, stall_timeout_ms,
-                max_connections, max_concurrent_streams, max_unfinished_request_bytes;
-            flag: keepalive_permit_without_calls, share_port;
+                max_connections, max_concurrent_streams, max_unfinished_request_bytes, drain_delay_ms;
+            flag: keepalive_permit_without_calls, share_port, health, channelz;
+            bytes: reflection;
         } else return limit(&mut to.limits, snake, name, value));
         Ok(true)
     })?;
@@ -159,6 +160,13 @@ fn flag(name: &str, value: Unknown<'_>) -> Result<bool> {
     }
     // SAFETY: it is a boolean.
     unsafe { value.cast() }
+}
+
+fn bytes(name: &str, value: Unknown<'_>) -> Result<Vec<u8>> {
+    if value.is_typedarray()? {
+        return pem(name, value);
+    }
+    Err(wrong_type(name, "a boolean or a Uint8Array", value))
 }
 
 fn pem(name: &str, value: Unknown<'_>) -> Result<Vec<u8>> {
