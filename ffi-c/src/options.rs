@@ -228,6 +228,18 @@ pub struct spanwire_server_options {
     pub flood_max_pending_acks: i64,
     /// What unread small DATA frames may add up to.
     pub flood_small_data_budget: i64,
+    /// How long a shutdown goes on serving after the health service has begun to say NOT_SERVING, so that balancers notice;
+    /// a part of its grace.
+    pub drain_delay_ms: i64,
+    /// Serves reflection, of what this describes: an encoded `google.protobuf.FileDescriptorSet`, which may have no files.
+    /// Null: there is no reflection.
+    pub reflection: *const c_void,
+    /// Its length in bytes.
+    pub reflection_len: usize,
+    /// Serves `grpc.health.v1.Health`, which tells what `spanwire_server_set_health` has said.
+    pub health: bool,
+    /// Serves `grpc.channelz.v1.Channelz`, which tells of all channels and servers that are made from then on.
+    pub channelz: bool,
 }
 
 /// Options of one call. Zeros are the defaults. All is copied.
@@ -377,6 +389,10 @@ pub(crate) unsafe fn server(options: *const spanwire_server_options) -> Result<S
             max_connections: options.max_connections,
             max_concurrent_streams: options.max_concurrent_streams,
             max_unfinished_request_bytes: options.max_unfinished_request_bytes,
+            drain_delay_ms: options.drain_delay_ms,
+            reflection: memory(options.reflection, options.reflection_len, "reflection")?,
+            health: options.health,
+            channelz: options.channelz,
             limits: limits!(options, options.flood_max_early_refusals),
             ..ServerOptions::default()
         })
@@ -393,11 +409,11 @@ unsafe fn tls(options: *const spanwire_tls_options) -> Result<Option<TlsOptions>
     unsafe {
         let options = sized(options, "spanwire_tls_options")?;
         Ok(Some(TlsOptions {
-            ca_pem: pem(options.ca_pem, options.ca_pem_len, "ca_pem")?,
+            ca_pem: memory(options.ca_pem, options.ca_pem_len, "ca_pem")?,
             ca_file: owned(options.ca_file, "ca_file")?,
-            certificate_pem: pem(options.certificate_pem, options.certificate_pem_len, "certificate_pem")?,
+            certificate_pem: memory(options.certificate_pem, options.certificate_pem_len, "certificate_pem")?,
             certificate_file: owned(options.certificate_file, "certificate_file")?,
-            key_pem: pem(options.key_pem, options.key_pem_len, "key_pem")?,
+            key_pem: memory(options.key_pem, options.key_pem_len, "key_pem")?,
             key_file: owned(options.key_file, "key_file")?,
             system_roots: options.system_roots,
             server_name: owned(options.server_name, "server_name")?,
@@ -453,7 +469,7 @@ unsafe fn owned(text: *const c_char, what: &str) -> Result<Option<String>, Refus
 
 /// # Safety
 /// `data` is null, or `len` bytes can be read there.
-unsafe fn pem(data: *const c_void, len: usize, what: &str) -> Result<Option<Vec<u8>>, Refused> {
+unsafe fn memory(data: *const c_void, len: usize, what: &str) -> Result<Option<Vec<u8>>, Refused> {
     if data.is_null() {
         return Ok(None);
     }

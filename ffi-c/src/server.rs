@@ -135,6 +135,26 @@ pub unsafe extern "C" fn spanwire_server_target(
     })
 }
 
+/// Says whether a service can be called: SERVING, or NOT_SERVING. For servers with the option `health`. The empty name is the
+/// server as a whole, which serves until it is said that it does not; of the others nothing is known before. While the
+/// server shuts down none serves, whatever is said.
+///
+/// # Safety
+/// `service` is a string that ends in NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spanwire_server_set_health(
+    server: *mut spanwire_server,
+    service: *const c_char,
+    serving: bool,
+) -> spanwire_result {
+    guard(|| {
+        let entry = find(&tables().servers, server, "server")?;
+        // SAFETY: the caller's promise.
+        entry.server.set_health(unsafe { text(service, "service") }?, serving)?;
+        Ok(SPANWIRE_DONE)
+    })
+}
+
 /// Lets `requests` more requests through, if the server was made with `manual_accept`; else it does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanwire_server_accept(server: *mut spanwire_server, requests: u32) -> spanwire_result {
@@ -144,7 +164,8 @@ pub extern "C" fn spanwire_server_accept(server: *mut spanwire_server, requests:
     })
 }
 
-/// Shuts the server down: it accepts no more, tells clients to go elsewhere, lets running calls finish, and ends those that
+/// Shuts the server down: its health service says NOT_SERVING; after `drain_delay_ms` it accepts no more, tells clients to go
+/// elsewhere, lets running calls finish, and ends those that
 /// are left after `grace_ms` (negative is 0). Then SERVER_CLOSED comes to `queue` with `tag`, half a second after that at the
 /// latest. The server is still to be freed.
 #[unsafe(no_mangle)]

@@ -238,6 +238,12 @@ class server {
     if (spanwire::status bound = bind(detail::loop_access::core(loop)); !bound.ok()) return bound;
     return spanwire::status::of_result(spanwire_server_listen(get(), address.c_str()));
   }
+  /// Says whether a service can be called: SERVING, or NOT_SERVING; only with server_options::health. The empty
+  /// name is the server as a whole, which serves until it is said that it does not; of the others nothing is known
+  /// before.
+  spanwire::status set_health(zstring service, bool serving) {
+    return spanwire::status::of_result(spanwire_server_set_health(get(), service.c_str(), serving));
+  }
   /// Lets so many more requests through; only with server_options::manual_accept.
   spanwire::status accept(std::uint32_t requests) {
     return spanwire::status::of_result(spanwire_server_accept(get(), requests));
@@ -253,8 +259,8 @@ class server {
   /// The server's numbers: connections, calls, and how often each limit was hit; none before start().
   std::vector<stat> stats() const { return detail::stats_of(spanwire_server_stats, get()); }
 
-  /// `co_await server.shutdown(grace)`: takes no more calls, lets those that run end for up to `grace`, then
-  /// cancels what is left. OK when all of it is over.
+  /// `co_await server.shutdown(grace)`: says NOT_SERVING, takes no more calls after drain_delay, lets those that
+  /// run end for up to `grace`, then cancels what is left. OK when all of it is over.
   detail::shutdown_awaiter shutdown(milliseconds grace) const noexcept { return {get(), grace}; }
 
   /// The same on the calling thread. If nobody drives the server's loop, it is driven meanwhile; a handler of that

@@ -31,6 +31,16 @@ struct server_options {
   std::int64_t max_connections = 0, max_concurrent_streams = 0;
   /// What one connection may hold of request messages that are not whole yet.
   std::int64_t max_unfinished_request_bytes = 0;
+  /// How long a shutdown goes on serving after the health service has begun to say NOT_SERVING; a part of its
+  /// grace.
+  milliseconds drain_delay{0};
+  /// Serves grpc.health.v1.Health, which tells what server::set_health() has said.
+  bool health = false;
+  /// Serves reflection, of what this encoded google.protobuf.FileDescriptorSet describes; it may be empty. For
+  /// libprotobuf <spanwire/describe.hpp> makes it.
+  std::optional<std::string> reflection = {};
+  /// Serves grpc.channelz.v1.Channelz, which tells of all channels and servers that are made from then on.
+  bool channelz = false;
   /// Sizes.
   size_limits limits = {};
   /// What clients may do.
@@ -58,6 +68,13 @@ inline spanwire_server *make_server(spanwire_engine *engine, const server_option
   raw.max_connections = from.max_connections;
   raw.max_concurrent_streams = from.max_concurrent_streams;
   raw.max_unfinished_request_bytes = from.max_unfinished_request_bytes;
+  raw.drain_delay_ms = from.drain_delay.count();
+  raw.health = from.health;
+  raw.channelz = from.channelz;
+  if (from.reflection) {
+    raw.reflection = from.reflection->data();
+    raw.reflection_len = from.reflection->size();
+  }
   raw.flood_max_early_refusals = from.flood.max_early_refusals;
   set_limits(raw, from.limits, from.flood);
   return spanwire_server_new(engine, &raw);

@@ -1,5 +1,6 @@
 // Generated clients and services in C++: all kinds as coroutines and blocking, and what cannot be answered.
 #include <shop/v1/orders.spanwire.hpp>
+#include <spanwire/describe.hpp>
 #include <thread>
 
 #include "../cpp/harness.hpp"
@@ -230,6 +231,23 @@ TEST(responses_that_cannot_be_decoded_are_internal) {
     CHECK(ended.code() == code::internal);
     CHECK(ended.message() == "cannot decode shop.v1.Price: malformed message");
   }(channel));
+  CHECK_OK(server.shutdown_blocking(10s));
+}
+
+// Reflection of what libprotobuf knows: the answer has the very file.
+TEST(servers_describe_their_messages) {
+  const auto *file = Order::descriptor()->file();
+  spanwire::loop loop;
+  spanwire::server server({.address = "127.0.0.1:0", .reflection = spanwire::describe({file, file})});
+  CHECK_OK(server.start(loop));
+  spanwire::channel channel(server.target());
+  const std::string symbol = "shop.v1.Orders";
+  auto answer = channel.unary_blocking("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+                                       "\x22" + std::string(1, char(symbol.size())) + symbol);
+  CHECK_OK(answer);
+  google::protobuf::FileDescriptorProto expected;
+  file->CopyTo(&expected);
+  CHECK(answer->message.view().find(expected.SerializeAsString()) != std::string::npos);
   CHECK_OK(server.shutdown_blocking(10s));
 }
 
