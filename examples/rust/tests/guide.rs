@@ -1,4 +1,4 @@
-//! Runs every Rust snippet of README.md and docs/rust.md; `build/snippets.rs` makes the tests.
+//! Runs every Rust snippet of README.md, docs/rust.md and docs/server.md; `build/snippets.rs` makes the tests.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use spanwire::middleware::{Call, Next, Reply};
-use spanwire::{Channel, ClientTls, Code, Context, Encoding, Engine, Keepalive, Kind, Method, Raw, Sending};
+use spanwire::{Channel, ClientTls, Code, Context, Encoding, Engine, Health, Keepalive, Kind, Method, Raw, Sending};
 use spanwire::{Sent, Server, ServerTls, Status, Streaming};
 use spanwire_examples as store;
 use store::shop::v1::*;
