@@ -43,6 +43,8 @@ step "scenarios: load balancing, names and retries, our clients; restarts under 
 step "attacks on servers of all languages, and honest traffic that looks alike"
 .venv/bin/python tests/attack/run.py --check-docs
 .venv/bin/python tests/attack/run.py --quick
+step "services: grpcurl and its like read health, reflection and channelz"
+.venv/bin/python tests/services/run.py
 step "h2spec"
 .venv/bin/python tests/h2spec/run.py
 step "demo"

@@ -106,6 +106,16 @@ class Server:
         """Ends the server and returns its exit code."""
         return _end(self._child)
 
+    def send_signal(self, number: int) -> None:
+        """Sends it a signal."""
+        self._child.send_signal(number)
+
+    def wait(self, limit_seconds: float) -> int | None:
+        """The exit code, when it ends by itself; None at the limit."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._child.wait(limit_seconds)
+        return None
+
     def wait_ready(self) -> None:
         """Waits until the port takes connections."""
         limit = time.monotonic() + START_LIMIT_SECONDS
