@@ -644,6 +644,18 @@ typedef struct spanwire_server_options {
   int64_t flood_max_pending_acks;
   // What unread small DATA frames may add up to.
   int64_t flood_small_data_budget;
+  // How long a shutdown goes on serving after the health service has begun to say NOT_SERVING, so that balancers notice;
+  // a part of its grace.
+  int64_t drain_delay_ms;
+  // Serves reflection, of what this describes: an encoded `google.protobuf.FileDescriptorSet`, which may have no files.
+  // Null: there is no reflection.
+  const void *reflection;
+  // Its length in bytes.
+  size_t reflection_len;
+  // Serves `grpc.health.v1.Health`, which tells what `spanwire_server_set_health` has said.
+  bool health;
+  // Serves `grpc.channelz.v1.Channelz`, which tells of all channels and servers that are made from then on.
+  bool channelz;
 } spanwire_server_options;
 
 // What goes with an answer. Zeros are nothing. All is copied.
@@ -1047,12 +1059,22 @@ size_t spanwire_server_target(struct spanwire_server *server,
                               char *text,
                               size_t capacity);
 
+// Says whether a service can be called: SERVING, or NOT_SERVING. For servers with the option `health`. The empty name is the
+// server as a whole, which serves until it is said that it does not; of the others nothing is known before. While the
+// server shuts down none serves, whatever is said.
+//
+// # Safety
+// `service` is a string that ends in NUL.
+spanwire_result spanwire_server_set_health(struct spanwire_server *server,
+                                           const char *service,
+                                           bool serving);
+
 // Lets `requests` more requests through, if the server was made with `manual_accept`; else it does nothing.
 spanwire_result spanwire_server_accept(struct spanwire_server *server, uint32_t requests);
 
-// Shuts the server down: it accepts no more, tells clients to go elsewhere, lets running calls finish, and ends those that
-// are left after `grace_ms` (negative is 0). Then SERVER_CLOSED comes to `queue` with `tag`, half a second after that at the
-// latest. The server is still to be freed.
+// Shuts the server down: its health service says NOT_SERVING; after `drain_delay_ms` it accepts no more, tells clients to go
+// elsewhere, lets running calls finish, and ends those that are left after `grace_ms` (negative is 0). Then SERVER_CLOSED
+// comes to `queue` with `tag`, half a second after that at the latest. The server is still to be freed.
 spanwire_result spanwire_server_shutdown(struct spanwire_server *server,
                                          int64_t grace_ms,
                                          struct spanwire_queue *queue,

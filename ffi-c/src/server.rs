@@ -165,9 +165,8 @@ pub extern "C" fn spanwire_server_accept(server: *mut spanwire_server, requests:
 }
 
 /// Shuts the server down: its health service says NOT_SERVING; after `drain_delay_ms` it accepts no more, tells clients to go
-/// elsewhere, lets running calls finish, and ends those that
-/// are left after `grace_ms` (negative is 0). Then SERVER_CLOSED comes to `queue` with `tag`, half a second after that at the
-/// latest. The server is still to be freed.
+/// elsewhere, lets running calls finish, and ends those that are left after `grace_ms` (negative is 0). Then SERVER_CLOSED
+/// comes to `queue` with `tag`, half a second after that at the latest. The server is still to be freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn spanwire_server_shutdown(
     server: *mut spanwire_server,
