@@ -79,8 +79,8 @@ export async function serve(options: ServerOptions): Promise<Server> {
   if (typeof address !== "string") throw new TypeError(`address: a string is due, not ${nameOf(address)}`);
   if (!Array.isArray(services)) throw new TypeError(`services: an array is due, not ${nameOf(services)}`);
   if (graceMs !== undefined) checkGrace(graceMs);
-  const descriptors = reflection === true ? describe(services as readonly Implementation[]) : reflection || undefined;
-  const number = typeErrors(() => env().server({ ...own, reflection: descriptors }));
+  const described = reflection === true ? describe(services as readonly Implementation[]) : reflection;
+  const number = typeErrors(() => env().server({ ...own, reflection: described === false ? undefined : described }));
   const acceptors: number[] = [];
   const route = (method: Method, handler: AnyHandler, path: string | undefined): void => {
     const acceptor = addAcceptor(acceptorOf({ method, handler: interceptedHandler(method, handler, interceptors), onError }));

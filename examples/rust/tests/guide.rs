@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use spanwire::middleware::{Call, Next, Reply};
-use spanwire::{Channel, ClientTls, Code, Context, Encoding, Engine, Health, Keepalive, Kind, Method, Raw, Sending};
+use spanwire::{
+    Channel, ClientTls, Code, Context, Encoding, Engine, Health, Keepalive, Kind, Method, Raw, Sending,
+};
 use spanwire::{Sent, Server, ServerTls, Status, Streaming};
 use spanwire_examples as store;
 use store::shop::v1::*;
