@@ -91,10 +91,7 @@ def blocking() -> Iterator[spanwire.sync.Server]:
 
 def files(channel: spanwire.sync.Channel, field: int, asked: bytes) -> list[FileDescriptorProto]:
     """The files that a question of reflection is answered with."""
-    call = channel.call(REFLECTION)
-    call.send(bytes([field << 3 | 2, len(asked)]) + asked)
-    call.half_close()
-    (answer,) = list(call)
+    (answer,) = channel.call(REFLECTION, [bytes([field << 3 | 2, len(asked)]) + asked])
     # Field 4 has the encoded files as its field 1, as a FileDescriptorSet has.
     return list(FileDescriptorSet.FromString(parts(answer)[4]).file)
 

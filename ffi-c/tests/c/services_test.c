@@ -49,13 +49,13 @@ static void shutdown_says_so_and_serves_for_the_delay(void) {
   TRY(spanwire_call_send(watch, TEXT("")));
   TRY(spanwire_call_half_close(watch));
   PASS(pair.queue, HEADERS);
-  spanwire_event state = EVENT(pair.queue, MESSAGE);
-  CHECK_BYTES(state.message.data, state.message.len, SERVING);
+  spanwire_event state = EVENT(pair.queue, MESSAGES);
+  CHECK_BYTES(state.messages[0].data, state.messages[0].len, SERVING);
   spanwire_event_free(&state);
   int64_t began = now_ms();
   TRY(spanwire_server_shutdown(pair.server, 600000, pair.requests, NULL));
-  state = EVENT(pair.queue, MESSAGE);
-  CHECK_BYTES(state.message.data, state.message.len, NOT_SERVING);
+  state = EVENT(pair.queue, MESSAGES);
+  CHECK_BYTES(state.messages[0].data, state.messages[0].len, NOT_SERVING);
   spanwire_event_free(&state);
   EXPECT_DONE(pair.queue, SPANWIRE_CODE_UNAVAILABLE, "the server shuts down");
   CHECK(now_ms() - began >= 200);

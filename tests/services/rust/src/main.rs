@@ -5,6 +5,7 @@ use std::time::Duration;
 use spanwire::{Context, Health, Server, Status};
 use tokio::signal::unix::{SignalKind, signal};
 
+#[allow(dead_code, unreachable_pub, reason = "generated for any place, clients included")]
 mod proto {
     ::spanwire::include_proto!("greeter.v1");
 }
@@ -24,7 +25,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     health.set("greeter.v1.Greeter", true);
     let address = std::env::args().nth(1).ok_or("usage: spanwire-test-services ADDRESS")?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let terminated = async { drop(terminate.recv().await) };
+    let terminated = async { _ = terminate.recv().await };
     Server::builder()
         .service(GreeterServer::new(Polite))
         .health(&health)
