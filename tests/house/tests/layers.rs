@@ -99,6 +99,8 @@ fn source_files_stay_readable() {
     let problems: Vec<_> = sources
         .iter()
         .flat_map(|folder| files_in(folder, ".rs"))
+        // What a generator wrote is read where it was generated from.
+        .filter(|file| !file.path.contains("/generated/"))
         .filter(|file| file.text.lines().count() > 800)
         .map(|file| format!("{} has {} lines, 800 are enough", file.path, file.text.lines().count()))
         .collect();
