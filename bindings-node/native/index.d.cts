@@ -64,7 +64,19 @@ export class Environment {
   shutdown(server: number, graceMs: number): void;
   dropServer(server: number): void;
   requestPath(call: number): string;
-  certificates(call: number): Uint8Array[];
+  tlsIdentity(call: number): TlsIdentity | null;
+  claims(call: number): string | null;
+}
+
+/** Whom a client proved to be; ts/context.ts says more. */
+export interface TlsIdentity {
+  readonly certificates: readonly Uint8Array[];
+  readonly dnsNames: readonly string[];
+  readonly uris: readonly string[];
+  readonly ipAddresses: readonly string[];
+  readonly emails: readonly string[];
+  readonly subject: string;
+  readonly spiffeId?: string;
 }
 
 /** An encoded google.protobuf.FileDescriptorSet of `.proto` files and what they import. Throws if one is wrong. */

@@ -163,20 +163,26 @@ impl Environment {
         state.served.get(call).map(|served| served.call.method().to_owned()).ok_or_else(over)
     }
 
-    /// The client's certificates, its own first, as DER; empty if it proved to own none.
+    /// Whom the client proved to be by a certificate.
     ///
     /// # Errors
     /// The call is over.
     #[napi(catch_unwind)]
-    pub fn certificates(&self, call: u32) -> Result<Vec<Buffer>> {
+    pub fn tls_identity(&self, call: u32) -> Result<Option<TlsIdentity>> {
         let mut state = self.state()?;
         let served = state.served.get(call).ok_or_else(over)?;
-        let identity = served.call.tls_identity();
-        Ok(identity
-            .iter()
-            .flat_map(|identity| identity.certificates())
-            .map(|der| der.to_vec().into())
-            .collect())
+        Ok(served.call.tls_identity().map(TlsIdentity::from))
+    }
+
+    /// What the caller's token says, as JSON.
+    ///
+    /// # Errors
+    /// The call is over.
+    #[napi(catch_unwind)]
+    pub fn claims(&self, call: u32) -> Result<Option<String>> {
+        let mut state = self.state()?;
+        let served = state.served.get(call).ok_or_else(over)?;
+        Ok(served.call.claims().map(|claims| claims.json().to_owned()))
     }
 
     fn with_server<T>(
@@ -187,6 +193,32 @@ impl Environment {
         let state = self.state()?;
         let served = state.servers.get(server as usize).and_then(Option::as_ref).ok_or_else(gone)?;
         work(&served.server).map_err(|error| op_error(&error))
+    }
+}
+
+/// See `TlsIdentity` in `ts/context.ts`.
+#[napi(object)]
+pub struct TlsIdentity {
+    pub certificates: Vec<Buffer>,
+    pub dns_names: Vec<String>,
+    pub uris: Vec<String>,
+    pub ip_addresses: Vec<String>,
+    pub emails: Vec<String>,
+    pub subject: String,
+    pub spiffe_id: Option<String>,
+}
+
+impl From<&spanwire::TlsIdentity> for TlsIdentity {
+    fn from(identity: &spanwire::TlsIdentity) -> Self {
+        TlsIdentity {
+            certificates: identity.certificates().iter().map(|der| der.to_vec().into()).collect(),
+            dns_names: identity.dns_names().to_vec(),
+            uris: identity.uris().to_vec(),
+            ip_addresses: identity.ip_addresses().iter().map(ToString::to_string).collect(),
+            emails: identity.emails().to_vec(),
+            subject: identity.subject().to_owned(),
+            spiffe_id: identity.spiffe_id().map(str::to_owned),
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 // Follows docs/node.md as a reader would: its files and commands in order, then each snippet against a shop, and those of
-// docs/server.md. And the programs in the README of the package.
+// docs/server.md and docs/security.md. And the programs in the README of the package.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -44,7 +44,7 @@ function blocksOf(guide: string): Block[] {
 }
 
 const blocks = blocksOf("node");
-const snippets = [...blocks, ...blocksOf("server")].filter(({ language, name }) => language === "ts" && name === undefined);
+const snippets = [...blocks, ...blocksOf("server"), ...blocksOf("security")].filter(({ language, name }) => language === "ts" && name === undefined);
 const commands = blocks.filter(({ language }) => language === "sh").flatMap(({ code }) => code.trimEnd().split("\n"));
 // Installing is done already, in another way.
 const run = commands.filter((line) => !line.startsWith("npm "));
@@ -129,7 +129,7 @@ describe("the guide", () => {
     programs.forEach((code, i) => writeFileSync(join(reader, `readme_${i}.ts`), code.replaceAll("50051", String(ports.get("50051")))));
     cpSync(join(ROOT, "proto/examples/greeter"), join(reader, "proto/greeter"), { recursive: true });
     execFileSync(join(ROOT, "ffi-c/tests/certs.sh"), [join(reader, "made")], { stdio: "pipe" });
-    for (const name of ["ca.pem", "server.pem", "server.key", "client.pem", "client.key"]) cpSync(join(reader, "made", name), join(reader, name));
+    for (const name of ["ca.pem", "server.pem", "server.key", "client.pem", "client.key", "keys.json", "token"]) cpSync(join(reader, "made", name), join(reader, name));
     server = await shop();
     channel = new Channel(server.target);
     process.chdir(reader);

@@ -10,6 +10,25 @@ import { type Compression, compressionOf } from "./options.js";
 export interface TlsIdentity {
   /** The chain as the client sent it, its own certificate first: DER, as `new X509Certificate(der)` reads it. */
   readonly certificates: readonly Uint8Array[];
+  /** The DNS names in its certificate. */
+  readonly dnsNames: readonly string[];
+  /** The URIs in its certificate. */
+  readonly uris: readonly string[];
+  /** The IP addresses in its certificate. */
+  readonly ipAddresses: readonly string[];
+  /** The mail addresses in its certificate. */
+  readonly emails: readonly string[];
+  /** The subject in the form of RFC 4514, such as `CN=ada,O=Shop`; empty if it has none. */
+  readonly subject: string;
+  /** The SPIFFE ID, if the certificate is an X.509-SVID. */
+  readonly spiffeId?: string | undefined;
+}
+
+/** What a caller's token says. */
+export interface Claims {
+  /** Who calls. */
+  readonly sub?: string;
+  readonly [name: string]: unknown;
 }
 
 const NO_BYTES = new Uint8Array(0);
@@ -80,8 +99,18 @@ export class Context {
 
   /** Whom the client proved to be by a certificate; undefined if it did not. To be asked while the call lasts. */
   get tlsIdentity(): TlsIdentity | undefined {
-    const certificates = typeErrors(() => env().certificates(this.#call));
-    return certificates.length === 0 ? undefined : { certificates };
+    return typeErrors(() => env().tlsIdentity(this.#call)) ?? undefined;
+  }
+
+  /** What the caller's token says; undefined if no token was asked for. To be asked while the call lasts. */
+  get claims(): Claims | undefined {
+    const json = typeErrors(() => env().claims(this.#call));
+    return json === null ? undefined : (JSON.parse(json) as Claims);
+  }
+
+  /** Who calls, as the token says. To be asked while the call lasts. */
+  get subject(): string | undefined {
+    return this.claims?.sub;
   }
 
   /** The leading metadata of the response. They go out with its first message. */

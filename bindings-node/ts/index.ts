@@ -4,7 +4,7 @@ export { Channel, type Connectivity } from "./channel.js";
 export { type Client, type ClientOptions, createClient, type LoadedMethod } from "./client.js";
 export { Code } from "./code.js";
 export { uncompressed } from "./codec.js";
-export type { Context, TlsIdentity } from "./context.js";
+export type { Claims, Context, TlsIdentity } from "./context.js";
 export type { Detail, DetailInit, DetailTypes, UnknownDetail } from "./details.js";
 export { RpcError, type RpcErrorOptions, type Sent } from "./error.js";
 export { type BytesHandler, type Handlers, type Implementation, implement, type LoadedHandler } from "./implement.js";
@@ -18,6 +18,7 @@ export type {
   ChannelOptions,
   ClientTlsOptions,
   Compression,
+  JwtOptions,
   LimitOptions,
   LoadBalancing,
   ServerTlsOptions,

@@ -38,6 +38,26 @@ export interface ClientTlsOptions extends TlsOptions {
 export interface ServerTlsOptions extends TlsOptions {
   /** With a CA: clients may come without a certificate. */
   clientCertificateOptional?: boolean | undefined;
+  /** Further certificates: a client that asks for a name (SNI) gets the first that is for it, else the one above. */
+  moreCertificates?: readonly Pick<TlsOptions, "certificatePem" | "certificateFile" | "keyPem" | "keyFile">[] | undefined;
+}
+
+/** Which bearer tokens a server accepts. */
+export interface JwtOptions {
+  /** The keys of the issuers: the file of a JSON Web Key Set, read again when it changes. */
+  jwksFile?: string | undefined;
+  /** Whose tokens are good (`iss`); at least one. */
+  issuers: readonly string[];
+  /** Whom they must be for (`aud`): one of these, or nobody if there are none. */
+  audiences?: readonly string[] | undefined;
+  /** How they may be signed; any algorithm of public keys that is known without. */
+  algorithms?: readonly string[] | undefined;
+  /** How far the clocks of the issuers may be from ours: one minute by default. */
+  clockSkewMs?: number | undefined;
+  /** What they must say besides. */
+  requiredClaims?: readonly string[] | undefined;
+  /** They are taken from connections without TLS too, where others may read them. */
+  dangerAcceptPlaintext?: boolean | undefined;
 }
 
 /**

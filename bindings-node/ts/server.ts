@@ -6,7 +6,7 @@ import { FIRST_CREDIT } from "./inbound.js";
 import { type ServerInterceptor, interceptedHandler } from "./interceptor.js";
 import { Method } from "./method.js";
 import { nameOf, typeError, typeErrors } from "./misuse.js";
-import type { LimitOptions, ServerTlsOptions } from "./options.js";
+import type { JwtOptions, LimitOptions, ServerTlsOptions } from "./options.js";
 import { type Promised, promised } from "./outcome.js";
 import { Served } from "./served.js";
 import type { Messages } from "./stream.js";
@@ -21,6 +21,12 @@ export interface ServerOptions extends LimitOptions {
   fallback?: ((requests: AsyncIterable<Uint8Array>, context: Context) => Messages<Uint8Array>) | undefined;
   /** TLS; plaintext without. */
   tls?: ServerTlsOptions | undefined;
+  /** Which bearer tokens are accepted; calls need none without. */
+  jwt?: JwtOptions | undefined;
+  /** Who may call what, in the form of gRFC A43: an object, or its JSON. Everybody may everything without. */
+  authorizationPolicy?: string | object | undefined;
+  /** The same from a file, which is read again when it changes. The option above wins. */
+  authorizationPolicyFile?: string | undefined;
   /** Around each handler, the first outermost. */
   interceptors?: readonly ServerInterceptor[] | undefined;
   /** Hears of what handlers throw that is no `RpcError`: clients get UNKNOWN, without its text. */
@@ -78,6 +84,7 @@ export async function serve(options: ServerOptions): Promise<Server> {
   const { address, services, fallback, interceptors = [], onError = () => {}, signals = [], graceMs, reflection, ...own } = options;
   if (typeof address !== "string") throw new TypeError(`address: a string is due, not ${nameOf(address)}`);
   if (!Array.isArray(services)) throw new TypeError(`services: an array is due, not ${nameOf(services)}`);
+  if (typeof own.authorizationPolicy === "object") own.authorizationPolicy = JSON.stringify(own.authorizationPolicy);
   if (graceMs !== undefined) checkGrace(graceMs);
   const described = reflection === true ? describe(services as readonly Implementation[]) : reflection;
   const number = typeErrors(() => env().server({ ...own, reflection: described === false ? undefined : described }));

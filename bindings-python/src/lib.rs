@@ -52,11 +52,13 @@ mod _native {
     #[pymodule_export]
     use crate::convert::details::{decode_details, encode_details};
     #[pymodule_export]
+    use crate::convert::identity::TlsIdentity;
+    #[pymodule_export]
     use crate::convert::message::{Method, uncompressed};
     #[pymodule_export]
     use crate::convert::metadata::Metadata;
     #[pymodule_export]
-    use crate::convert::options::Tls;
+    use crate::convert::options::{Jwt, Tls};
     #[pymodule_export]
     use crate::engine::{after_fork_in_child, shutdown};
     #[pymodule_export]

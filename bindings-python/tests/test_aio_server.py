@@ -344,7 +344,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_tls_proves_the_server_and_mutual_tls_the_client(certificates: Path) -> None:
     async def get(request: bytes, context: Context) -> bytes:
-        return context.tls_identity[0] if context.tls_identity else b"nobody"
+        return context.tls_identity.certificates[0] if context.tls_identity else b"nobody"
 
     ours = Tls(
         ca_file=certificates / "ca.pem",

@@ -1,5 +1,5 @@
 """Follows docs/python.md as a reader would: its commands in order, then each snippet against a shop, and those of
-docs/server.md."""
+docs/server.md and docs/security.md."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "python.md"
-SNIPPETS_OF = (GUIDE, ROOT / "docs" / "server.md")
+SNIPPETS_OF = (GUIDE, ROOT / "docs" / "server.md", ROOT / "docs" / "security.md")
 PATIENCE_SECONDS = 60.0
 
 
@@ -155,16 +155,16 @@ from spanwire import *
 
 
 def certificates(folder: Path) -> None:
-    """The files that the snippet about TLS names."""
+    """The files that the snippets about TLS and tokens name."""
     made = folder / "made"
     subprocess.run([ROOT / "ffi-c" / "tests" / "certs.sh", made], check=True, capture_output=True)
-    for name in ("ca.pem", "server.pem", "server.key"):
+    for name in ("ca.pem", "server.pem", "server.key", "keys.json", "token"):
         shutil.copy(made / name, folder / name)
 
 
 @pytest.mark.parametrize("heading", sections())
 def test_snippets(heading: str, reader: Path, shop: str, names: dict[str, Any]) -> None:
-    if heading == "TLS":
+    if heading in ("TLS", "Tokens"):
         certificates(reader)
 
     async def run() -> None:

@@ -190,6 +190,24 @@
 // An attempt failed; the next one follows by itself after a pause.
 #define SPANWIRE_CONNECTIVITY_TRANSIENT_FAILURE 3
 
+// A DNS name.
+#define SPANWIRE_NAME_DNS 0
+
+// A mail address.
+#define SPANWIRE_NAME_EMAIL 1
+
+// An IP address.
+#define SPANWIRE_NAME_IP 2
+
+// The SPIFFE ID; there is one at most.
+#define SPANWIRE_NAME_SPIFFE_ID 3
+
+// The subject in the form of RFC 4514, such as `CN=ada,O=Shop`; there is one at most.
+#define SPANWIRE_NAME_SUBJECT 4
+
+// A URI.
+#define SPANWIRE_NAME_URI 5
+
 // Silent: the default.
 #define SPANWIRE_LOG_OFF 0
 
@@ -370,6 +388,22 @@ typedef struct spanwire_event {
 // The kind of a method.
 typedef int32_t spanwire_kind;
 
+// A certificate chain and its key: PEM, from memory or from files; memory wins. All is copied.
+typedef struct spanwire_certificate {
+  // The chain, as a file.
+  const char *certificate_file;
+  // The key, as a file.
+  const char *key_file;
+  // The chain, in memory.
+  const void *certificate_pem;
+  // Its length in bytes.
+  size_t certificate_pem_len;
+  // The key, in memory.
+  const void *key_pem;
+  // Its length in bytes.
+  size_t key_pem_len;
+} spanwire_certificate;
+
 // TLS, on either side. Certificates and keys are PEM, from memory or from files; memory wins. All is copied.
 typedef struct spanwire_tls_options {
   // `sizeof(spanwire_tls_options)`.
@@ -400,6 +434,10 @@ typedef struct spanwire_tls_options {
   bool danger_accept_any_certificate;
   // Server with a CA: clients may come without a certificate.
   bool client_certificate_optional;
+  // Server: further certificates. A client that asks for a name (SNI) gets the first that is for it, else the one above.
+  const struct spanwire_certificate *more_certificates;
+  // How many.
+  size_t more_certificate_count;
 } spanwire_tls_options;
 
 // A channel argument of gRPC's C core, by its name there.
@@ -573,6 +611,34 @@ typedef struct spanwire_interceptor {
 // Called with events, oldest first, on the thread of the queue; of an inline one with one event, on a thread of the engine.
 typedef void (*spanwire_event_callback)(void *user_data, struct spanwire_event *events, size_t count);
 
+// Which bearer tokens (JWT) a server accepts. Lists are arrays of texts that end in NUL. All is copied.
+typedef struct spanwire_jwt_options {
+  // `sizeof(spanwire_jwt_options)`.
+  size_t size;
+  // The keys of the issuers: the file of a JSON Web Key Set, read again when it changes.
+  const char *jwks_file;
+  // Whose tokens are good (`iss`); at least one.
+  const char *const *issuers;
+  // How many.
+  size_t issuer_count;
+  // Whom they must be for (`aud`): one of these, or nobody if there are none.
+  const char *const *audiences;
+  // How many.
+  size_t audience_count;
+  // How they may be signed, such as "ES256"; any algorithm of public keys that is known if there are none.
+  const char *const *algorithms;
+  // How many.
+  size_t algorithm_count;
+  // What they must say besides.
+  const char *const *required_claims;
+  // How many.
+  size_t required_claim_count;
+  // How far the clocks of the issuers may be from ours, 60 s by default; negative for not at all.
+  int64_t clock_skew_ms;
+  // They are taken from connections without TLS too, where others may read them.
+  bool danger_accept_plaintext;
+} spanwire_jwt_options;
+
 // Options of a server. Zeros are the defaults; numbers that can be off are off when negative. `docs/limits.md` explains the
 // limits. All is copied.
 typedef struct spanwire_server_options {
@@ -656,6 +722,13 @@ typedef struct spanwire_server_options {
   bool health;
   // Serves `grpc.channelz.v1.Channelz`, which tells of all channels and servers that are made from then on.
   bool channelz;
+  // Which bearer tokens are accepted; null: calls need none.
+  const struct spanwire_jwt_options *jwt;
+  // Who may call what: JSON in the form of gRFC A43; null: everybody may everything. A mistake is told by its place when the
+  // server listens.
+  const char *authorization_policy;
+  // The same from a file, which is read again when it changes. The text wins.
+  const char *authorization_policy_file;
 } spanwire_server_options;
 
 // What goes with an answer. Zeros are nothing. All is copied.
@@ -677,6 +750,9 @@ typedef struct spanwire_answer {
   // Compresses the messages, if the client can read that. To be chosen before the first one.
   spanwire_encoding compression;
 } spanwire_answer;
+
+// A kind of name in a client's certificate.
+typedef int32_t spanwire_name;
 
 #ifdef __cplusplus
 extern "C" {
@@ -1177,6 +1253,35 @@ size_t spanwire_server_call_peer(struct spanwire_server_call *call, char *text, 
 size_t spanwire_server_call_peer_certificate(struct spanwire_server_call *call,
                                              size_t index,
                                              const uint8_t **der);
+
+// Writes a name in the certificate that the client proved to own into `text`, as `snprintf` would: that at `index` among those
+// of its kind. Returns the length of the whole; 0: there is none.
+//
+// # Safety
+// `text` is null, or `capacity` bytes can be written there.
+size_t spanwire_server_call_peer_name(struct spanwire_server_call *call,
+                                      spanwire_name kind,
+                                      size_t index,
+                                      char *text,
+                                      size_t capacity);
+
+// Writes who calls, the claim `sub` of the token, into `text`, as `snprintf` would. Returns the length of the whole; 0: no token
+// was asked for, or it does not say.
+//
+// # Safety
+// `text` is null, or `capacity` bytes can be written there.
+size_t spanwire_server_call_subject(struct spanwire_server_call *call,
+                                    char *text,
+                                    size_t capacity);
+
+// Writes what the caller's token says, the JSON object that was signed, into `text`, as `snprintf` would. Returns the length of
+// the whole; 0: no token was asked for.
+//
+// # Safety
+// `text` is null, or `capacity` bytes can be written there.
+size_t spanwire_server_call_claims(struct spanwire_server_call *call,
+                                   char *text,
+                                   size_t capacity);
 
 // Frees the handle; a call that was not answered fails with INTERNAL. Events of it that are still in the queue are dropped.
 // Null and freed ones do nothing.

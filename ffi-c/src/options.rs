@@ -3,12 +3,33 @@
 use std::ffi::{c_char, c_void};
 
 use spanwire::Encoding;
-use spanwire::bridge::{ArgumentValue, CallOptions, ChannelOptions, Limits, ServerOptions, TlsOptions};
+use spanwire::bridge::{
+    ArgumentValue, CallOptions, CertificateOptions, ChannelOptions, JwtOptions, Limits, ServerOptions,
+    TlsOptions,
+};
 
 use crate::boundary::{Refused, optional_text, sized, slice};
 use crate::metadata::{metadata, spanwire_metadata_entry};
 use crate::token::{self, spanwire_token_callback};
 use crate::types::*;
+
+/// A certificate chain and its key: PEM, from memory or from files; memory wins. All is copied.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct spanwire_certificate {
+    /// The chain, as a file.
+    pub certificate_file: *const c_char,
+    /// The key, as a file.
+    pub key_file: *const c_char,
+    /// The chain, in memory.
+    pub certificate_pem: *const c_void,
+    /// Its length in bytes.
+    pub certificate_pem_len: usize,
+    /// The key, in memory.
+    pub key_pem: *const c_void,
+    /// Its length in bytes.
+    pub key_pem_len: usize,
+}
 
 /// TLS, on either side. Certificates and keys are PEM, from memory or from files; memory wins. All is copied.
 #[derive(Clone, Copy)]
@@ -42,6 +63,10 @@ pub struct spanwire_tls_options {
     pub danger_accept_any_certificate: bool,
     /// Server with a CA: clients may come without a certificate.
     pub client_certificate_optional: bool,
+    /// Server: further certificates. A client that asks for a name (SNI) gets the first that is for it, else the one above.
+    pub more_certificates: *const spanwire_certificate,
+    /// How many.
+    pub more_certificate_count: usize,
 }
 
 /// A channel argument of gRPC's C core, by its name there.
@@ -155,6 +180,36 @@ pub struct spanwire_channel_options {
     pub max_connections_per_subchannel: i64,
 }
 
+/// Which bearer tokens (JWT) a server accepts. Lists are arrays of texts that end in NUL. All is copied.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct spanwire_jwt_options {
+    /// `sizeof(spanwire_jwt_options)`.
+    pub size: usize,
+    /// The keys of the issuers: the file of a JSON Web Key Set, read again when it changes.
+    pub jwks_file: *const c_char,
+    /// Whose tokens are good (`iss`); at least one.
+    pub issuers: *const *const c_char,
+    /// How many.
+    pub issuer_count: usize,
+    /// Whom they must be for (`aud`): one of these, or nobody if there are none.
+    pub audiences: *const *const c_char,
+    /// How many.
+    pub audience_count: usize,
+    /// How they may be signed, such as "ES256"; any algorithm of public keys that is known if there are none.
+    pub algorithms: *const *const c_char,
+    /// How many.
+    pub algorithm_count: usize,
+    /// What they must say besides.
+    pub required_claims: *const *const c_char,
+    /// How many.
+    pub required_claim_count: usize,
+    /// How far the clocks of the issuers may be from ours, 60 s by default; negative for not at all.
+    pub clock_skew_ms: i64,
+    /// They are taken from connections without TLS too, where others may read them.
+    pub danger_accept_plaintext: bool,
+}
+
 /// Options of a server. Zeros are the defaults; numbers that can be off are off when negative. `docs/limits.md` explains the
 /// limits. All is copied.
 #[derive(Clone, Copy)]
@@ -240,6 +295,13 @@ pub struct spanwire_server_options {
     pub health: bool,
     /// Serves `grpc.channelz.v1.Channelz`, which tells of all channels and servers that are made from then on.
     pub channelz: bool,
+    /// Which bearer tokens are accepted; null: calls need none.
+    pub jwt: *const spanwire_jwt_options,
+    /// Who may call what: JSON in the form of gRFC A43; null: everybody may everything. A mistake is told by its place when the
+    /// server listens.
+    pub authorization_policy: *const c_char,
+    /// The same from a file, which is read again when it changes. The text wins.
+    pub authorization_policy_file: *const c_char,
 }
 
 /// Options of one call. Zeros are the defaults. All is copied.
@@ -279,7 +341,13 @@ macro_rules! zeros {
     )+};
 }
 
-zeros!(spanwire_tls_options, spanwire_channel_options, spanwire_server_options, spanwire_call_options);
+zeros!(
+    spanwire_tls_options,
+    spanwire_channel_options,
+    spanwire_jwt_options,
+    spanwire_server_options,
+    spanwire_call_options
+);
 
 /// The limits that both sides have, field by field.
 macro_rules! limits {
@@ -350,14 +418,8 @@ unsafe fn set_arguments(
     arguments: *const spanwire_channel_argument,
     count: usize,
 ) -> Result<(), Refused> {
-    if count == 0 {
-        return Ok(());
-    }
-    if arguments.is_null() || count > isize::MAX.unsigned_abs() / size_of::<spanwire_channel_argument>() {
-        return Err(Refused::argument(format!("arguments is null or too long, but its count is {count}")));
-    }
-    // SAFETY: not null, not too long, and the caller promises the rest.
-    for argument in unsafe { std::slice::from_raw_parts(arguments, count) } {
+    // SAFETY: the caller's promise.
+    for argument in unsafe { array(arguments, count, "arguments") }? {
         // SAFETY: the caller's promise.
         let (name, text) = unsafe {
             (optional_text(argument.name, "argument.name")?, owned(argument.text, "argument.text")?)
@@ -393,6 +455,9 @@ pub(crate) unsafe fn server(options: *const spanwire_server_options) -> Result<S
             reflection: memory(options.reflection, options.reflection_len, "reflection")?,
             health: options.health,
             channelz: options.channelz,
+            jwt: jwt(options.jwt)?,
+            authorization_policy: owned(options.authorization_policy, "authorization_policy")?,
+            authorization_policy_file: owned(options.authorization_policy_file, "authorization_policy_file")?,
             limits: limits!(options, options.flood_max_early_refusals),
             ..ServerOptions::default()
         })
@@ -419,8 +484,73 @@ unsafe fn tls(options: *const spanwire_tls_options) -> Result<Option<TlsOptions>
             server_name: owned(options.server_name, "server_name")?,
             danger_accept_any_certificate: options.danger_accept_any_certificate,
             client_certificate_optional: options.client_certificate_optional,
+            more_certificates: certificates(options.more_certificates, options.more_certificate_count)?,
         }))
     }
+}
+
+/// # Safety
+/// `list` is null, or `count` of them can be read there, whose fields are as their documentation says.
+unsafe fn certificates(
+    list: *const spanwire_certificate,
+    count: usize,
+) -> Result<Vec<CertificateOptions>, Refused> {
+    let certificate = |one: &spanwire_certificate| {
+        // SAFETY: the caller's promise.
+        unsafe {
+            Ok(CertificateOptions {
+                certificate_pem: memory(one.certificate_pem, one.certificate_pem_len, "certificate_pem")?,
+                certificate_file: owned(one.certificate_file, "certificate_file")?,
+                key_pem: memory(one.key_pem, one.key_pem_len, "key_pem")?,
+                key_file: owned(one.key_file, "key_file")?,
+            })
+        }
+    };
+    // SAFETY: the caller's promise.
+    unsafe { array(list, count, "more_certificates") }?.iter().map(certificate).collect()
+}
+
+/// # Safety
+/// `list` is null, or `count` of what it points to can be read there while the result lives.
+unsafe fn array<'a, T>(list: *const T, count: usize, what: &str) -> Result<&'a [T], Refused> {
+    if count == 0 {
+        return Ok(&[]);
+    }
+    if list.is_null() || count > isize::MAX.unsigned_abs() / size_of::<T>() {
+        return Err(Refused::argument(format!("{what} is null or too long, but its count is {count}")));
+    }
+    // SAFETY: not null, not too long, and the caller promises the rest.
+    Ok(unsafe { std::slice::from_raw_parts(list, count) })
+}
+
+/// # Safety
+/// As [`channel`].
+unsafe fn jwt(options: *const spanwire_jwt_options) -> Result<Option<JwtOptions>, Refused> {
+    if options.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the caller's promise, for all that is read below.
+    unsafe {
+        let options = sized(options, "spanwire_jwt_options")?;
+        Ok(Some(JwtOptions {
+            jwks_file: owned(options.jwks_file, "jwks_file")?,
+            issuers: texts(options.issuers, options.issuer_count, "issuers")?,
+            audiences: texts(options.audiences, options.audience_count, "audiences")?,
+            algorithms: texts(options.algorithms, options.algorithm_count, "algorithms")?,
+            clock_skew_ms: options.clock_skew_ms,
+            required_claims: texts(options.required_claims, options.required_claim_count, "required_claims")?,
+            danger_accept_plaintext: options.danger_accept_plaintext,
+        }))
+    }
+}
+
+/// # Safety
+/// `list` is null, or `count` pointers can be read there, each of which is null or a string that ends in NUL.
+unsafe fn texts(list: *const *const c_char, count: usize, what: &str) -> Result<Vec<String>, Refused> {
+    // SAFETY: the caller's promise.
+    let list = unsafe { array(list, count, what) }?;
+    // SAFETY: the caller's promise.
+    list.iter().map(|text| Ok(unsafe { owned(*text, what) }?.unwrap_or_default())).collect()
 }
 
 /// The options of a call, and the call that it is made for.

@@ -1,12 +1,13 @@
 //! Calls that a server received.
 
+use std::borrow::Cow;
 use std::ffi::{CString, c_char, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use spanwire::bridge::{Answer, OpError, ServerCallRef};
-use spanwire::{Metadata, Status};
+use spanwire::{Claims, Metadata, Status, TlsIdentity};
 
 use crate::boundary::{
     Refused, c_string, copy_text, find, guard, guard_value, not_found, optional_text, sized, slice,
@@ -300,6 +301,82 @@ pub unsafe extern "C" fn spanwire_server_call_peer_certificate(
             unsafe { der.write(certificate.as_ptr()) };
         }
         Ok(certificate.len())
+    })
+}
+
+/// Writes a name in the certificate that the client proved to own into `text`, as `snprintf` would: that at `index` among those
+/// of its kind. Returns the length of the whole; 0: there is none.
+///
+/// # Safety
+/// `text` is null, or `capacity` bytes can be written there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spanwire_server_call_peer_name(
+    call: *mut spanwire_server_call,
+    kind: spanwire_name,
+    index: usize,
+    text: *mut c_char,
+    capacity: usize,
+) -> usize {
+    guard_value(0, || {
+        let entry = find(&tables().server_calls, call, "server call")?;
+        let name = match entry.tls_identity() {
+            Some(identity) => name(identity, kind, index)?,
+            None => None,
+        };
+        // SAFETY: the caller's promise.
+        Ok(unsafe { copy_text(&name.unwrap_or_default(), text, capacity) })
+    })
+}
+
+fn name(identity: &TlsIdentity, kind: spanwire_name, index: usize) -> Result<Option<Cow<'_, str>>, Refused> {
+    let only = |name| Some(name).filter(|_| index == 0).map(Cow::Borrowed);
+    let listed = |names: &[String]| names.get(index).cloned().map(Cow::Owned);
+    Ok(match kind {
+        SPANWIRE_NAME_DNS => listed(identity.dns_names()),
+        SPANWIRE_NAME_EMAIL => listed(identity.emails()),
+        SPANWIRE_NAME_IP => identity.ip_addresses().get(index).map(|ip| Cow::Owned(ip.to_string())),
+        SPANWIRE_NAME_SPIFFE_ID => identity.spiffe_id().and_then(only),
+        SPANWIRE_NAME_SUBJECT => only(identity.subject()),
+        SPANWIRE_NAME_URI => listed(identity.uris()),
+        _ => return Err(Refused::argument(format!("kind: {kind} is no SPANWIRE_NAME_…"))),
+    })
+}
+
+/// Writes who calls, the claim `sub` of the token, into `text`, as `snprintf` would. Returns the length of the whole; 0: no token
+/// was asked for, or it does not say.
+///
+/// # Safety
+/// `text` is null, or `capacity` bytes can be written there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spanwire_server_call_subject(
+    call: *mut spanwire_server_call,
+    text: *mut c_char,
+    capacity: usize,
+) -> usize {
+    guard_value(0, || {
+        let entry = find(&tables().server_calls, call, "server call")?;
+        let subject = entry.claims().and_then(Claims::subject).unwrap_or_default();
+        // SAFETY: the caller's promise.
+        Ok(unsafe { copy_text(subject, text, capacity) })
+    })
+}
+
+/// Writes what the caller's token says, the JSON object that was signed, into `text`, as `snprintf` would. Returns the length of
+/// the whole; 0: no token was asked for.
+///
+/// # Safety
+/// `text` is null, or `capacity` bytes can be written there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spanwire_server_call_claims(
+    call: *mut spanwire_server_call,
+    text: *mut c_char,
+    capacity: usize,
+) -> usize {
+    guard_value(0, || {
+        let entry = find(&tables().server_calls, call, "server call")?;
+        let claims = entry.claims().map_or("", Claims::json);
+        // SAFETY: the caller's promise.
+        Ok(unsafe { copy_text(claims, text, capacity) })
     })
 }
 

@@ -104,6 +104,21 @@ pub const SPANWIRE_CONNECTIVITY_READY: i32 = 2;
 /// An attempt failed; the next one follows by itself after a pause.
 pub const SPANWIRE_CONNECTIVITY_TRANSIENT_FAILURE: i32 = 3;
 
+/// A kind of name in a client's certificate.
+pub type spanwire_name = i32;
+/// A DNS name.
+pub const SPANWIRE_NAME_DNS: i32 = 0;
+/// A mail address.
+pub const SPANWIRE_NAME_EMAIL: i32 = 1;
+/// An IP address.
+pub const SPANWIRE_NAME_IP: i32 = 2;
+/// The SPIFFE ID; there is one at most.
+pub const SPANWIRE_NAME_SPIFFE_ID: i32 = 3;
+/// The subject in the form of RFC 4514, such as `CN=ada,O=Shop`; there is one at most.
+pub const SPANWIRE_NAME_SUBJECT: i32 = 4;
+/// A URI.
+pub const SPANWIRE_NAME_URI: i32 = 5;
+
 /// How talkative the log is.
 pub type spanwire_log_level = i32;
 /// Silent: the default.

@@ -37,7 +37,14 @@ fn layout_is_that_of_the_header() {
         spanwire_tls_options {
             size ca_file certificate_file key_file ca_pem ca_pem_len certificate_pem certificate_pem_len
             key_pem key_pem_len server_name system_roots danger_accept_any_certificate
-            client_certificate_optional
+            client_certificate_optional more_certificates more_certificate_count
+        }
+        spanwire_certificate {
+            certificate_file key_file certificate_pem certificate_pem_len key_pem key_pem_len
+        }
+        spanwire_jwt_options {
+            size jwks_file issuers issuer_count audiences audience_count algorithms algorithm_count
+            required_claims required_claim_count clock_skew_ms danger_accept_plaintext
         }
         spanwire_channel_options {
             size tls authority user_agent compression keepalive_without_calls connect_timeout_ms
@@ -65,7 +72,8 @@ fn layout_is_that_of_the_header() {
             flood_settings_burst flood_settings_per_second flood_max_settings_entries
             flood_control_frames_burst flood_control_frames_per_second flood_max_continuations
             flood_max_pending_acks flood_small_data_budget
-            drain_delay_ms reflection reflection_len health channelz
+            drain_delay_ms reflection reflection_len health channelz jwt authorization_policy
+            authorization_policy_file
         }
         spanwire_answer { size headers header_count trailers trailer_count details details_len compression }
     };

@@ -5,7 +5,9 @@ use napi::bindgen_prelude::{JsObjectValue, JsValue, Object, Result, Uint8Array, 
 use napi::{Error, Status, ValueType};
 use napi_derive::napi;
 use spanwire::Encoding;
-use spanwire::bridge::{ArgumentValue, ChannelOptions, Limits, ServerOptions, TlsOptions};
+use spanwire::bridge::{
+    ArgumentValue, CertificateOptions, ChannelOptions, JwtOptions, Limits, ServerOptions, TlsOptions,
+};
 
 use super::error::{argument, op_error, snake};
 
@@ -80,6 +82,8 @@ pub(crate) fn server_options(options: &Object<'_>) -> Result<ServerOptions> {
     each(options, "Server", |snake, name, value| {
         fields!(snake, name, value, to, {
             tls: tls;
+            jwt: jwt;
+            text: authorization_policy, authorization_policy_file;
             number:
                 keepalive_interval_ms, keepalive_timeout_ms, keepalive_min_interval_ms, max_connection_age_ms,
                 max_connection_age_grace_ms, max_connection_idle_ms, handshake_timeout_ms, stall_timeout_ms,
@@ -120,10 +124,76 @@ fn tls(name: &str, value: Unknown<'_>) -> Result<Option<TlsOptions>> {
             pem: ca_pem, certificate_pem, key_pem;
             text: ca_file, certificate_file, key_file, server_name;
             flag: system_roots, danger_accept_any_certificate, client_certificate_optional;
+            certificates: more_certificates;
         } else return Ok(false));
         Ok(true)
     })?;
     Ok(Some(to))
+}
+
+fn certificates(name: &str, value: Unknown<'_>) -> Result<Vec<CertificateOptions>> {
+    list(name, "an array of objects", value, |name, value| {
+        if value.get_type()? != ValueType::Object {
+            return Err(wrong_type(name, "an object", value));
+        }
+        let mut to = CertificateOptions::default();
+        // SAFETY: it is an object.
+        let options: Object<'_> = unsafe { value.cast()? };
+        each(&options, name, |snake, name, value| {
+            fields!(snake, name, value, to, {
+                pem: certificate_pem, key_pem;
+                text: certificate_file, key_file;
+            } else return Ok(false));
+            Ok(true)
+        })?;
+        Ok(to)
+    })
+}
+
+fn jwt(name: &str, value: Unknown<'_>) -> Result<Option<JwtOptions>> {
+    if value.get_type()? != ValueType::Object {
+        return Err(wrong_type(name, "an object", value));
+    }
+    let mut to = JwtOptions::default();
+    // SAFETY: it is an object.
+    let options: Object<'_> = unsafe { value.cast()? };
+    each(&options, name, |snake, name, value| {
+        fields!(snake, name, value, to, {
+            text: jwks_file;
+            texts: issuers, audiences, algorithms, required_claims;
+            flag: danger_accept_plaintext;
+        } else match snake {
+            // No skew at all is no default.
+            "clock_skew_ms" if is_zero(value)? => to.clock_skew_ms = -1,
+            "clock_skew_ms" => to.clock_skew_ms = number(name, value)?,
+            _ => return Ok(false),
+        });
+        Ok(true)
+    })?;
+    Ok(Some(to))
+}
+
+fn is_zero(value: Unknown<'_>) -> Result<bool> {
+    // SAFETY: it is a number.
+    Ok(value.get_type()? == ValueType::Number && unsafe { value.cast::<f64>()? } == 0.0)
+}
+
+fn texts(name: &str, value: Unknown<'_>) -> Result<Vec<String>> {
+    list(name, "an array of strings", value, text)
+}
+
+fn list<T>(
+    name: &str,
+    due: &str,
+    value: Unknown<'_>,
+    one: impl Fn(&str, Unknown<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    if !value.is_array()? {
+        return Err(wrong_type(name, due, value));
+    }
+    // SAFETY: it is an array, which is an object.
+    let list: Object<'_> = unsafe { value.cast()? };
+    (0..list.get_array_length()?).map(|index| one(name, list.get_element(index)?)).collect()
 }
 
 /// Hands out every option that is there, by both spellings of its name.

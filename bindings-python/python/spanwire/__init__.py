@@ -5,7 +5,7 @@ import os
 
 # Some only for the native module, which looks them up when it needs them: a fork must not come upon their import.
 from . import _context, _feed, _log, _loop, _native  # noqa: F401
-from ._native import Context, Tls
+from ._native import Context, Jwt, Tls, TlsIdentity
 from .call import BidiCall, Call, ClientStreamingCall, ServerStreamingCall, UnaryCall
 from .channel import Channel, Client
 from .errors import Code, RpcError
@@ -27,6 +27,7 @@ __all__ = [
     "Code",
     "Context",
     "Interceptor",
+    "Jwt",
     "Kind",
     "Metadata",
     "Method",
@@ -37,6 +38,7 @@ __all__ = [
     "ServerStreamingCall",
     "Service",
     "Tls",
+    "TlsIdentity",
     "UnaryCall",
     "uncompressed",
 ]

@@ -1,7 +1,17 @@
 """The native module. Private: what is public is in :mod:`spanwire`."""
 
 from asyncio import AbstractEventLoop
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from os import PathLike
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, final, overload
@@ -15,7 +25,7 @@ from .interceptor import Interceptor
 from .metadata import MutableMetadata
 from .method import BidiMethod, ClientStreamingMethod, ServerStreamingMethod, UnaryMethod
 from .method import Method as PublicMethod
-from .options import CallOptions, ChannelOptions, Compression
+from .options import CallOptions, Certificate, ChannelOptions, Compression
 
 __all__ = [
     "Bell",
@@ -82,7 +92,50 @@ class Tls:
         server_name: str | None = None,
         danger_accept_any_certificate: bool = False,
         client_certificate_optional: bool = False,
+        more_certificates: Sequence[Certificate] | None = None,
     ) -> Tls: ...
+
+@final
+class Jwt:
+    """Which bearer tokens a server accepts."""
+
+    def __new__(
+        cls,
+        *,
+        issuers: Sequence[str],
+        jwks_file: str | PathLike[str] | None = None,
+        audiences: Sequence[str] | None = None,
+        algorithms: Sequence[str] | None = None,
+        clock_skew: float | None = None,
+        required_claims: Sequence[str] | None = None,
+        danger_accept_plaintext: bool = False,
+    ) -> Jwt: ...
+
+@final
+class TlsIdentity:
+    """Whom a client proved to be by a certificate."""
+
+    @property
+    def certificates(self) -> tuple[bytes, ...]:
+        """The chain as the client sent it (DER), its own certificate first."""
+    @property
+    def dns_names(self) -> tuple[str, ...]:
+        """The DNS names in its certificate."""
+    @property
+    def uris(self) -> tuple[str, ...]:
+        """The URIs in its certificate."""
+    @property
+    def ip_addresses(self) -> tuple[str, ...]:
+        """The IP addresses in its certificate."""
+    @property
+    def emails(self) -> tuple[str, ...]:
+        """The mail addresses in its certificate."""
+    @property
+    def subject(self) -> str:
+        """The subject in the form of RFC 4514, such as ``CN=ada,O=Shop``; empty if it has none."""
+    @property
+    def spiffe_id(self) -> str | None:
+        """The SPIFFE ID, if the certificate is an X.509-SVID."""
 
 @disjoint_base
 class Method:
@@ -274,8 +327,14 @@ class Context:
     def peer(self) -> str:
         """The client, such as ``ipv4:127.0.0.1:50000``."""
     @property
-    def tls_identity(self) -> tuple[bytes, ...] | None:
-        """The client's certificates (DER), its own first; None if it did not prove to have one."""
+    def tls_identity(self) -> TlsIdentity | None:
+        """Whom the client proved to be by a certificate; None if it did not."""
+    @property
+    def subject(self) -> str | None:
+        """Who calls, as the token says (``sub``); None if it does not, or no token was asked for."""
+    @property
+    def claims(self) -> dict[str, Any] | None:
+        """What the caller's token says; None if no token was asked for."""
     def time_remaining(self) -> float | None:
         """Seconds that the client still waits; None without a deadline."""
     @property
@@ -375,8 +434,16 @@ class SyncContext:
         """The client's address."""
 
     @property
-    def tls_identity(self) -> tuple[bytes, ...] | None:
-        """The client's certificates (DER), its own first; None if it did not prove to have one."""
+    def tls_identity(self) -> TlsIdentity | None:
+        """Whom the client proved to be by a certificate; None if it did not."""
+
+    @property
+    def subject(self) -> str | None:
+        """Who calls, as the token says (``sub``); None if it does not, or no token was asked for."""
+
+    @property
+    def claims(self) -> dict[str, Any] | None:
+        """What the caller's token says; None if no token was asked for."""
 
     @property
     def cancelled(self) -> bool:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from os import PathLike
 from typing import Literal, TypeAlias, TypedDict
 
-from ._native import Tls
+from ._native import Jwt, Tls
 from .errors import MetadataLike
 
 Compression: TypeAlias = Literal["gzip", "deflate", "zstd", "identity"]
@@ -22,6 +23,19 @@ and other tokens are asked for once a minute."""
 
 TokenSource: TypeAlias = Callable[[], Token | Awaitable[Token]]
 """Gets a token when one is due."""
+
+
+class Certificate(TypedDict, total=False):
+    """One of the further certificates of a server, and its key: PEM, or files."""
+
+    certificate_pem: bytes | str
+    """The certificate with its chain."""
+    certificate_file: str | PathLike[str]
+    """The same, as a file."""
+    key_pem: bytes | str
+    """The key."""
+    key_file: str | PathLike[str]
+    """The same, as a file."""
 
 
 class CallOptions(TypedDict, total=False):
@@ -142,6 +156,12 @@ class ServerOptions(Limits, total=False):
 
     tls: Tls | None
     """TLS; plaintext without."""
+    jwt: Jwt | None
+    """Which bearer tokens are accepted; calls need none without."""
+    authorization_policy: str | None
+    """Who may call what, as JSON in the form of gRFC A43; everybody may everything without."""
+    authorization_policy_file: str | PathLike[str] | None
+    """The same from a file, which is read again when it changes. The text wins."""
     keepalive_interval: float | None
     """Silence after which a client is pinged."""
     keepalive_timeout: float | None

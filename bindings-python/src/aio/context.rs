@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyList, PyTuple};
+use pyo3::types::PyList;
 use spanwire::bridge::{Answer, EventKind, OpError, Outgoing, Received, Room, ServerCall};
 use spanwire::{Encoding, Metadata as CoreMetadata, Status};
 
@@ -16,6 +16,7 @@ use super::event_loop::{Loop, lock};
 use super::server::Route;
 use super::stream::{Sending, Want, list_of};
 use super::waiters::{Waiter, Waiters};
+use crate::convert::identity::{TlsIdentity, claims};
 use crate::convert::message::Method;
 use crate::convert::metadata::{Metadata, metadata_from};
 use crate::convert::options::encoding;
@@ -300,13 +301,22 @@ impl Context {
         self.served.call.peer().to_string()
     }
 
-    /// The client's certificates (DER), its own first; `None` if it did not prove to have one.
+    /// Whom the client proved to be by a certificate; `None` if it did not.
     #[getter]
-    fn tls_identity<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        let identity = self.served.call.tls_identity();
-        identity
-            .map(|identity| PyTuple::new(py, identity.certificates().iter().map(|der| PyBytes::new(py, der))))
-            .transpose()
+    fn tls_identity(&self) -> Option<TlsIdentity> {
+        TlsIdentity::of(&self.served.call)
+    }
+
+    /// Who calls, as the token says (`sub`).
+    #[getter]
+    fn subject(&self) -> Option<&str> {
+        self.served.call.claims()?.subject()
+    }
+
+    /// What the caller's token says; `None` if no token was asked for.
+    #[getter]
+    fn claims<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        guard(|| claims(py, &self.served.call))
     }
 
     /// Seconds that the client still waits; `None` without a deadline.

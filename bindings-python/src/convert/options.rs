@@ -5,11 +5,24 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString};
 use spanwire::Encoding;
-use spanwire::bridge::{ArgumentValue, CallOptions, ChannelOptions, Limits, ServerOptions, TlsOptions};
+use spanwire::bridge::{
+    ArgumentValue, CallOptions, CertificateOptions, ChannelOptions, JwtOptions, Limits, ServerOptions,
+    TlsOptions,
+};
 
 use super::metadata::metadata_from;
 use crate::guard::guard;
 use crate::token;
+
+/// Puts keywords into fields: `seconds` for those that end in `_ms`, `number` and `flag` and `text` by their own name.
+macro_rules! fields {
+    ($name:expr, $value:expr, { $($kind:ident: $($key:literal => $field:expr),+;)+ } else $other:expr) => {
+        match $name {
+            $($($key => $field = $kind($key, $value)?,)+)+
+            _ => $other,
+        }
+    };
+}
 
 /// TLS, on either side. Certificates and keys are PEM: `bytes` or `str`, or files.
 #[pyclass(frozen, module = "spanwire")]
@@ -21,7 +34,8 @@ impl Tls {
     #[new]
     #[pyo3(signature = (
         *, ca_pem = None, ca_file = None, certificate_pem = None, certificate_file = None, key_pem = None, key_file = None,
-        system_roots = false, server_name = None, danger_accept_any_certificate = false, client_certificate_optional = false
+        system_roots = false, server_name = None, danger_accept_any_certificate = false, client_certificate_optional = false,
+        more_certificates = None
     ))]
     #[allow(clippy::too_many_arguments, reason = "keywords of Python")]
     fn new(
@@ -35,6 +49,7 @@ impl Tls {
         server_name: Option<String>,
         danger_accept_any_certificate: bool,
         client_certificate_optional: bool,
+        more_certificates: Option<Vec<Bound<'_, PyDict>>>,
     ) -> PyResult<Self> {
         let path = |path: Option<std::path::PathBuf>| path.map(|path| path.to_string_lossy().into_owned());
         guard(|| {
@@ -49,6 +64,11 @@ impl Tls {
                 server_name,
                 danger_accept_any_certificate,
                 client_certificate_optional,
+                more_certificates: more_certificates
+                    .iter()
+                    .flatten()
+                    .map(certificate)
+                    .collect::<PyResult<_>>()?,
             }))
         })
     }
@@ -66,6 +86,66 @@ impl Tls {
     }
 }
 
+/// One more certificate of a server.
+fn certificate(given: &Bound<'_, PyDict>) -> PyResult<CertificateOptions> {
+    let mut to = CertificateOptions::default();
+    each(Some(given), "more_certificates", |name, value| {
+        fields!(name, value, {
+            path: "certificate_file" => to.certificate_file, "key_file" => to.key_file;
+        } else match name {
+            "certificate_pem" => to.certificate_pem = pem(name, Some(value))?,
+            "key_pem" => to.key_pem = pem(name, Some(value))?,
+            _ => return Ok(false),
+        });
+        Ok(true)
+    })?;
+    Ok(to)
+}
+
+/// Which bearer tokens a server accepts.
+#[pyclass(frozen, module = "spanwire")]
+#[derive(Debug)]
+pub(crate) struct Jwt(JwtOptions);
+
+#[pymethods]
+impl Jwt {
+    #[new]
+    #[pyo3(signature = (
+        *, issuers, jwks_file = None, audiences = None, algorithms = None, clock_skew = None, required_claims = None,
+        danger_accept_plaintext = false
+    ))]
+    #[allow(clippy::too_many_arguments, reason = "keywords of Python")]
+    fn new(
+        issuers: Vec<String>,
+        jwks_file: Option<std::path::PathBuf>,
+        audiences: Option<Vec<String>>,
+        algorithms: Option<Vec<String>>,
+        clock_skew: Option<&Bound<'_, PyAny>>,
+        required_claims: Option<Vec<String>>,
+        danger_accept_plaintext: bool,
+    ) -> PyResult<Self> {
+        guard(|| {
+            Ok(Jwt(JwtOptions {
+                jwks_file: jwks_file.map(|path| path.to_string_lossy().into_owned()),
+                issuers,
+                audiences: audiences.unwrap_or_default(),
+                algorithms: algorithms.unwrap_or_default(),
+                // No skew at all is no default.
+                clock_skew_ms: match clock_skew.map(|skew| milliseconds("clock_skew", skew)).transpose()? {
+                    Some(0) => -1,
+                    skew => skew.unwrap_or_default(),
+                },
+                required_claims: required_claims.unwrap_or_default(),
+                danger_accept_plaintext,
+            }))
+        })
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Jwt(issuers={:?}, audiences={:?})", self.0.issuers, self.0.audiences)
+    }
+}
+
 fn pem(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Vec<u8>>> {
     value
         .map(|value| match value.cast::<PyString>() {
@@ -74,16 +154,6 @@ fn pem(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Vec<u8>>
             Err(_) => Err(wrong_type(name, "bytes or str", value)),
         })
         .transpose()
-}
-
-/// Puts keywords into fields: `seconds` for those that end in `_ms`, `number` and `flag` and `text` by their own name.
-macro_rules! fields {
-    ($name:expr, $value:expr, { $($kind:ident: $($key:literal => $field:expr),+;)+ } else $other:expr) => {
-        match $name {
-            $($($key => $field = $kind($key, $value)?,)+)+
-            _ => $other,
-        }
-    };
 }
 
 /// The options of a channel.
@@ -161,6 +231,9 @@ pub(crate) fn server_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<Se
     each(options, "Server", |name, value| {
         fields!(name, value, {
             tls: "tls" => to.tls;
+            jwt: "jwt" => to.jwt;
+            text: "authorization_policy" => to.authorization_policy;
+            path: "authorization_policy_file" => to.authorization_policy_file;
             seconds:
                 "keepalive_interval" => to.keepalive_interval_ms,
                 "keepalive_timeout" => to.keepalive_timeout_ms,
@@ -258,6 +331,16 @@ fn wrong_type(name: &str, due: &str, value: &Bound<'_, PyAny>) -> PyErr {
 fn tls(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<TlsOptions>> {
     let tls = value.cast::<Tls>().map_err(|_| wrong_type(name, "spanwire.Tls", value))?;
     Ok(Some(tls.get().0.clone()))
+}
+
+fn jwt(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<JwtOptions>> {
+    let jwt = value.cast::<Jwt>().map_err(|_| wrong_type(name, "spanwire.Jwt", value))?;
+    Ok(Some(jwt.get().0.clone()))
+}
+
+fn path(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    let path: std::path::PathBuf = value.extract().map_err(|_| wrong_type(name, "str or a path", value))?;
+    Ok(Some(path.to_string_lossy().into_owned()))
 }
 
 fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<String>> {

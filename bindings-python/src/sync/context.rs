@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyTuple};
 use spanwire::bridge::{Answer, OpError, Received, Room, ServerCall};
 use spanwire::{Code, Encoding, Status};
 
 use super::inbox::State;
 use super::pool::{Finished, Pool, Served};
 use super::wait::wait_for;
+use crate::convert::identity::{TlsIdentity, claims};
 use crate::convert::message::Method;
 use crate::convert::metadata::{Metadata, metadata_from};
 use crate::convert::options::encoding;
@@ -119,13 +119,22 @@ impl SyncContext {
         self.served.call.peer().to_string()
     }
 
-    /// The client's certificates (DER), its own first, if it proved to own some.
+    /// Whom the client proved to be by a certificate; `None` if it did not.
     #[getter]
-    fn tls_identity<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        let identity = self.served.call.tls_identity();
-        identity
-            .map(|identity| PyTuple::new(py, identity.certificates().iter().map(|der| PyBytes::new(py, der))))
-            .transpose()
+    fn tls_identity(&self) -> Option<TlsIdentity> {
+        TlsIdentity::of(&self.served.call)
+    }
+
+    /// Who calls, as the token says (`sub`).
+    #[getter]
+    fn subject(&self) -> Option<&str> {
+        self.served.call.claims()?.subject()
+    }
+
+    /// What the caller's token says; `None` if no token was asked for.
+    #[getter]
+    fn claims<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        guard(|| claims(py, &self.served.call))
     }
 
     /// The seconds that the client still waits; `None` if it has set no limit.

@@ -204,6 +204,21 @@ pub struct TlsOptions {
     pub danger_accept_any_certificate: bool,
     /// Server, with a CA: clients may come without a certificate.
     pub client_certificate_optional: bool,
+    /// Server: further certificates. A client that asks for a name (SNI) gets the first that is for it.
+    pub more_certificates: Vec<CertificateOptions>,
+}
+
+/// A certificate chain and its key, each as PEM bytes or as the path of a file; bytes win.
+#[derive(Clone, Debug, Default)]
+pub struct CertificateOptions {
+    /// The chain.
+    pub certificate_pem: Option<Vec<u8>>,
+    /// The same, as a file.
+    pub certificate_file: Option<String>,
+    /// The key.
+    pub key_pem: Option<Vec<u8>>,
+    /// The same, as a file.
+    pub key_file: Option<String>,
 }
 
 /// Of one call.
@@ -470,6 +485,13 @@ impl TlsOptions {
             }
             _ => return Err(half_an_identity()),
         };
+        let tls = self.more_certificates.iter().try_fold(tls, |tls, more| {
+            match (&more.certificate_pem, &more.key_pem, &more.certificate_file, &more.key_file) {
+                (Some(certificate), Some(key), ..) => Ok(tls.and_pem(certificate.clone(), key.clone())),
+                (None, None, Some(certificate), Some(key)) => Ok(tls.and_files(certificate, key)),
+                _ => Err(half_an_identity()),
+            }
+        })?;
         let tls = match (&self.ca_pem, &self.ca_file) {
             (Some(pem), _) => tls.client_ca_pem(pem.clone()),
             (None, Some(file)) => tls.client_ca_file(file),

@@ -12,15 +12,18 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{self, CryptoProvider};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use self::by_name::ByName;
 pub use self::identity::TlsIdentity;
 use self::pem::PemSource;
 pub use self::pem::TlsError;
 use super::io::{Io, RawIo};
 use crate::reload::Reloading;
 
+mod by_name;
 mod identity;
 mod pem;
 #[cfg(test)]
@@ -61,9 +64,12 @@ impl Identity {
 }
 
 /// The files among these sources.
-fn files(authorities: &[PemSource], identity: Option<&Identity>) -> Vec<PathBuf> {
-    let identity = identity.into_iter().flat_map(|identity| [&identity.certificate, &identity.key]);
-    authorities.iter().chain(identity).filter_map(PemSource::file).cloned().collect()
+fn files<'a>(
+    authorities: &'a [PemSource],
+    identities: impl IntoIterator<Item = &'a Identity>,
+) -> Vec<PathBuf> {
+    let identities = identities.into_iter().flat_map(|identity| [&identity.certificate, &identity.key]);
+    authorities.iter().chain(identities).filter_map(PemSource::file).cloned().collect()
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -253,6 +259,7 @@ impl ClientTlsConfig {
 #[derive(Clone, Debug)]
 pub struct ServerTls {
     identity: Identity,
+    more: Vec<Identity>,
     client_authorities: Vec<PemSource>,
     require_client_auth: Option<bool>,
 }
@@ -270,7 +277,22 @@ impl ServerTls {
 
     fn with_identity(certificate: PemSource, key: PemSource) -> Self {
         let identity = Identity { certificate, key };
-        Self { identity, client_authorities: Vec::new(), require_client_auth: None }
+        Self { identity, more: Vec::new(), client_authorities: Vec::new(), require_client_auth: None }
+    }
+
+    /// One more certificate chain and its key, for servers with several names: a client that asks for a name (SNI) gets the
+    /// first certificate that is for it, and the first of all if none is.
+    pub fn and_pem(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        let (certificate, key) = (PemSource::Memory(certificate.into()), PemSource::Memory(key.into()));
+        self.more.push(Identity { certificate, key });
+        self
+    }
+
+    /// Like [`and_pem`](Self::and_pem), from files.
+    pub fn and_files(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        let (certificate, key) = (PemSource::File(certificate.into()), PemSource::File(key.into()));
+        self.more.push(Identity { certificate, key });
+        self
     }
 
     /// Asks clients for a certificate signed by one of these authorities (PEM), and refuses clients without, unless
@@ -295,7 +317,7 @@ impl ServerTls {
 
     /// Reads the files and makes the configuration all connections of a server share.
     pub(crate) fn build(&self) -> Result<ServerTlsConfig, TlsError> {
-        let files = files(&self.client_authorities, Some(&self.identity));
+        let files = files(&self.client_authorities, std::iter::once(&self.identity).chain(&self.more));
         let tls = self.clone();
         let acceptor = Reloading::new(FILES, files, Duration::ZERO, move || tls.acceptor())?;
         Ok(ServerTlsConfig { acceptor: Arc::new(acceptor) })
@@ -304,6 +326,11 @@ impl ServerTls {
     fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {
         let provider = provider();
         let builder = ServerConfig::builder_with_provider(provider.clone());
+        let certified = |identity: &Identity| {
+            let (chain, key) = identity.load()?;
+            let certified = CertifiedKey::from_der(chain, key, &provider);
+            certified.map(Arc::new).map_err(|error| identity.explain(error))
+        };
         let builder = builder.with_safe_default_protocol_versions().map_err(no_versions)?;
         let builder = if self.client_authorities.is_empty() {
             if self.require_client_auth == Some(true) {
@@ -314,7 +341,7 @@ impl ServerTls {
         } else {
             let mut roots = RootCertStore::empty();
             add_authorities(&mut roots, &self.client_authorities)?;
-            let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
             if self.require_client_auth == Some(false) {
                 verifier = verifier.allow_unauthenticated();
             }
@@ -323,9 +350,9 @@ impl ServerTls {
                 .map_err(|error| TlsError::new("client CA certificates", &error).caused_by(error))?;
             builder.with_client_cert_verifier(verifier)
         };
-        let (chain, key) = self.identity.load()?;
+        let more = self.more.iter().map(certified).collect::<Result<_, _>>()?;
         let mut config =
-            builder.with_single_cert(chain, key).map_err(|error| self.identity.explain(error))?;
+            builder.with_cert_resolver(Arc::new(ByName { first: certified(&self.identity)?, more }));
         config.alpn_protocols = vec![ALPN_H2.to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }

@@ -1,4 +1,4 @@
-//! Runs every Rust snippet of README.md, docs/rust.md and docs/server.md; `build/snippets.rs` makes the tests.
+//! Runs every Rust snippet of README.md, docs/rust.md, docs/security.md and docs/server.md; `build/snippets.rs` makes the tests.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use spanwire::middleware::{Call, Next, Reply};
 use spanwire::{
-    Channel, ClientTls, Code, Context, Encoding, Engine, Health, Keepalive, Kind, Method, Raw, Sending,
+    Channel, ClientTls, Code, Context, Encoding, Engine, Health, Jwt, Keepalive, Kind, Method, Raw, Sending,
 };
 use spanwire::{Sent, Server, ServerTls, Status, Streaming};
 use spanwire_examples as store;
@@ -82,7 +82,7 @@ impl Orders for Shop {
     }
 }
 
-/// Makes a folder with the certificates that the guide names, and works there from then on.
+/// Makes a folder with the certificates and keys that the guides name, and works there from then on.
 fn prepare_folder() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -98,6 +98,9 @@ fn prepare_folder() {
             std::fs::write(folder.join(format!("{name}.pem")), certificate.pem()).unwrap();
             std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
         }
+        // The key of RFC 8037, A.2.
+        let keys = r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+        std::fs::write(folder.join("keys.json"), keys).unwrap();
         std::env::set_current_dir(folder).unwrap();
     });
 }

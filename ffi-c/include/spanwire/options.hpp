@@ -31,6 +31,22 @@ enum class encoding : std::int32_t {
   zstd = SPANWIRE_ENCODING_ZSTD,
 };
 
+/// A kind of name in a client's certificate.
+enum class name : std::int32_t {
+  /// A DNS name.
+  dns = SPANWIRE_NAME_DNS,
+  /// A mail address.
+  email = SPANWIRE_NAME_EMAIL,
+  /// An IP address.
+  ip = SPANWIRE_NAME_IP,
+  /// The SPIFFE ID; there is one at most.
+  spiffe_id = SPANWIRE_NAME_SPIFFE_ID,
+  /// The subject in the form of RFC 4514; there is one at most.
+  subject = SPANWIRE_NAME_SUBJECT,
+  /// A URI.
+  uri = SPANWIRE_NAME_URI,
+};
+
 /// Durations of this library.
 using milliseconds = std::chrono::milliseconds;
 
@@ -78,6 +94,12 @@ class engine {
   spanwire::status status_;
 };
 
+/// A certificate with its chain, and its key: files, or the texts themselves.
+struct certificate {
+  std::string certificate_file = {}, certificate_pem = {};
+  std::string key_file = {}, key_pem = {};
+};
+
 /// Certificates and trust. Files and texts are PEM; an empty text means that it is not given.
 struct tls_options {
   /// Whom to trust: a file, or the text itself. On a server: who may sign certificates of clients.
@@ -94,6 +116,8 @@ struct tls_options {
   bool danger_accept_any_certificate = false;
   /// Server with a ca: clients may come without a certificate. Otherwise a ca means mutual TLS.
   bool client_certificate_optional = false;
+  /// Server: further certificates. A client that asks for a name (SNI) gets the first that is for it.
+  std::vector<certificate> more_certificates = {};
 };
 
 /// How much of what costs a peer nothing is taken before its connection ends: on both sides. See docs/limits.md.
@@ -289,6 +313,15 @@ struct lent_tls {
     raw.server_name = or_null(from->server_name);
     raw.danger_accept_any_certificate = from->danger_accept_any_certificate;
     raw.client_certificate_optional = from->client_certificate_optional;
+    for (const certificate &each : from->more_certificates) {
+      spanwire_certificate &more = more_.emplace_back();
+      more.certificate_file = or_null(each.certificate_file);
+      more.key_file = or_null(each.key_file);
+      lend(each.certificate_pem, more.certificate_pem, more.certificate_pem_len);
+      lend(each.key_pem, more.key_pem, more.key_pem_len);
+    }
+    raw.more_certificates = more_.data();
+    raw.more_certificate_count = more_.size();
   }
   lent_tls(const lent_tls &) = delete;
   lent_tls &operator=(const lent_tls &) = delete;
@@ -300,6 +333,8 @@ struct lent_tls {
     data = or_null(text);
     size = text.size();
   }
+
+  std::vector<spanwire_certificate> more_;
 };
 
 /// Options of a call as the C API takes them, borrowed.

@@ -229,6 +229,29 @@ class context : public parent {
     return {reinterpret_cast<const std::byte *>(der), size};
   }
 
+  /// The names of one kind in the client's certificate: none without one.
+  std::vector<std::string> peer_names(name kind) const {
+    std::vector<std::string> names;
+    while (true) {
+      std::string next = detail::written([&](char *text, std::size_t size) {
+        return spanwire_server_call_peer_name(state_->name, static_cast<spanwire_name>(kind), names.size(), text,
+                                              size);
+      });
+      if (next.empty()) return names;
+      names.push_back(std::move(next));
+    }
+  }
+  /// Who calls, as the token says; empty if no token was asked for.
+  std::string subject() const {
+    return detail::written(
+        [this](char *text, std::size_t size) { return spanwire_server_call_subject(state_->name, text, size); });
+  }
+  /// What the caller's token says: the JSON object that was signed. Empty if no token was asked for.
+  std::string claims() const {
+    return detail::written(
+        [this](char *text, std::size_t size) { return spanwire_server_call_claims(state_->name, text, size); });
+  }
+
   /// Whether the client has cancelled the call, or its deadline has passed: no answer will reach it.
   bool cancelled() const noexcept { return state_->cancelled; }
   /// `co_await context.until_cancelled()`: waits for that, and gives CANCELLED.

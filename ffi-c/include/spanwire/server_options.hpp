@@ -6,12 +6,35 @@
 
 namespace spanwire {
 
+/// Which bearer tokens (JWT) a server accepts.
+struct jwt_options {
+  /// The keys of the issuers: the file of a JSON Web Key Set, read again when it changes.
+  std::string jwks_file = {};
+  /// Whose tokens are good (`iss`); at least one.
+  std::vector<std::string> issuers = {};
+  /// Whom they must be for (`aud`): one of these, or nobody if there are none.
+  std::vector<std::string> audiences = {};
+  /// How they may be signed, such as "ES256"; any algorithm of public keys that is known if there are none.
+  std::vector<std::string> algorithms = {};
+  /// How far the clocks of the issuers may be from ours; negative for not at all.
+  milliseconds clock_skew{0};
+  /// What they must say besides.
+  std::vector<std::string> required_claims = {};
+  /// They are taken from connections without TLS too, where others may read them.
+  bool danger_accept_plaintext = false;
+};
+
 /// Options of a server.
 struct server_options {
   /// Where to listen, for example "0.0.0.0:50051", "127.0.0.1:0" for any free port, or "unix:/run/orders".
   std::string address = {};
   /// TLS; plaintext without it.
   std::optional<tls_options> tls = {};
+  /// Which bearer tokens are accepted; without it calls need none.
+  std::optional<jwt_options> jwt = {};
+  /// Who may call what: JSON in the form of gRFC A43, or the file that it is in, which is read again when it
+  /// changes.
+  std::string authorization_policy = {}, authorization_policy_file = {};
   /// Requests wait until server::accept() lets them through.
   bool manual_accept = false;
   /// The silence after which a client is pinged, and how long its answer may take.
@@ -49,12 +72,47 @@ struct server_options {
 
 namespace detail {
 
+/// Options of tokens as the C API takes them, borrowed.
+struct lent_jwt {
+  spanwire_jwt_options raw{};
+
+  explicit lent_jwt(const std::optional<jwt_options> &from) {
+    if (!from) return;
+    raw.size = sizeof raw;
+    raw.jwks_file = or_null(from->jwks_file);
+    lend(from->issuers, issuers_, raw.issuers, raw.issuer_count);
+    lend(from->audiences, audiences_, raw.audiences, raw.audience_count);
+    lend(from->algorithms, algorithms_, raw.algorithms, raw.algorithm_count);
+    lend(from->required_claims, required_claims_, raw.required_claims, raw.required_claim_count);
+    raw.clock_skew_ms = from->clock_skew.count();
+    raw.danger_accept_plaintext = from->danger_accept_plaintext;
+  }
+  lent_jwt(const lent_jwt &) = delete;
+  lent_jwt &operator=(const lent_jwt &) = delete;
+
+  const spanwire_jwt_options *get() const noexcept { return raw.size != 0 ? &raw : nullptr; }
+
+ private:
+  static void lend(const std::vector<std::string> &from, std::vector<const char *> &kept, const char *const *&texts,
+                   std::size_t &count) {
+    for (const std::string &text : from) kept.push_back(text.c_str());
+    texts = kept.data();
+    count = kept.size();
+  }
+
+  std::vector<const char *> issuers_, audiences_, algorithms_, required_claims_;
+};
+
 /// A server of the C API; null if it could not be made.
 inline spanwire_server *make_server(spanwire_engine *engine, const server_options &from) {
   lent_tls tls(from.tls);
+  lent_jwt jwt(from.jwt);
   spanwire_server_options raw{};
   raw.size = sizeof raw;
   raw.tls = tls.get();
+  raw.jwt = jwt.get();
+  raw.authorization_policy = or_null(from.authorization_policy);
+  raw.authorization_policy_file = or_null(from.authorization_policy_file);
   raw.manual_accept = from.manual_accept;
   raw.keepalive_permit_without_calls = from.keepalive_permit_without_calls;
   raw.keepalive_interval_ms = from.keepalive_interval.count();

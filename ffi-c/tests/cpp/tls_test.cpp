@@ -93,4 +93,38 @@ TEST(clients_show_certificates) {
   }(test, made));
 }
 
+TEST(callers_are_known_by_tokens_and_certificates) {
+  certificates made;
+  spanwire::tls_options tls = made.server();
+  tls.ca_file = made.file("ca.pem");
+  tls.client_certificate_optional = true;
+  tls.more_certificates = {{.certificate_file = made.file("named.pem"), .key_file = made.file("named.key")}};
+  spanwire::jwt_options jwt{
+      .jwks_file = made.file("keys.json"), .issuers = {"https://login.example.com"}, .audiences = {"orders"}};
+  const char *policy = R"({"name": "p", "allow_rules": [
+      {"name": "r", "source": {"principals": ["spiffe://example/client"]}}]})";
+  pair test({.tls = tls, .jwt = jwt, .authorization_policy = policy});
+  CHECK_OK(test.server.unary("/test.Test/Who", [](bytes, context &context) -> task<result<bytes>> {
+    std::string who = context.subject() + " " + context.peer_names(spanwire::name::uri).at(0);
+    if (context.claims().find("orders.read") == std::string::npos) who += " without scope";
+    if (!context.peer_names(spanwire::name::dns).empty()) who += " " + context.peer_names(spanwire::name::dns)[0];
+    co_return bytes::copy(who);
+  }));
+  spanwire::tls_options known{.ca_file = made.file("ca.pem"),
+                              .certificate_file = made.file("client.pem"),
+                              .key_file = made.file("client.key"),
+                              .server_name = "shop.example"};
+  test.start({.tls = known, .bearer_token_file = made.file("token")});
+  test.run([](pair &test, certificates &made, spanwire::tls_options known) -> task<> {
+    auto who = co_await test.channel.unary("/test.Test/Who", "x");
+    CHECK_OK(who);
+    CHECK(who->message.view() == "ada spiffe://example/client client.example");
+    spanwire::channel tokenless(test.server.target(), {.tls = known});
+    CHECK_CODE(unauthenticated, (co_await tokenless.unary("/test.Test/Who", "x")).status());
+    spanwire::channel stranger(test.server.target(), {.tls = spanwire::tls_options{.ca_file = made.file("ca.pem")},
+                                                      .bearer_token_file = made.file("token")});
+    CHECK_CODE(permission_denied, (co_await stranger.unary("/test.Test/Who", "x")).status());
+  }(test, made, known));
+}
+
 RUN_TESTS()

@@ -391,3 +391,103 @@ fn debug_shows_no_secret() {
     assert!(!shown.contains("PRIVATE") && shown.contains("bytes of PEM"), "{shown}");
     assert!(!format!("{:?}", ServerTls::from_pem(certificate, key)).contains("PRIVATE"));
 }
+
+/// What a server shows to a client that asks for `name`, as its leaf.
+async fn shown(client: &ClientTlsConfig, server: &ServerTlsConfig, name: &str) -> Result<Vec<u8>, String> {
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let (client, _) = tokio::join!(client.handshake(near.into(), name), server.handshake(far.into()));
+    client.map(|io| io.tls_identity().unwrap().leaf().to_vec()).map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn a_certificate_is_chosen_by_the_name_that_the_client_asks_for() {
+    let (authority, files) = (Authority::new(), Files::new());
+    let (first, second, wild) =
+        (authority.issue("a.test"), authority.issue("b.test"), authority.issue("*.c.test"));
+    files.write_identity(second.clone());
+    let server = ServerTls::from_pem(first.0.clone(), first.1)
+        .and_files(files.path("a.pem"), files.path("a.key"))
+        .and_pem(wild.0.clone(), wild.1)
+        .build()
+        .unwrap();
+    let client = ClientTls::new().with_ca_pem(authority.pem()).build().unwrap();
+    for (name, certificate) in
+        [("a.test", &first.0), ("b.test", &second.0), ("B.test", &second.0), ("x.c.test", &wild.0)]
+    {
+        assert_eq!(shown(&client, &server, name).await.unwrap(), leaf(certificate), "{name}");
+    }
+    // Whoever asks for another name, or for an address, gets the first one, and says what is wrong with it.
+    for name in ["d.test", "c.test", "127.0.0.1"] {
+        let error = shown(&client, &server, name).await.unwrap_err();
+        assert!(error.contains("a.test"), "{name}: {error}");
+    }
+    let renewed = authority.issue("b.test");
+    files.write_identity(renewed.clone());
+    assert_eq!(shown(&client, &server, "b.test").await.unwrap(), leaf(&renewed.0));
+    assert_eq!(shown(&client, &server, "a.test").await.unwrap(), leaf(&first.0));
+}
+
+#[tokio::test]
+async fn certificates_out_of_their_time_are_refused() {
+    let authority = Authority::new();
+    let issue = |from: i32, to: i32| {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
+        (params.not_before, params.not_after) =
+            (rcgen::date_time_ymd(from, 1, 1), rcgen::date_time_ymd(to, 1, 1));
+        (params.signed_by(&key, &authority.0).unwrap().pem(), key.serialize_pem())
+    };
+    let good = authority.issue("a.test");
+    for (from, to, expected) in [(2000, 2001, "expired"), (2090, 2091, "not valid yet")] {
+        let (certificate, key) = issue(from, to);
+        let client = ClientTls::new().with_ca_pem(authority.pem());
+        let server = ServerTls::from_pem(certificate.clone(), key.clone());
+        let error = handshake(&client, &server, "a.test").await.0.unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        let server = ServerTls::from_pem(good.0.clone(), good.1.clone()).client_ca_pem(authority.pem());
+        let client = client.with_identity_pem(certificate, key);
+        assert!(handshake(&client, &server, "a.test").await.1.is_err(), "{expected}");
+    }
+}
+
+#[test]
+fn identity_has_the_names_of_the_leaf() {
+    use rcgen::SanType;
+    let made = |names: Vec<SanType>| {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = names;
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::OrganizationName, "Shop, Ltd");
+        params.distinguished_name.push(DnType::CommonName, "ada");
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        TlsIdentity::from_chain(&[certificate.der().clone()]).unwrap()
+    };
+    let uri = |uri: &str| SanType::URI(uri.try_into().unwrap());
+    let ada = made(vec![
+        SanType::DnsName("a.test".try_into().unwrap()),
+        uri("spiffe://shop/ada"),
+        SanType::DnsName("*.b.test".try_into().unwrap()),
+        SanType::IpAddress("192.0.2.1".parse().unwrap()),
+        SanType::IpAddress("2001:db8::1".parse().unwrap()),
+        SanType::Rfc822Name("ada@shop.test".try_into().unwrap()),
+    ]);
+    assert_eq!(ada.dns_names(), ["a.test", "*.b.test"]);
+    assert_eq!(ada.uris(), ["spiffe://shop/ada"]);
+    assert_eq!(ada.spiffe_id(), Some("spiffe://shop/ada"));
+    let ips = ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse::<std::net::IpAddr>().unwrap());
+    assert_eq!(ada.ip_addresses(), ips);
+    assert_eq!(ada.emails(), ["ada@shop.test"]);
+    assert_eq!(ada.subject(), r"CN=ada,O=Shop\, Ltd");
+
+    let several = made(vec![uri("spiffe://shop/ada"), uri("https://shop.test")]);
+    assert_eq!(several.spiffe_id(), None, "an SVID has one URI");
+    for none in ["https://shop.test", "spiffe://", "spiffe:///ada", "spiffe:shop"] {
+        assert_eq!(made(vec![uri(none)]).spiffe_id(), None, "{none}");
+    }
+    let nameless = made(Vec::new());
+    assert!(nameless.dns_names().is_empty() && nameless.uris().is_empty());
+    assert_eq!(nameless.subject(), ada.subject());
+    let broken = TlsIdentity::from_chain(&[CertificateDer::from(vec![0x30, 0x01])]).unwrap();
+    assert_eq!((broken.subject(), broken.uris().len()), ("", 0));
+    assert_eq!(broken.leaf(), [0x30, 0x01]);
+}
