@@ -6,10 +6,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::grpc::channelz::v1 as proto;
 use super::grpc::channelz::v1::{
-    Channel, ChannelConnectivityState, ChannelData, ChannelRef, Channelz, ChannelzServer, GetChannelRequest,
-    GetChannelResponse, GetServerRequest, GetServerResponse, GetServerSocketsRequest,
+    self as proto, Channel, ChannelConnectivityState, ChannelData, ChannelRef, Channelz, ChannelzServer,
+    GetChannelRequest, GetChannelResponse, GetServerRequest, GetServerResponse, GetServerSocketsRequest,
     GetServerSocketsResponse, GetServersRequest, GetServersResponse, GetSocketRequest, GetSocketResponse,
     GetSubchannelRequest, GetSubchannelResponse, GetTopChannelsRequest, GetTopChannelsResponse, Security,
     Server, ServerData, ServerRef, Socket, SocketData, SocketRef, Subchannel, SubchannelRef,
@@ -249,18 +248,16 @@ fn traffic(tally: Tally, facts: &WireFacts) -> SocketData {
 }
 
 fn socket(id: u64, peer: Option<&Peer>, local: Option<&PeerAddr>, data: SocketData) -> Socket {
-    let identity = peer.and_then(Peer::tls_identity);
+    let tls = peer.filter(|peer| peer.is_tls()).map(|peer| securities::Tls {
+        remote_certificate: peer.tls_identity().map(|one| one.leaf().to_vec()).unwrap_or_default(),
+        ..securities::Tls::default()
+    });
     Socket {
         r#ref: Some(socket_ref(id, peer.map(Peer::addr).or(local))),
         data: Some(data),
         local: local.map(address),
         remote: peer.map(|peer| address(peer.addr())),
-        security: identity.map(|identity| Security {
-            model: Some(securities::Model::Tls(securities::Tls {
-                remote_certificate: identity.leaf().to_vec(),
-                ..securities::Tls::default()
-            })),
-        }),
+        security: tls.map(|tls| Security { model: Some(securities::Model::Tls(tls)) }),
         remote_name: String::new(),
     }
 }
