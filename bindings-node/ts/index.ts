@@ -24,6 +24,6 @@ export type {
   ServerTlsOptions,
   TlsOptions,
 } from "./options.js";
-export { Server, type ServerOptions, serve } from "./server.js";
+export { type RateLimit, Server, type ServerOptions, serve } from "./server.js";
 export type { Token, TokenSource } from "./token.js";
 export type { ChatCall, Messages, Sender, StreamCall, UploadCall } from "./stream.js";

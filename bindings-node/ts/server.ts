@@ -69,6 +69,22 @@ export interface ServerOptions extends LimitOptions {
   maxConcurrentStreams?: number | undefined;
   /** What one connection may hold of request messages that are not whole yet. */
   maxUnfinishedRequestBytes?: number | undefined;
+  /** Calls that may run at once, over all connections; those beyond are UNAVAILABLE at once. No limit by default. */
+  maxRunningCalls?: number | undefined;
+  /** How often methods may be called: a list, or its JSON. */
+  rateLimits?: string | readonly RateLimit[] | undefined;
+}
+
+/** How often methods may be called. */
+export interface RateLimit {
+  /** Calls at once. */
+  burst: number;
+  /** And a second, after that. */
+  perSecond: number;
+  /** `/package.Service/Method`, or `/package.Service/*`; all of them together. All methods without. */
+  methods?: readonly string[];
+  /** Each client has it for itself: by the subject of its token, else its certificate, else its IP address. */
+  forEachClient?: boolean;
 }
 
 /**
@@ -84,6 +100,7 @@ export async function serve(options: ServerOptions): Promise<Server> {
   const { address, services, fallback, interceptors = [], onError = () => {}, signals = [], graceMs, reflection, ...own } = options;
   if (typeof address !== "string") throw new TypeError(`address: a string is due, not ${nameOf(address)}`);
   if (!Array.isArray(services)) throw new TypeError(`services: an array is due, not ${nameOf(services)}`);
+  if (typeof own.rateLimits === "object") own.rateLimits = JSON.stringify(own.rateLimits);
   if (typeof own.authorizationPolicy === "object") own.authorizationPolicy = JSON.stringify(own.authorizationPolicy);
   if (graceMs !== undefined) checkGrace(graceMs);
   const described = reflection === true ? describe(services as readonly Implementation[]) : reflection;

@@ -41,7 +41,9 @@ pub use message::{Message, Raw};
 pub use method::{Kind, Method};
 pub use prost;
 pub use prost_types;
-pub use server::{BoundServer, Claims, Context, Jwt, ServeError, Server, ServerBuilder, ServerHandle};
+pub use server::{
+    BoundServer, Claims, Context, Jwt, RateLimit, ServeError, Server, ServerBuilder, ServerHandle,
+};
 pub use services::Health;
 pub use spanwire_wire::metadata::Value;
 pub use spanwire_wire::{Code, Encoding, Metadata, MetadataError, Sent, Status};

@@ -94,6 +94,10 @@ limit_counts! {
     /// Calls refused because the messages of their connection that were not whole were above
     /// `max_unfinished_request_bytes`.
     unfinished_request_bytes,
+    /// Calls turned away because `max_running_calls` ran.
+    running_calls,
+    /// Calls beyond `rate_limits`.
+    rate_limits,
     /// Streams refused (REFUSED_STREAM) because `max_concurrent_streams` were open.
     refused_streams,
     /// Streams reset because the peer took nothing of an answer for `stall_timeout`.

@@ -729,6 +729,11 @@ typedef struct spanwire_server_options {
   const char *authorization_policy;
   // The same from a file, which is read again when it changes. The text wins.
   const char *authorization_policy_file;
+  // Calls that may run at once, over all connections; those beyond are UNAVAILABLE at once. No limit by default.
+  int64_t max_running_calls;
+  // How often methods may be called, as JSON, such as
+  // `[{"burst": 20, "perSecond": 10, "methods": ["/shop.v1.Orders/*"], "forEachClient": true}]`.
+  const char *rate_limits;
 } spanwire_server_options;
 
 // What goes with an answer. Zeros are nothing. All is copied.

@@ -302,6 +302,11 @@ pub struct spanwire_server_options {
     pub authorization_policy: *const c_char,
     /// The same from a file, which is read again when it changes. The text wins.
     pub authorization_policy_file: *const c_char,
+    /// Calls that may run at once, over all connections; those beyond are UNAVAILABLE at once. No limit by default.
+    pub max_running_calls: i64,
+    /// How often methods may be called, as JSON, such as
+    /// `[{"burst": 20, "perSecond": 10, "methods": ["/shop.v1.Orders/*"], "forEachClient": true}]`.
+    pub rate_limits: *const c_char,
 }
 
 /// Options of one call. Zeros are the defaults. All is copied.
@@ -458,6 +463,8 @@ pub(crate) unsafe fn server(options: *const spanwire_server_options) -> Result<S
             jwt: jwt(options.jwt)?,
             authorization_policy: owned(options.authorization_policy, "authorization_policy")?,
             authorization_policy_file: owned(options.authorization_policy_file, "authorization_policy_file")?,
+            max_running_calls: options.max_running_calls,
+            rate_limits: owned(options.rate_limits, "rate_limits")?,
             limits: limits!(options, options.flood_max_early_refusals),
             ..ServerOptions::default()
         })

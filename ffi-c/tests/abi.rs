@@ -73,7 +73,7 @@ fn layout_is_that_of_the_header() {
             flood_control_frames_burst flood_control_frames_per_second flood_max_continuations
             flood_max_pending_acks flood_small_data_budget
             drain_delay_ms reflection reflection_len health channelz jwt authorization_policy
-            authorization_policy_file
+            authorization_policy_file max_running_calls rate_limits
         }
         spanwire_answer { size headers header_count trailers trailer_count details details_len compression }
     };

@@ -83,11 +83,12 @@ pub(crate) fn server_options(options: &Object<'_>) -> Result<ServerOptions> {
         fields!(snake, name, value, to, {
             tls: tls;
             jwt: jwt;
-            text: authorization_policy, authorization_policy_file;
+            text: authorization_policy, authorization_policy_file, rate_limits;
             number:
                 keepalive_interval_ms, keepalive_timeout_ms, keepalive_min_interval_ms, max_connection_age_ms,
                 max_connection_age_grace_ms, max_connection_idle_ms, handshake_timeout_ms, stall_timeout_ms,
-                max_connections, max_concurrent_streams, max_unfinished_request_bytes, drain_delay_ms;
+                max_connections, max_concurrent_streams, max_unfinished_request_bytes, drain_delay_ms,
+                max_running_calls;
             flag: keepalive_permit_without_calls, share_port, health, channelz;
             bytes: reflection;
         } else return limit(&mut to.limits, snake, name, value));

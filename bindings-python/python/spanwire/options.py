@@ -162,6 +162,11 @@ class ServerOptions(Limits, total=False):
     """Who may call what, as JSON in the form of gRFC A43; everybody may everything without."""
     authorization_policy_file: str | PathLike[str] | None
     """The same from a file, which is read again when it changes. The text wins."""
+    max_running_calls: int | float | None
+    """Calls that may run at once, over all connections; those beyond are UNAVAILABLE at once."""
+    rate_limits: str | None
+    """How often methods may be called, as JSON, such as
+    ``[{"burst": 20, "perSecond": 10, "methods": ["/shop.v1.Orders/*"], "forEachClient": true}]``."""
     keepalive_interval: float | None
     """Silence after which a client is pinged."""
     keepalive_timeout: float | None

@@ -232,7 +232,9 @@ pub(crate) fn server_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<Se
         fields!(name, value, {
             tls: "tls" => to.tls;
             jwt: "jwt" => to.jwt;
-            text: "authorization_policy" => to.authorization_policy;
+            text:
+                "authorization_policy" => to.authorization_policy,
+                "rate_limits" => to.rate_limits;
             path: "authorization_policy_file" => to.authorization_policy_file;
             seconds:
                 "keepalive_interval" => to.keepalive_interval_ms,
@@ -253,7 +255,8 @@ pub(crate) fn server_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<Se
             number:
                 "max_connections" => to.max_connections,
                 "max_concurrent_streams" => to.max_concurrent_streams,
-                "max_unfinished_request_bytes" => to.max_unfinished_request_bytes;
+                "max_unfinished_request_bytes" => to.max_unfinished_request_bytes,
+                "max_running_calls" => to.max_running_calls;
         } else return limit(&mut to.limits, name, value));
         Ok(true)
     })?;

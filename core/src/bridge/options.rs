@@ -12,6 +12,7 @@ use super::OpError;
 use super::token::TokenSource;
 use crate::channel;
 use crate::channel::backoff::BackoffConfig;
+use crate::server::rate_limits;
 use crate::transport::watch::PingPolicy;
 use crate::{
     ChannelBuilder, ClientTls, Encoding, FloodLimits, Jwt, Keepalive, Metadata, Proxy, Rate, ServerBuilder,
@@ -115,6 +116,11 @@ pub struct ServerOptions {
     pub authorization_policy: Option<String>,
     /// The same from a file that is read again when it changes. The text wins.
     pub authorization_policy_file: Option<String>,
+    /// Calls that may run at once, over all connections.
+    pub max_running_calls: i64,
+    /// How often methods may be called, as JSON:
+    /// `[{"burst": 20, "perSecond": 10, "methods": ["/shop.v1.Orders/*"], "forEachClient": true}]`.
+    pub rate_limits: Option<String>,
     /// Limits of both sides.
     pub limits: Limits,
 }
@@ -345,6 +351,10 @@ impl ServerOptions {
         } else if let Some(file) = &self.authorization_policy_file {
             builder = builder.authorization_policy_file(file);
         }
+        if let Some(json) = &self.rate_limits {
+            let limits = rate_limits::read(json).map_err(OpError::Argument)?;
+            builder = builder.rate_limits(limits);
+        }
         let keepalive = Keepalive::server_default();
         builder = builder.keepalive((self.keepalive_interval_ms >= 0).then_some(Keepalive {
             interval: positive_time(self.keepalive_interval_ms).unwrap_or(keepalive.interval),
@@ -382,6 +392,7 @@ impl ServerOptions {
             max_connections = self.max_connections,
             max_concurrent_streams = self.max_concurrent_streams,
             max_unfinished_request_bytes = self.max_unfinished_request_bytes,
+            max_running_calls = self.max_running_calls,
         );
         Ok(builder.flood_limits(self.limits.floods(FloodLimits::server_default())?))
     }

@@ -76,6 +76,7 @@ impl Dispatch for Dispatcher {
             headers: &head.headers,
             peer: &self.peer,
             extensions: &mut extensions,
+            limits: live.limits(),
         };
         if let Err(status) = self.router.guards.check(&mut guarded) {
             let _ = responder.finish(status, drop);

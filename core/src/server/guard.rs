@@ -11,11 +11,14 @@
 //!
 //! A guard runs on the connection's task, so it does not wait. To check allocates nothing by itself.
 
+use std::time::Duration;
+
 use http::{Extensions, HeaderMap};
 
 use super::ServeError;
+use crate::stats::Counters;
 use crate::transport::Peer;
-use crate::{PeerAddr, Status};
+use crate::{Metadata, PeerAddr, Status};
 
 /// What is known of a request before its route is looked for.
 pub(crate) struct Head<'a> {
@@ -28,6 +31,8 @@ pub(crate) struct Head<'a> {
     /// What guards leave for later ones, for interceptors and for the handler. It lives as long as the call: a permit in
     /// it is given back when the call is over.
     pub(crate) extensions: &'a mut Extensions,
+    /// Where a guard that holds a limit counts how often it was hit.
+    pub(crate) limits: &'a Counters,
 }
 
 impl Head<'_> {
@@ -43,9 +48,18 @@ pub(crate) trait Guard: Send + Sync + 'static {
     fn check(&self, head: &mut Head<'_>) -> Result<(), Status>;
 }
 
+/// A refusal that says when to try again, which retries of every gRPC client keep to (gRFC A6).
+pub(crate) fn come_back_in(pause: Duration, status: Status) -> Status {
+    let mut trailers = Metadata::new();
+    let millis = pause.as_millis().max(1).to_string();
+    match trailers.insert("grpc-retry-pushback-ms", millis.as_str()) {
+        Ok(()) => status.with_metadata(trailers),
+        Err(_) => status,
+    }
+}
+
 /// When a guard's turn is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[cfg_attr(not(test), expect(dead_code, reason = "not every stage has a guard yet"))]
 pub(crate) enum Stage {
     /// Whether there is room for any call.
     LoadShedding,

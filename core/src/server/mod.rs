@@ -9,10 +9,12 @@ mod handler;
 mod intercept;
 mod jwt;
 mod pace;
+pub(crate) mod rate_limits;
 mod receive;
 mod responder;
 mod router;
 mod serve;
+mod shedding;
 
 use std::fmt;
 use std::io;
@@ -29,6 +31,7 @@ use guard::{Guard, Guards, MakeGuard, Stage};
 pub(crate) use handler::UnaryAnswer;
 pub use handler::{Fallback, Handler, Service};
 pub use jwt::{Claims, Jwt};
+pub use rate_limits::RateLimit;
 pub(crate) use receive::ServerReceive;
 pub(crate) use responder::CallShared;
 #[cfg(test)]

@@ -50,6 +50,11 @@ struct server_options {
   milliseconds handshake_timeout{0};
   /// How long a client may take nothing of an answer.
   milliseconds stall_timeout{0};
+  /// Calls that may run at once, over all connections; those beyond are UNAVAILABLE at once. No limit by default.
+  std::int64_t max_running_calls = 0;
+  /// How often methods may be called, as JSON, such as
+  /// `[{"burst": 20, "perSecond": 10, "methods": ["/shop.v1.Orders/*"], "forEachClient": true}]`.
+  std::string rate_limits = {};
   /// Connections at once, and calls of one at once.
   std::int64_t max_connections = 0, max_concurrent_streams = 0;
   /// What one connection may hold of request messages that are not whole yet.
@@ -113,6 +118,8 @@ inline spanwire_server *make_server(spanwire_engine *engine, const server_option
   raw.jwt = jwt.get();
   raw.authorization_policy = or_null(from.authorization_policy);
   raw.authorization_policy_file = or_null(from.authorization_policy_file);
+  raw.max_running_calls = from.max_running_calls;
+  raw.rate_limits = or_null(from.rate_limits);
   raw.manual_accept = from.manual_accept;
   raw.keepalive_permit_without_calls = from.keepalive_permit_without_calls;
   raw.keepalive_interval_ms = from.keepalive_interval.count();

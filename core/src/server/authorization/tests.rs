@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::policy::Audit;
 use super::*;
 use crate::middleware::{Call, Messages, Reply};
+use crate::stats::Counters;
 use crate::transport::Peer;
 use crate::{Channel, Code, Kind, Method, PeerAddr, Raw, Server, TlsIdentity};
 
@@ -44,7 +45,8 @@ fn allows(policy: &Policy, peer: &Peer, method: &str, headers: &[(&'static str, 
     for (name, value) in headers {
         map.append(*name, HeaderValue::from_str(value).unwrap());
     }
-    let head = Head { method, headers: &map, peer, extensions: &mut Extensions::new() };
+    let (extensions, limits) = (&mut Extensions::new(), &Counters::default());
+    let head = Head { method, headers: &map, peer, extensions, limits };
     match policy.check(&head) {
         Ok(()) => true,
         Err(status) => {

@@ -43,6 +43,12 @@ impl Claims {
         self.subject.as_deref()
     }
 
+    /// Those of this caller.
+    #[cfg(test)]
+    pub(crate) fn of(subject: &str) -> Self {
+        Claims { subject: Some(subject.to_owned()), ..Claims::default() }
+    }
+
     /// All claims, as the JSON object that was signed.
     #[must_use]
     pub fn json(&self) -> &str {
