@@ -66,9 +66,11 @@ pub fn all() -> Vec<Honest> {
         }),
         Honest {
             server: &[FATES_LIMIT],
-            ..one("every_fate", "3000 calls: a third cancelled in their bodies, a third too large", |target| {
-                Box::pin(async move { every_fate(&target).await })
-            })
+            ..one(
+                "every_fate",
+                "3000 calls: a third cancelled in their bodies, a third too large",
+                |target| Box::pin(async move { every_fate(&target).await }),
+            )
         },
         one("frames_of_a_byte", "a message of 20 kB in frames of one byte", |target| {
             Box::pin(async move { frames_of_a_byte(&target).await })

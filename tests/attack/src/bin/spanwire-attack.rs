@@ -43,7 +43,8 @@ fn main() -> ExitCode {
     for honest in honest::all() {
         if flags.only.is_empty() || flags.only.iter().any(|part| honest.name.contains(part.as_str())) {
             let outcome = runtime.block_on(play(&program, &honest));
-            let said = outcome.as_ref().map_or_else(|problem| format!("FAILED: {problem}"), |()| "passes".into());
+            let said =
+                outcome.as_ref().map_or_else(|problem| format!("FAILED: {problem}"), |()| "passes".into());
             println!("{:26} {said}", honest.name);
             passed &= outcome.is_ok();
             traffic.push(json!({"name": honest.name, "what": honest.what, "wrong": outcome.err()}));
