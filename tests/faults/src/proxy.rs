@@ -19,6 +19,10 @@ use crate::frame::{PREFACE, kind};
 /// More than a test has under way: nobody waits for a pipe, only for windows.
 const PIPE_BYTES: usize = 16 << 20;
 
+/// TLS: type, version and length of a record, and the type of one that is encrypted.
+const RECORD_HEADER: usize = 5;
+const APPLICATION_DATA: u8 = 23;
+
 /// Who says something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -61,6 +65,10 @@ pub struct Passage {
     state: State,
     to_client: BytesMut,
     to_server: BytesMut,
+    /// Who is told no more, and sees an orderly end.
+    ended: Option<Side>,
+    /// Encrypted records of the client that pass before one is spoiled.
+    unspoiled: Option<usize>,
 }
 
 impl Passage {
@@ -78,6 +86,18 @@ impl Passage {
     /// Passes everything on from here without looking at it: it may be TLS.
     pub fn leave_alone(&mut self) {
         self.state = State::Unread;
+    }
+
+    /// Like [`leave_alone`](Self::leave_alone), but one encrypted TLS record of the client comes to the server with another
+    /// last byte, behind so many that are left alone.
+    pub fn spoil_record(&mut self, behind: usize) {
+        self.state = State::Unread;
+        self.unspoiled = Some(behind);
+    }
+
+    /// This side sees an orderly end of what the other one says, behind what was said, and may go on speaking.
+    pub fn end_for(&mut self, side: Side) {
+        self.ended = Some(side);
     }
 
     /// Nothing more passes, and nobody is told.
@@ -129,6 +149,8 @@ impl FaultProxy {
             state: State::Open,
             to_client: BytesMut::new(),
             to_server: BytesMut::new(),
+            ended: None,
+            unspoiled: None,
         };
         let was_reset = Arc::new(AtomicBool::new(false));
         let pump = Pump {
@@ -167,7 +189,7 @@ impl Pump {
                 self.passage.to_server.extend_from_slice(&from_client.split_to(PREFACE.len()));
             }
             if self.passage.state == State::Unread {
-                self.passage.to_server.extend_from_slice(&from_client.split());
+                self.pass_unread(&mut from_client);
                 self.passage.to_client.extend_from_slice(&from_server.split());
             }
             while greeted && let Some(frame) = self.next(&mut from_client) {
@@ -178,8 +200,9 @@ impl Pump {
                 (self.fault.frame)(&mut self.passage, Side::Server, frame);
             }
             let (to_client, to_server) = (self.passage.to_client.split(), self.passage.to_server.split());
-            if self.client.write_all(&to_client).await.is_err()
-                | self.server.write_all(&to_server).await.is_err()
+            let ended = |side| self.passage.ended == Some(side);
+            if tell(&mut self.client, &to_client, ended(Side::Client)).await.is_err()
+                | tell(&mut self.server, &to_server, ended(Side::Server)).await.is_err()
             {
                 return;
             }
@@ -210,11 +233,44 @@ impl Pump {
         (self.passage.state == State::Open).then(|| Frame::parse(from)).flatten()
     }
 
+    /// What the client says in TLS, record by record where one of them is to be spoiled.
+    fn pass_unread(&mut self, from_client: &mut BytesMut) {
+        while let Some(left) = self.passage.unspoiled
+            && let Some(header) = from_client.first_chunk::<RECORD_HEADER>()
+        {
+            let length = RECORD_HEADER + usize::from(u16::from_be_bytes([header[3], header[4]]));
+            let encrypted = header[0] == APPLICATION_DATA;
+            if from_client.len() < length {
+                return;
+            }
+            let mut record = from_client.split_to(length);
+            if encrypted {
+                self.passage.unspoiled = left.checked_sub(1);
+                if left == 0 {
+                    record[length - 1] ^= 1;
+                }
+            }
+            self.passage.to_server.extend_from_slice(&record);
+        }
+        if self.passage.unspoiled.is_none() {
+            self.passage.to_server.extend_from_slice(&from_client.split());
+        }
+    }
+
     fn count(&mut self, frame: &Frame) {
         if frame.kind == kind::HEADERS && frame.stream > self.newest_stream {
             self.newest_stream = frame.stream;
             self.passage.requests = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
         }
+    }
+}
+
+/// Says something to one side, and ends it there. What would be said behind that end is lost.
+async fn tell(side: &mut DuplexStream, bytes: &[u8], end: bool) -> io::Result<()> {
+    match side.write_all(bytes).await {
+        Ok(()) if end => side.shutdown().await,
+        Err(error) if !end => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -83,6 +83,20 @@ macro_rules! at_answer {
     };
 }
 
+/// Spoils an encrypted record of the first connection, which the server answers with an alert. The first is the client's
+/// end of the handshake.
+macro_rules! spoiled {
+    ($behind:literal) => {
+        Fault {
+            begin: |passage| match passage.connection {
+                0 => passage.spoil_record($behind),
+                _ => passage.leave_alone(),
+            },
+            ..Fault::NONE
+        }
+    };
+}
+
 fn begins(from: Side, frame: &Frame) -> bool {
     from == Side::Client && frame.kind == kind::HEADERS
 }
@@ -186,6 +200,24 @@ pub(crate) fn rows() -> Vec<Row> {
             }),
         ),
         Row::each(
+            "FIN of the server while the answer is due, and it still listens",
+            "UNAVAILABLE, 1 attempt, maybe sent",
+            OK2,
+            at_request!(|passage, frame| {
+                passage.pass(Side::Client, &frame);
+                passage.end_for(Side::Client);
+            }),
+        ),
+        Row::each(
+            "FIN towards the server within the request, and nothing towards the channel",
+            "UNAVAILABLE, 1 attempt, maybe sent",
+            OK2,
+            at_request!(|passage, frame| {
+                passage.pass(Side::Client, &frame);
+                passage.end_for(Side::Server);
+            }),
+        ),
+        Row::each(
             "reset of the connection in the middle of the answer's headers",
             "UNAVAILABLE, 1 attempt, maybe sent",
             OK2,
@@ -271,6 +303,26 @@ pub(crate) fn rows() -> Vec<Row> {
                     },
                     ..Fault::NONE
                 },
+            )
+        },
+        // To the client of TLS 1.3 its handshake is complete before the server has seen the end of it: so comes the alert of a
+        // server that refuses a certificate.
+        Row {
+            tls: true,
+            ..Row::each(
+                "TLS alert for an answer to the client's end of the handshake",
+                "UNAVAILABLE, 1 attempt, not sent",
+                OK2,
+                spoiled!(0),
+            )
+        },
+        Row {
+            tls: true,
+            ..Row::each(
+                "TLS alert for an answer to the request",
+                "UNAVAILABLE, 1 attempt, maybe sent",
+                OK2,
+                spoiled!(3),
             )
         },
     ]
