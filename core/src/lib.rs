@@ -33,8 +33,9 @@ mod transport;
 pub use channel::balance;
 pub use channel::{
     Address, BidiCall, Channel, ChannelBuilder, ChannelError, ClientStream, ClientStreamingCall,
-    Connectivity, Duplex, Endpoint, LoadBalancing, Proxy, Resolution, Resolver, Response,
-    ServerStreamingCall, ServiceConfigError, TargetError, Token, UnaryCall, UnknownLoadBalancing,
+    Connectivity, DnsResolver, Duplex, Endpoint, LoadBalancing, Proxy, Resolution, Resolver, Response,
+    ServerStreamingCall, ServiceConfigError, TargetError, Token, UnaryCall, UnknownDnsResolver,
+    UnknownLoadBalancing,
 };
 pub use engine::Engine;
 pub use message::{Message, Raw};

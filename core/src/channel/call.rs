@@ -65,7 +65,7 @@ pub(crate) struct Attempts {
 
 impl Prepared {
     pub(crate) fn new(channel: Channel, method: Method, options: CallOptions) -> Result<Self, Status> {
-        let config = channel.service_config().method(method.path()).cloned();
+        let config = channel.configured().service.method(method.path()).cloned();
         let said = config.as_deref();
         let deadline = options.effective_deadline();
         let configured = said.and_then(|said| said.timeout).map(|timeout| after(Instant::now(), timeout));
@@ -100,9 +100,9 @@ impl Prepared {
         self.config.as_deref().and_then(|config| config.hedging.as_ref())
     }
 
-    /// See [`Channel::throttle`].
-    pub(crate) fn throttle(&self) -> Option<&Throttle> {
-        self.channel.throttle()
+    /// The tokens for retries, if there are any.
+    pub(crate) fn throttle(&self) -> Option<Arc<Throttle>> {
+        self.channel.configured().throttle.clone()
     }
 
     /// Where what the call needs besides its own task runs.
@@ -122,7 +122,7 @@ impl Prepared {
             let status = status.with_attempts(attempts.count());
             let policy = self.config.as_deref().and_then(|config| config.retry.as_ref());
             let mut retries = attempts.retries;
-            let pause = retries.after(&status, false, policy, self.throttle());
+            let pause = retries.after(&status, false, policy, self.throttle().as_deref());
             let Some(pause) = pause.filter(|pause| in_time(self.deadline, *pause)) else {
                 return Err(status);
             };
@@ -427,10 +427,11 @@ impl Receive {
         let mut retries = self.attempts.retries;
         let policy = self.config.as_ref().and_then(|config| config.retry.as_ref());
         let hedging = self.config.as_ref().and_then(|config| config.hedging.as_ref());
-        if let (Some(hedging), Some(throttle)) = (hedging, self.channel.throttle()) {
+        let throttle = self.channel.configured().throttle.clone();
+        if let (Some(hedging), Some(throttle)) = (hedging, &throttle) {
             hedging.account(&status, throttle);
         }
-        let pause = retries.after(&status, self.machine.has_headers(), policy, self.channel.throttle());
+        let pause = retries.after(&status, self.machine.has_headers(), policy, throttle.as_deref());
         let status = self.finished(status);
         let Some(pause) = pause else { return Received::Done(status) };
         if self.given_up || !in_time(self.deadline.at(), pause) {

@@ -22,7 +22,9 @@ use tokio::time::Instant;
 
 use super::address::Address;
 use super::backoff::Backoff;
-use super::balance::{Host, PickInfo, Picker, Place, Policy, PolicyConfig, Watching};
+use super::balance::{Host, PickInfo, Picker, Place, Policy, Switch, Watching};
+use super::config::{ServiceConfig, ServiceConfigError};
+use super::configured::{Configured, Rules};
 use super::mail::{Event, Letters, Mail};
 use super::resolver::{Naming, Resolution};
 use super::subchannel::{Connectivity, Means, Subchannel};
@@ -43,10 +45,17 @@ const RESOLVE_PAUSE: Duration = Duration::from_secs(30);
 /// What a name holds at least, whatever its resolver says.
 const SHORTEST_TTL: Duration = Duration::from_secs(1);
 
+/// How long a name that the system resolves holds, where added addresses matter.
+pub(crate) const NAME_TTL: Duration = Duration::from_secs(30);
+
 /// How a channel is kept, as plain data.
 pub(crate) struct Keeping {
     pub(crate) naming: Naming,
-    pub(crate) policy: PolicyConfig,
+    /// How long a name that the system resolves holds.
+    pub(crate) name_ttl: Option<Duration>,
+    pub(crate) rules: Rules,
+    /// Counts unless the resolver gives another.
+    pub(crate) service_config: ServiceConfig,
     /// How long nobody may call before the connections are dropped.
     pub(crate) idle_timeout: Option<Duration>,
 }
@@ -76,6 +85,7 @@ pub(crate) struct Control {
     subchannels: Mutex<HashMap<u64, Arc<Subchannel>>>,
     means: Arc<Means>,
     keeping: Keeping,
+    configured: ArcSwap<Configured>,
     /// A pointer, which only the making of a channel fills in. Streams know their channel, and a server's are of
     /// the same type: by this a program that only serves is linked without all that it takes to connect.
     run: fn(Keeper) -> BoxFuture<'static, ()>,
@@ -92,7 +102,9 @@ impl Drop for Control {
 
 impl Control {
     pub(crate) fn new(means: Means, keeping: Keeping) -> Arc<Self> {
+        let configured = keeping.rules.apply(keeping.service_config.clone(), None);
         let control = Arc::new(Control {
+            configured: ArcSwap::from_pointee(configured),
             picker: ArcSwap::from_pointee(Picker::Idle),
             connectivity: watch::Sender::new(Connectivity::Idle),
             changed: Notify::new(),
@@ -129,6 +141,11 @@ impl Control {
 
     fn subchannels(&self) -> MutexGuard<'_, HashMap<u64, Arc<Subchannel>>> {
         self.subchannels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The service config in force.
+    pub(crate) fn configured(&self) -> arc_swap::Guard<Arc<Configured>> {
+        self.configured.load()
     }
 
     pub(crate) fn connectivity(&self) -> Connectivity {
@@ -261,12 +278,16 @@ impl Keeper {
 
 /// What the task knows.
 struct State {
-    policy: Box<dyn Policy>,
+    policy: Switch,
     policy_timer: Option<Instant>,
     naming: Naming,
     resolving: Option<BoxFuture<'static, Result<Resolution, Status>>>,
     /// Whether the policy has addresses.
     resolved: bool,
+    /// Whether the config in force is one that a resolution has left so.
+    configured: bool,
+    /// The resolver's config that was looked at last.
+    last_config: (Option<String>, Option<ServiceConfigError>),
     backoff: Backoff,
     /// When it was last asked, and when to ask again.
     asked_at: Option<Instant>,
@@ -288,11 +309,13 @@ impl State {
     fn new(control: &Control) -> Self {
         let keeping = &control.keeping;
         State {
-            policy: keeping.policy.make(),
+            policy: Switch::new(control.configured().policy.make()),
             policy_timer: None,
             naming: keeping.naming.clone(),
             resolving: None,
             resolved: false,
+            configured: false,
+            last_config: Default::default(),
             backoff: Backoff::new(control.means.backoff.clone()),
             asked_at: None,
             ask_at: None,
@@ -357,7 +380,7 @@ impl State {
         let again = host.resolve;
         self.policy_timer = host.timer;
         // Addresses that the target names stay what they are.
-        let may_ask = self.resolved && matches!(self.naming, Naming::Asked(_));
+        let may_ask = self.resolved && !matches!(self.naming, Naming::Fixed(_));
         if letters.refresh && may_ask {
             self.ask(now);
         } else if again && may_ask && self.resolving.is_none() {
@@ -383,7 +406,7 @@ impl State {
                 let resolution = Resolution::new(endpoints.iter().cloned());
                 Box::pin(async { Ok(resolution) })
             }
-            Naming::Asked(resolver) => {
+            Naming::Asked(resolver) | Naming::Named(resolver) => {
                 self.backoff.start(now);
                 resolver.resolve()
             }
@@ -394,13 +417,18 @@ impl State {
         let none = || Status::unavailable("the name has no address");
         let result =
             result.and_then(|found| if found.endpoints.is_empty() { Err(none()) } else { Ok(found) });
+        let result = result.and_then(|found| {
+            let replaced = self.take_config(&found, host)?;
+            Ok((found, replaced))
+        });
         match result {
-            Ok(found) => {
+            Ok((found, replaced)) => {
                 self.backoff.succeeded();
-                self.ask_at = found.ttl.map(|ttl| after(host.now, ttl.max(SHORTEST_TTL)));
+                let ttl = found.ttl.into_iter().chain(self.own_ttl(host.control)).min();
+                self.ask_at = ttl.map(|ttl| after(host.now, ttl.max(SHORTEST_TTL)));
                 let first = !std::mem::replace(&mut self.resolved, true);
                 self.policy.resolved(&found.endpoints, host);
-                if first {
+                if first || replaced {
                     // Nobody resolves a name without wanting a connection.
                     self.policy.wanted(host);
                 }
@@ -417,6 +445,56 @@ impl State {
                 }
             }
         }
+    }
+
+    /// How long a name holds whose resolver does not say.
+    fn own_ttl(&self, control: &Control) -> Option<Duration> {
+        let spreads = || control.configured().policy.spreads();
+        match self.naming {
+            Naming::Named(_) => control.keeping.name_ttl.or_else(|| spreads().then_some(NAME_TTL)),
+            Naming::Fixed(_) | Naming::Asked(_) => None,
+        }
+    }
+
+    /// Puts the resolver's config in force, or that of the program if it has none. Whether that changes the policy.
+    ///
+    /// # Errors
+    /// It cannot be used, and there is none to go on with (gRFC A21).
+    fn take_config(&mut self, found: &Resolution, host: &mut Acting<'_>) -> Result<bool, Status> {
+        let said = (found.service_config.clone(), found.config_error.clone());
+        if self.configured && self.last_config == said {
+            return Ok(false);
+        }
+        let control = host.control;
+        let keeping = &control.keeping;
+        let read = match &said {
+            (_, Some(error)) => Err(error.clone()),
+            (Some(json), None) => keeping.rules.read(json),
+            (None, None) => Ok(keeping.service_config.clone()),
+        };
+        let service = match read {
+            Ok(service) => service,
+            Err(error) if self.configured => {
+                let target = &control.means.connector.target;
+                tracing::warn!(target, %error, "the resolver's service config is not used: the last one stays");
+                self.last_config = said;
+                return Ok(false);
+            }
+            Err(error) => return Err(Status::unavailable(format!("the resolver's {error}"))),
+        };
+        self.configured = true;
+        self.last_config = said;
+        let before = control.configured();
+        let after = keeping.rules.apply(service, Some(&before));
+        let policy =
+            (after.policy != before.policy || after.upkeep != before.upkeep).then(|| after.policy.make());
+        // First, because the subchannels of the policy are made by it.
+        control.configured.store(Arc::new(after));
+        let replaced = policy.is_some();
+        if let Some(policy) = policy {
+            self.policy.replace(policy, host);
+        }
+        Ok(replaced)
     }
 
     /// Drops the connections if nobody has called for so long.
@@ -457,7 +535,8 @@ impl Host for Acting<'_> {
 
     fn subchannel(&mut self, address: &Address, watching: Watching) -> Arc<Subchannel> {
         let control = self.control;
-        let subchannel = Subchannel::new(address.clone(), watching, control.means.clone());
+        let upkeep = control.configured().upkeep.clone();
+        let subchannel = Subchannel::new(address.clone(), watching, upkeep, control.means.clone());
         control.subchannels().insert(subchannel.id(), subchannel.clone());
         subchannel
     }

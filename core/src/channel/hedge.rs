@@ -92,8 +92,8 @@ impl<'a> Hedge<'a> {
             return Poll::Ready(Err(self.end(cause)));
         }
         loop {
-            let now = Instant::now();
-            while let Some(before) = self.plan.begin(now, self.policy, self.prepared.throttle()) {
+            let (now, throttle) = (Instant::now(), self.prepared.throttle());
+            while let Some(before) = self.plan.begin(now, self.policy, throttle.as_deref()) {
                 self.attempts.push(Attempt::Opening(open(self.prepared, Attempts::behind(before))));
             }
             let mut index = 0;

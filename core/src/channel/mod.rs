@@ -6,10 +6,12 @@ pub mod balance;
 pub(crate) mod call;
 mod calls;
 mod config;
+mod configured;
 mod connect;
 mod connections;
 mod control;
 mod credentials;
+mod dns;
 mod generic;
 mod health;
 mod hedge;
@@ -41,24 +43,24 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use address::{Address, Endpoint};
 use backoff::BackoffConfig;
-use balance::{Policies, PolicyConfig};
+use balance::PolicyConfig;
 pub(crate) use calls::open;
 pub use calls::{
     BidiCall, ClientStream, ClientStreamingCall, Duplex, Response, ServerStreamingCall, UnaryCall,
 };
-use config::ServiceConfig;
 pub use config::ServiceConfigError;
+use configured::{Configured, Rules};
 use connect::Connector;
 use control::Keeping;
 pub(crate) use control::{CHANNELS, Control};
 pub use credentials::Token;
 use credentials::{Credentials, Source};
+pub use dns::{DnsResolver, UnknownDnsResolver};
 use mail::Mail;
 pub(crate) use options::CallOptions;
 pub use proxy::Proxy;
 use resolver::Naming;
 pub use resolver::{Resolution, Resolver};
-use retry::Throttle;
 use side::SideCalls;
 pub use subchannel::Connectivity;
 use subchannel::{Attempt, Means};
@@ -99,8 +101,6 @@ struct Inner {
     target: Target,
     template: RequestTemplate,
     defaults: Defaults,
-    service_config: ServiceConfig,
-    throttle: Option<Throttle>,
     credentials: Option<Arc<Credentials>>,
     limits: Limits,
     interceptors: Interceptors,
@@ -168,9 +168,6 @@ impl From<LoadBalancing> for PolicyConfig {
     }
 }
 
-/// How long a name that the system resolves holds, where added addresses matter.
-const NAME_TTL: Duration = Duration::from_secs(30);
-
 /// The most connections to one address that a service config gets (gRFC A105).
 pub(crate) const MAX_CONNECTIONS_PER_SUBCHANNEL: usize = 10;
 
@@ -235,12 +232,9 @@ impl Channel {
             target: target.to_owned(),
             resolver: None,
             name_ttl: None,
-            load_balancing: None,
-            policies: Policies::default(),
+            dns: dns::Asking::default(),
+            rules: Rules::default(),
             service_config: None,
-            health_checks: true,
-            max_connections_per_subchannel: MAX_CONNECTIONS_PER_SUBCHANNEL,
-            retries: true,
             bearer_token: None,
             idle_timeout: Some(Duration::from_secs(30 * 60)),
             dial: None,
@@ -329,6 +323,11 @@ impl Channel {
         self.inner.control.want();
     }
 
+    /// The state of the connections, for those who must not keep them.
+    pub(crate) fn states(&self) -> tokio::sync::watch::Receiver<Connectivity> {
+        self.inner.control.watch()
+    }
+
     pub(crate) fn control(&self) -> &Arc<Control> {
         &self.inner.control
     }
@@ -341,12 +340,9 @@ impl Channel {
         self.inner.defaults
     }
 
-    pub(crate) fn service_config(&self) -> &ServiceConfig {
-        &self.inner.service_config
-    }
-
-    pub(crate) fn throttle(&self) -> Option<&Throttle> {
-        self.inner.throttle.as_ref()
+    /// The service config in force.
+    pub(crate) fn configured(&self) -> arc_swap::Guard<Arc<Configured>> {
+        self.inner.control.configured()
     }
 
     pub(crate) fn credentials(&self) -> Option<&Credentials> {
@@ -381,12 +377,9 @@ pub struct ChannelBuilder {
     target: String,
     resolver: Option<Arc<dyn Resolver>>,
     name_ttl: Option<Duration>,
-    load_balancing: Option<LoadBalancing>,
-    policies: Policies,
+    dns: dns::Asking,
+    rules: Rules,
     service_config: Option<String>,
-    health_checks: bool,
-    max_connections_per_subchannel: usize,
-    retries: bool,
     bearer_token: Option<Source>,
     idle_timeout: Option<Duration>,
     dial: Option<Dial>,
@@ -440,7 +433,7 @@ impl ChannelBuilder {
     /// Which of a service's addresses are connected, and which of them a call gets; the first that answers by default.
     /// Goes before what the service config says.
     pub fn load_balancing(mut self, load_balancing: LoadBalancing) -> Self {
-        self.load_balancing = Some(load_balancing);
+        self.rules.load_balancing = Some(load_balancing);
         self
     }
 
@@ -471,21 +464,21 @@ impl ChannelBuilder {
 
     /// Whether servers are asked for their health where the service config has a `healthCheckConfig`; `true` by default.
     pub fn health_checks(mut self, check: bool) -> Self {
-        self.health_checks = check;
+        self.rules.health_checks = check;
         self
     }
 
     /// The most connections to one address that a service config's `connectionScaling` gets; 10 by default. Without such a
     /// config there is one.
     pub fn max_connections_per_subchannel(mut self, connections: usize) -> Self {
-        self.max_connections_per_subchannel = connections;
+        self.rules.max_connections_per_subchannel = connections;
         self
     }
 
     /// Whether calls are made again, or hedged, as the service config says; by default they are. What certainly no server
     /// worked on is made again all the same.
     pub fn retries(mut self, retries: bool) -> Self {
-        self.retries = retries;
+        self.rules.retries = retries;
         self
     }
 
@@ -667,7 +660,7 @@ impl ChannelBuilder {
     fn check(&self) -> Result<(), BadOption> {
         self.http2.check()?;
         limits::at_least_one("max_metadata_fields", self.limits.max_metadata_fields)?;
-        limits::at_least_one("max_connections_per_subchannel", self.max_connections_per_subchannel)?;
+        limits::at_least_one("max_connections_per_subchannel", self.rules.max_connections_per_subchannel)?;
         limits::some_time("connect_timeout", Some(self.connect_timeout))?;
         limits::some_time("name_ttl", self.name_ttl)?;
         limits::some_time("idle_timeout", self.idle_timeout)?;
@@ -689,15 +682,9 @@ impl ChannelBuilder {
     pub fn build(self) -> Result<Channel, ChannelError> {
         self.check()?;
         let target = Target::parse(&self.target)?;
-        let service_config = self.service_config.as_deref();
-        let service_config = service_config.map(|json| ServiceConfig::parse(json, &self.policies));
-        let mut service_config = service_config.transpose()?.unwrap_or_default();
-        if !self.retries {
-            service_config.drop_retries();
-        }
-        let configured = service_config.load_balancing.clone();
-        let policy = self.load_balancing.map(PolicyConfig::from).or(configured).unwrap_or_default();
-        let ttl = self.name_ttl.or(policy.spreads().then_some(NAME_TTL));
+        let asks_dns = self.dns.naming(&target, self.name_ttl)?;
+        let service_config = self.service_config.as_deref().map(|json| self.rules.read(json));
+        let service_config = service_config.transpose()?.unwrap_or_default();
         let authority = self.authority.unwrap_or_else(|| target.authority().to_owned());
         let authority = Authority::try_from(authority.as_str()).map_err(|_| ChannelError::Setting {
             setting: "authority",
@@ -733,9 +720,15 @@ impl ChannelBuilder {
             _ if self.dial.is_some() => Naming::Fixed(vec![Address::Connector.into()]),
             (Some(resolver), _) => Naming::Asked(resolver),
             (None, Some(tunnel)) => Naming::Asked(tunnel.resolver()),
-            (None, None) => Naming::of(&target, ttl),
+            (None, None) => asks_dns.unwrap_or_else(|| Naming::of(&target)),
         };
-        let keeping = Keeping { naming, policy, idle_timeout: self.idle_timeout };
+        let keeping = Keeping {
+            naming,
+            name_ttl: self.name_ttl,
+            rules: self.rules,
+            service_config,
+            idle_timeout: self.idle_timeout,
+        };
         let connector = Connector {
             target: target.to_string(),
             host: target.host().to_owned(),
@@ -760,11 +753,6 @@ impl ChannelBuilder {
                 credentials: credentials.clone(),
                 limits: self.limits,
             },
-            max_connections: service_config
-                .max_connections
-                .unwrap_or(1)
-                .min(self.max_connections_per_subchannel),
-            health_service: service_config.health_service.clone().filter(|_| self.health_checks),
         };
         let inner = Inner {
             control: Control::new(means, keeping),
@@ -772,8 +760,6 @@ impl ChannelBuilder {
             target,
             template,
             defaults: self.defaults,
-            throttle: service_config.throttling.map(Throttle::new),
-            service_config,
             credentials,
             limits: self.limits,
             interceptors: Interceptors::new(self.interceptors),

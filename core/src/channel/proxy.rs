@@ -110,7 +110,7 @@ impl Proxy {
 impl Tunnel {
     /// The addresses of the proxy itself.
     pub(crate) fn resolver(&self) -> Arc<dyn Resolver> {
-        let system = SystemResolver { host: self.host.clone(), port: self.port, ttl: None };
+        let system = SystemResolver { host: self.host.clone(), port: self.port };
         Arc::new(ProxyResolver { system, proxy: self.to_string() })
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::address::{Address, Endpoint};
+use super::config::ServiceConfigError;
 use super::target::{self, Target};
 use crate::Status;
 use crate::middleware::BoxFuture;
@@ -20,18 +21,31 @@ pub struct Resolution {
     /// How long this holds; then the name is resolved again, so that servers that were added are found. Without, the name
     /// is resolved again only when a connection is lost or cannot be made.
     pub ttl: Option<Duration>,
+    /// The service config, as [`ChannelBuilder::service_config`](crate::ChannelBuilder::service_config) takes it. Without,
+    /// that one counts. If this one cannot be used the last good one stays in force; if there was none, calls fail with
+    /// UNAVAILABLE until there is.
+    pub service_config: Option<String>,
+    /// There is a service config, and it cannot be used.
+    pub(crate) config_error: Option<ServiceConfigError>,
 }
 
 impl Resolution {
     /// Addresses, or [`Endpoint`]s, that hold until one of them fails.
     pub fn new(endpoints: impl IntoIterator<Item = impl Into<Endpoint>>) -> Self {
-        Resolution { endpoints: endpoints.into_iter().map(Into::into).collect(), ttl: None }
+        Resolution { endpoints: endpoints.into_iter().map(Into::into).collect(), ..Resolution::default() }
     }
 
     /// Sets how long they hold.
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
+        self
+    }
+
+    /// Sets the service config.
+    #[must_use]
+    pub fn service_config(mut self, json: impl Into<String>) -> Self {
+        self.service_config = Some(json.into());
         self
     }
 }
@@ -80,6 +94,8 @@ pub(crate) enum Naming {
     Fixed(Vec<Endpoint>),
     /// They are asked for.
     Asked(Arc<dyn Resolver>),
+    /// The system is asked, which does not say how long they hold.
+    Named(Arc<dyn Resolver>),
 }
 
 impl fmt::Debug for Naming {
@@ -87,17 +103,18 @@ impl fmt::Debug for Naming {
         match self {
             Naming::Fixed(endpoints) => f.debug_tuple("Fixed").field(endpoints).finish(),
             Naming::Asked(_) => f.write_str("Asked"),
+            Naming::Named(_) => f.write_str("Named"),
         }
     }
 }
 
 impl Naming {
-    /// What `target` itself asks for. Names that are resolved by the system hold for `ttl`, because it does not say.
-    pub(crate) fn of(target: &Target, ttl: Option<Duration>) -> Self {
+    /// What `target` itself asks for.
+    pub(crate) fn of(target: &Target) -> Self {
         match &target.endpoint {
             target::Endpoint::Dns { host, port, .. } => match host.parse::<IpAddr>() {
                 Ok(address) => Naming::Fixed(vec![Endpoint::new(SocketAddr::new(address, *port))]),
-                Err(_) => Naming::Asked(Arc::new(SystemResolver { host: host.clone(), port: *port, ttl })),
+                Err(_) => Naming::Named(Arc::new(SystemResolver { host: host.clone(), port: *port })),
             },
             target::Endpoint::Addresses(addresses) => {
                 Naming::Fixed(addresses.iter().copied().map(Into::into).collect())
@@ -115,16 +132,15 @@ impl Naming {
 pub(crate) struct SystemResolver {
     pub(crate) host: String,
     pub(crate) port: u16,
-    pub(crate) ttl: Option<Duration>,
 }
 
 impl Resolver for SystemResolver {
     fn resolve(&self) -> BoxFuture<'static, Result<Resolution, Status>> {
-        let (host, port, ttl) = (self.host.clone(), self.port, self.ttl);
+        let (host, port) = (self.host.clone(), self.port);
         Box::pin(async move {
             let found = tokio::net::lookup_host((host.as_str(), port)).await;
             let found = found.map_err(|error| Status::unavailable(error.to_string()))?;
-            Ok(Resolution { endpoints: found.map(Endpoint::new).collect(), ttl })
+            Ok(Resolution::new(found))
         })
     }
 }

@@ -30,6 +30,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::address::Address;
 use super::backoff::{Backoff, BackoffConfig};
 use super::balance::{LoadReports, SubchannelState, Watching};
+use super::configured::Upkeep;
 use super::connect::Connector;
 use super::connections::{Connections, Health};
 use super::health::{self, HealthCheckRequest, Hearing};
@@ -46,15 +47,30 @@ use crate::{Method, Status};
 
 /// The state of a channel's connections, in gRPC's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Connectivity {
     /// No connection and no wish for one; the next call makes one.
-    Idle,
+    Idle = 0,
     /// A connection is being made.
-    Connecting,
+    Connecting = 1,
     /// Calls are being carried.
-    Ready,
+    Ready = 2,
     /// The last attempt failed; the next follows after a pause.
-    TransientFailure,
+    TransientFailure = 3,
+}
+
+impl Connectivity {
+    /// The state of a number, as which it crosses to other languages.
+    #[must_use]
+    pub fn from_u8(number: u8) -> Option<Self> {
+        let all = [
+            Connectivity::Idle,
+            Connectivity::Connecting,
+            Connectivity::Ready,
+            Connectivity::TransientFailure,
+        ];
+        all.into_iter().find(|state| *state as u8 == number)
+    }
 }
 
 /// Makes a connection, and looks after it.
@@ -70,10 +86,6 @@ pub(crate) struct Means {
     pub(crate) spawner: Spawner,
     pub(crate) mail: Mail,
     pub(crate) side_calls: SideCalls,
-    /// The service whose health servers are asked for, if they are.
-    pub(crate) health_service: Option<String>,
-    /// How many connections a subchannel may have, where its server takes too few calls on one (gRFC A105).
-    pub(crate) max_connections: usize,
 }
 
 impl Means {
@@ -103,8 +115,6 @@ impl Means {
             spawner: Spawner::Current,
             mail: Mail::default(),
             side_calls: SideCalls { template, credentials: None, limits: Limits::default() },
-            health_service: None,
-            max_connections: 1,
         }
     }
 }
@@ -126,6 +136,7 @@ pub struct Subchannel {
     lines: Mutex<Lines>,
     side_count: Arc<SideCount>,
     backoff: Mutex<Backoff>,
+    upkeep: Arc<Upkeep>,
     means: Arc<Means>,
     /// Ends an attempt that nobody needs any more, and the streams beside the calls.
     dropped: CancellationToken,
@@ -154,7 +165,12 @@ impl std::fmt::Debug for Subchannel {
 }
 
 impl Subchannel {
-    pub(crate) fn new(address: Address, watching: Watching, means: Arc<Means>) -> Arc<Self> {
+    pub(crate) fn new(
+        address: Address,
+        watching: Watching,
+        upkeep: Arc<Upkeep>,
+        means: Arc<Means>,
+    ) -> Arc<Self> {
         Arc::new(Subchannel {
             id: next_id(),
             address,
@@ -168,6 +184,7 @@ impl Subchannel {
             lines: Mutex::default(),
             side_count: Arc::default(),
             backoff: Mutex::new(Backoff::new(means.backoff.clone())),
+            upkeep,
             means,
             dropped: CancellationToken::new(),
         })
@@ -181,7 +198,7 @@ impl Subchannel {
 
     pub(crate) fn detached_with(address: Address, watching: Watching) -> Arc<Self> {
         static MEANS: LazyLock<Arc<Means>> = LazyLock::new(|| Arc::new(Means::detached()));
-        Subchannel::new(address, watching, MEANS.clone())
+        Subchannel::new(address, watching, Arc::default(), MEANS.clone())
     }
 
     /// Its number, which no other one has.
@@ -211,7 +228,7 @@ impl Subchannel {
 
     /// Room for one call. `None`: no connection takes calls any more.
     pub(crate) async fn room(self: &Arc<Self>) -> Option<(Arc<Connection>, Slot)> {
-        if self.means.max_connections > 1 {
+        if self.upkeep.max_connections > 1 {
             return self.room_on_any().await;
         }
         let connection = self.current.load().iter().find(|connection| connection.is_usable()).cloned()?;
@@ -237,7 +254,7 @@ impl Subchannel {
             if let Some(room) = self.room_now() {
                 return Some(room);
             }
-            self.begin(self.means.max_connections);
+            self.begin(self.upkeep.max_connections);
             tokio::select! {
                 biased;
                 Some(Some(room)) = rooms.next() => return Some(room),
@@ -348,7 +365,7 @@ impl Subchannel {
 
     /// The service whose health its server is asked for, if it is.
     fn health_service(&self) -> Option<&String> {
-        self.means.health_service.as_ref().filter(|_| self.watching.health)
+        self.upkeep.health_service.as_ref().filter(|_| self.watching.health)
     }
 }
 

@@ -123,6 +123,12 @@ fn local(endpoint: Endpoint) -> Parts {
     (endpoint, LOCAL.to_owned(), LOCAL.to_owned())
 }
 
+/// The address of a name server, as `dns://` has it; port 53 where it says none.
+pub(crate) fn name_server(text: &str) -> Option<SocketAddr> {
+    let HostPort { host, port } = HostPort::parse(text).ok()?;
+    Some(SocketAddr::new(host.parse().ok()?, port.unwrap_or(53)))
+}
+
 fn dns(authority: &str, server: Option<&str>) -> Result<Parts, String> {
     let HostPort { host, port } = HostPort::parse(authority)?;
     let port = port.unwrap_or(DEFAULT_PORT);

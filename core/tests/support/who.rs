@@ -60,6 +60,13 @@ impl Names {
         *self.now.lock().unwrap() = Some(Ok(Resolution::new(addresses)));
     }
 
+    /// Sets the service config of what it resolves to.
+    pub fn configure(&self, json: Option<&str>) {
+        if let Some(Ok(now)) = &mut *self.now.lock().unwrap() {
+            now.service_config = json.map(str::to_owned);
+        }
+    }
+
     pub fn fail(&self, text: &str) {
         *self.now.lock().unwrap() = Some(Err(Status::unavailable(text)));
     }

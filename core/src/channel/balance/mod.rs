@@ -52,6 +52,7 @@ mod pick_first;
 mod ring;
 mod ring_hash;
 mod round_robin;
+mod switch;
 mod weighted;
 
 use std::sync::Arc;
@@ -69,6 +70,7 @@ pub(crate) use pick_first::PickFirst;
 pub(crate) use ring::RING_SIZE_CAP;
 pub(crate) use ring_hash::{RingHash, RingHashConfig};
 pub(crate) use round_robin::RoundRobin;
+pub(crate) use switch::Switch;
 pub(crate) use weighted::WeightedRoundRobin;
 
 use super::address::{Address, Endpoint};

@@ -62,7 +62,7 @@ impl ChannelBuilder {
             let make = read(settings)?;
             Ok(Arc::new(move || Box::new(make()) as Box<dyn Policy>))
         };
-        self.policies.0.insert(name.into(), Box::new(read));
+        self.rules.policies.0.insert(name.into(), Box::new(read));
         self
     }
 }

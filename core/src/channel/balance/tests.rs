@@ -121,6 +121,12 @@ impl<P: Policy> Bench<P> {
         self.settle();
     }
 
+    /// Does something to the policy itself.
+    pub(crate) fn act(&mut self, act: impl FnOnce(&mut P, &mut dyn Host)) {
+        act(&mut self.policy, &mut self.host);
+        self.settle();
+    }
+
     pub(crate) fn go_idle(&mut self) {
         self.policy.idle(&mut self.host);
         self.settle();
@@ -149,6 +155,13 @@ impl<P: Policy> Bench<P> {
             port,
             &SubchannelState::TransientFailure(Status::unavailable(format!("port {port} is down"))),
         );
+    }
+
+    /// The state of the newest of several subchannels to a port.
+    pub(crate) fn newest(&mut self, number: u16, state: &SubchannelState) {
+        let subchannel = self.host.made.iter().rfind(|made| port(made) == number).cloned().unwrap();
+        self.policy.changed(&subchannel, state, &mut self.host);
+        self.settle();
     }
 
     fn find(&self, number: u16) -> Arc<Subchannel> {

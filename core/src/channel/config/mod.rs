@@ -3,6 +3,7 @@
 //! A config is taken whole or not at all. What is wrong with one is told by its place:
 //! `methodConfig[0].retryPolicy.maxAttempts: must be a whole number above 1, and is 1`.
 
+mod choice;
 mod method;
 mod policy;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use choice::{Client, choose};
 use serde_json::Value;
 
 use super::balance::{Policies, PolicyConfig};
