@@ -24,7 +24,7 @@ const INT_MAX: i64 = i32::MAX as i64;
 
 use Set::{Number, Text};
 
-const ARGUMENTS: [(&str, Set); 24] = [
+const ARGUMENTS: [(&str, Set); 25] = [
     (
         "grpc.client_idle_timeout_ms",
         Number(|to, ms| {
@@ -102,6 +102,13 @@ const ARGUMENTS: [(&str, Set); 24] = [
         }),
     ),
     ("grpc.service_config", Text(|to, json| set(&mut to.service_config, json))),
+    (
+        "grpc.service_config_disable_resolution",
+        Number(|to, number| {
+            to.service_config_from_dns = !truth(number)?;
+            Ok(())
+        }),
+    ),
     (
         "grpc.ssl_target_name_override",
         Text(|to, name| match &mut to.tls {
@@ -247,6 +254,8 @@ mod tests {
         assert_eq!(number("grpc.enable_http_proxy", 0).proxy.as_deref(), Some(""));
         assert_eq!(number("grpc.enable_http_proxy", 1).proxy, None);
         assert_eq!(number("grpc.default_compression_algorithm", 2).compression, Some(Encoding::Gzip));
+        assert!(number("grpc.service_config_disable_resolution", 0).service_config_from_dns);
+        assert!(!number("grpc.service_config_disable_resolution", 1).service_config_from_dns);
         assert_eq!(number("grpc.use_local_subchannel_pool", 1).compression, None);
     }
 

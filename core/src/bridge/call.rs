@@ -6,11 +6,16 @@
 //! any     ─ cancel, last handle dropped, deadline, engine gone ─► Done
 //! ```
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::OpError;
 use super::channel::ReportTo;
@@ -23,7 +28,7 @@ use crate::message::Raw;
 use crate::middleware::BoxFuture;
 use crate::streaming::{Sending, Streaming};
 use crate::timer::Deadline;
-use crate::{Channel, Kind, Method, PeerAddr, Sent, Status};
+use crate::{Channel, Connectivity, Kind, Method, PeerAddr, Sent, Status};
 
 /// A client's call, as its host holds it. Dropping the last one cancels a call that still runs; its `Done` comes all the
 /// same.
@@ -234,34 +239,69 @@ pub(crate) fn unary(
     match &report.cell {
         None => Box::pin(async move {
             let mut report = report;
-            report.answered(answer.await);
+            report.done(answer.await.into());
         }),
         Some(_) => Box::pin(Cancellable { call: Box::pin(answer), report }),
     }
 }
 
-impl Report {
-    fn answered(&mut self, result: Result<unary::Answer, Status>) {
+impl From<Result<unary::Answer, Status>> for Outcome {
+    fn from(result: Result<unary::Answer, Status>) -> Self {
         match result {
-            Ok(answer) => self.done(Outcome {
+            Ok(answer) => Outcome {
                 status: answer.status,
                 headers: (!answer.headers.is_empty()).then(|| Box::new(answer.headers)),
                 message: Some(Received { bytes: answer.message, compressed: answer.compressed }),
                 peer: Some(answer.peer),
                 attempts: answer.attempts,
-            }),
-            Err(status) => self.failed(status),
+            },
+            Err(status) => Outcome::failed(status),
         }
     }
 }
 
-/// A unary call that its host can cancel.
+/// The wait for another state of a channel, which must not keep that channel.
+pub(crate) fn watch(
+    mut states: watch::Receiver<Connectivity>,
+    known: Connectivity,
+    deadline: Option<Instant>,
+    closed: CancellationToken,
+    to: ReportTo,
+    call: Option<&Call>,
+) -> BoxFuture<'static, ()> {
+    let report = Report::new(to, call.map(|call| call.cell.clone())).armed();
+    let wait = async move {
+        let mut deadline = Deadline::new(deadline);
+        let gone = || Status::cancelled("the channel was closed");
+        let state = tokio::select! {
+            biased;
+            () = closed.cancelled() => Err(gone()),
+            state = states.wait_for(|state| *state != known) => state.map(|state| *state).map_err(|_| gone()),
+            () = poll_fn(|cx| deadline.poll(cx)) => {
+                Err(channel::call::deadline_exceeded("while the channel stayed in its state"))
+            }
+        };
+        match state {
+            Ok(state) => Outcome {
+                status: Status::ok(),
+                headers: None,
+                message: Some(Received { bytes: Bytes::copy_from_slice(&[state as u8]), compressed: false }),
+                peer: None,
+                attempts: 0,
+            },
+            Err(status) => Outcome::failed(status.with_attempts(0).with_sent(Sent::NotSent)),
+        }
+    };
+    Box::pin(Cancellable { call: Box::pin(wait), report })
+}
+
+/// Something with one answer that its host can cancel.
 struct Cancellable<F> {
     call: Pin<Box<F>>,
     report: Report,
 }
 
-impl<F: Future<Output = Result<unary::Answer, Status>>> Future for Cancellable<F> {
+impl<F: Future<Output: Into<Outcome>>> Future for Cancellable<F> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -276,7 +316,7 @@ impl<F: Future<Output = Result<unary::Answer, Status>>> Future for Cancellable<F
             }
         }
         let result = ready!(this.call.as_mut().poll(cx));
-        this.report.answered(result);
+        this.report.done(result.into());
         Poll::Ready(())
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::call::{self, Call, refuse};
 use super::event::Attachment;
 use super::flow::Outgoing;
@@ -26,6 +28,8 @@ struct Inner {
     channel: crate::Channel,
     lane: Arc<Lane>,
     engine: Engine,
+    /// Ends those who wait for another state.
+    closed: CancellationToken,
     /// Made once for each, because every call needs one.
     methods: Mutex<HashMap<String, Method>>,
 }
@@ -52,7 +56,8 @@ impl Channel {
         lane.check()?;
         let builder = options.apply(crate::Channel::builder(target))?.lane(engine.core(), lane.index());
         let channel = builder.build().map_err(|error| OpError::Argument(error.to_string()))?;
-        Ok(Channel(Arc::new(Inner { channel, lane, engine: engine.clone(), methods: Mutex::default() })))
+        let (engine, closed) = (engine.clone(), CancellationToken::new());
+        Ok(Channel(Arc::new(Inner { channel, lane, engine, closed, methods: Mutex::default() })))
     }
 
     /// Makes a unary call: one operation, and one event with everything that came back. With `call` the host can cancel
@@ -126,6 +131,26 @@ impl Channel {
         Ok(self.0.channel.connectivity())
     }
 
+    /// Waits until the state is another than `known`: one operation, and one `Done`. With OK its message is one byte, the number
+    /// of the state that it is in. It ends with DEADLINE_EXCEEDED after `timeout_ms` (0: without a limit), and with CANCELLED
+    /// when the last clone of this channel is dropped, or by `call`, which [`Channel::unary_call`] makes.
+    ///
+    /// # Errors
+    /// [`OpError::ShutDown`], [`OpError::Forked`].
+    pub fn connectivity_changed(
+        &self,
+        known: Connectivity,
+        timeout_ms: i64,
+        report: ReportTo,
+        call: Option<&Call>,
+    ) -> Result<(), OpError> {
+        self.check(&report)?;
+        let deadline = CallOptions { timeout_ms, ..CallOptions::default() }.resolve(None)?.deadline;
+        let (states, closed) = (self.0.channel.states(), self.0.closed.clone());
+        self.0.lane.run(call::watch(states, known, deadline, closed, report, call));
+        Ok(())
+    }
+
     /// Connects now, instead of with the first call.
     ///
     /// # Errors
@@ -179,7 +204,9 @@ impl Channel {
 impl Drop for Inner {
     fn drop(&mut self) {
         if self.lane.is_foreign() {
-            std::mem::forget(self.channel.clone());
+            std::mem::forget((self.channel.clone(), self.closed.clone()));
+        } else {
+            self.closed.cancel();
         }
     }
 }

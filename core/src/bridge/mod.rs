@@ -2,7 +2,7 @@
 //! batches.
 //!
 //! ```text
-//! operation (down)   client: unary  begin  send  half_close  grant  cancel     server: accept  headers  send  grant  respond  finish  cancel
+//! operation (down)   client: connectivity_changed  unary  begin  send  half_close  grant  cancel     server: accept  headers  send  grant  respond  finish  cancel
 //! event (up)         client: Headers  Messages  Writable  Done                 server: Request  Messages  Writable  Cancelled  ServerClosed
 //! a call, client     begin (send* half_close) → [Headers Messages*] Done       a call, server   Request (Messages*) → [headers send*] finish
 //! ```

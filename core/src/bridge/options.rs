@@ -65,6 +65,10 @@ pub struct ChannelOptions {
     pub health_checks_off: bool,
     /// The most connections to one address that a service config gets.
     pub max_connections_per_subchannel: i64,
+    /// Who finds the addresses of the target's name: `system` by default, or `direct`.
+    pub dns_resolver: Option<String>,
+    /// DNS is asked for the target's service config too.
+    pub service_config_from_dns: bool,
     /// Limits of both sides.
     pub limits: Limits,
 }
@@ -331,6 +335,11 @@ impl ChannelOptions {
         if let Some(url) = &self.proxy {
             builder = builder.proxy(if url.is_empty() { Proxy::Off } else { Proxy::Url(url.clone()) });
         }
+        if let Some(name) = &self.dns_resolver {
+            let named = name.parse().map_err(|error| OpError::Argument(format!("dns_resolver: {error}")))?;
+            builder = builder.dns_resolver(named);
+        }
+        builder = builder.service_config_from_dns(self.service_config_from_dns);
         builder = set!(builder, max_connections_per_subchannel = self.max_connections_per_subchannel,);
         builder = builder.retries(!self.retries_off).health_checks(!self.health_checks_off);
         let builder = set_limits!(builder, self.limits);

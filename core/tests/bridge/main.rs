@@ -3,6 +3,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "a program of tests")]
 
 mod cancel;
+mod connectivity;
 mod credit;
 mod ends;
 mod host;
