@@ -330,6 +330,9 @@ typedef struct spanwire_call_options {
   const struct spanwire_server_call *parent;
 } spanwire_call_options;
 
+// The state of a channel's connection.
+typedef int32_t spanwire_connectivity;
+
 // What happened.
 typedef int32_t spanwire_event_type;
 
@@ -549,10 +552,12 @@ typedef struct spanwire_channel_options {
   bool health_checks_off;
   // The most connections to one address that a service config gets.
   int64_t max_connections_per_subchannel;
+  // Who finds the addresses of the target's name: `system` (null), or `direct`: DNS servers are asked, which say how long a
+  // name holds.
+  const char *dns_resolver;
+  // DNS is asked for the target's service config too: text records of `_grpc_config.<name>`.
+  bool service_config_from_dns;
 } spanwire_channel_options;
-
-// The state of a channel's connection.
-typedef int32_t spanwire_connectivity;
 
 // A number of a channel or a server.
 typedef struct spanwire_stat {
@@ -806,6 +811,20 @@ spanwire_result spanwire_call_unary(struct spanwire_channel *channel,
                                     struct spanwire_queue *queue,
                                     void *tag,
                                     struct spanwire_call **call);
+
+// Waits until the state of the channel's connections is another than `known`: one DONE event in `queue`, with a message of
+// one byte, the `SPANWIRE_CONNECTIVITY_…` that it is in, and the code OK. States that last only a moment may be missed. The
+// code is DEADLINE_EXCEEDED when `timeout_ms` (0: without a limit) have passed, and CANCELLED when the channel is freed or
+// the wait is cancelled: `call` is its handle, as that of `spanwire_call_unary`. No thread waits.
+//
+// # Safety
+// `call` is null or can be written.
+spanwire_result spanwire_channel_connectivity_changed(struct spanwire_channel *channel,
+                                                      spanwire_connectivity known,
+                                                      int64_t timeout_ms,
+                                                      struct spanwire_queue *queue,
+                                                      void *tag,
+                                                      struct spanwire_call **call);
 
 // Makes a unary call and waits for its end on this thread; `done` is filled as its DONE event and is to be freed. It is
 // `SPANWIRE_EVENT_NONE` if this fails, or if a hook keeps the event. Needs no queue. A timeout in `options` bounds the wait.

@@ -3,8 +3,8 @@
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
-use spanwire::Kind;
 use spanwire::bridge::{self, Call, CallOptions, OpError, ReportTo, Room, ServerCallRef};
+use spanwire::{Connectivity, Kind};
 
 use crate::boundary::{Refused, find, guard, guard_value, handle, not_found, text};
 use crate::bytes::{outgoing, spanwire_buffer};
@@ -118,6 +118,49 @@ pub unsafe extern "C" fn spanwire_call_unary(
         let start = unsafe { Start::new(channel, method, options, queue, tag) }?;
         // SAFETY: the caller's promise.
         unsafe { unary(start, method, request, call) }
+    })
+}
+
+/// Waits until the state of the channel's connections is another than `known`: one DONE event in `queue`, with a message of
+/// one byte, the `SPANWIRE_CONNECTIVITY_…` that it is in, and the code OK. States that last only a moment may be missed. The
+/// code is DEADLINE_EXCEEDED when `timeout_ms` (0: without a limit) have passed, and CANCELLED when the channel is freed or
+/// the wait is cancelled: `call` is its handle, as that of `spanwire_call_unary`. No thread waits.
+///
+/// # Safety
+/// `call` is null or can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spanwire_channel_connectivity_changed(
+    channel: *mut spanwire_channel,
+    known: spanwire_connectivity,
+    timeout_ms: i64,
+    queue: *mut spanwire_queue,
+    tag: *mut c_void,
+    call: *mut *mut spanwire_call,
+) -> spanwire_result {
+    guard(|| {
+        if !call.is_null() {
+            // SAFETY: the caller's promise.
+            unsafe { call.write(std::ptr::null_mut()) };
+        }
+        let channel = find(&tables().channels, channel, "channel")?;
+        let queue = find(&tables().queues, queue, "queue")?.queue.clone();
+        let known = u8::try_from(known).ok().and_then(Connectivity::from_u8);
+        let known = known.ok_or_else(|| Refused::argument("known is no state of a channel".to_owned()))?;
+        let report = ReportTo { queue, tag: tag.addr(), attachment: None };
+        let entry = if call.is_null() {
+            None
+        } else {
+            // SAFETY: not null, and the caller promises the rest.
+            Some(unsafe { give(channel.channel.unary_call(), call) }?)
+        };
+        let handle = entry.as_ref().map(|entry| &entry.call);
+        let begun = channel.channel.connectivity_changed(known, timeout_ms, report, handle);
+        if begun.is_err() && entry.is_some() {
+            // SAFETY: as above.
+            unsafe { take_back(call) };
+        }
+        begun?;
+        Ok(SPANWIRE_DONE)
     })
 }
 

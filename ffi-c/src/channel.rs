@@ -76,14 +76,17 @@ pub extern "C" fn spanwire_channel_free(channel: *mut spanwire_channel) {
 #[unsafe(no_mangle)]
 pub extern "C" fn spanwire_channel_connectivity(channel: *mut spanwire_channel) -> spanwire_connectivity {
     guard(|| {
-        Ok(match find(&tables().channels, channel, "channel")?.channel.connectivity()? {
-            Connectivity::Idle => SPANWIRE_CONNECTIVITY_IDLE,
-            Connectivity::Connecting => SPANWIRE_CONNECTIVITY_CONNECTING,
-            Connectivity::Ready => SPANWIRE_CONNECTIVITY_READY,
-            Connectivity::TransientFailure => SPANWIRE_CONNECTIVITY_TRANSIENT_FAILURE,
-        })
+        let state = find(&tables().channels, channel, "channel")?.channel.connectivity()?;
+        Ok(spanwire_connectivity::from(state as u8))
     })
 }
+
+const _: () = {
+    assert!(Connectivity::Idle as i32 == SPANWIRE_CONNECTIVITY_IDLE);
+    assert!(Connectivity::Connecting as i32 == SPANWIRE_CONNECTIVITY_CONNECTING);
+    assert!(Connectivity::Ready as i32 == SPANWIRE_CONNECTIVITY_READY);
+    assert!(Connectivity::TransientFailure as i32 == SPANWIRE_CONNECTIVITY_TRANSIENT_FAILURE);
+};
 
 /// Connects now instead of with the first call. It does not wait for the connection.
 #[unsafe(no_mangle)]

@@ -178,6 +178,11 @@ pub struct spanwire_channel_options {
     pub health_checks_off: bool,
     /// The most connections to one address that a service config gets.
     pub max_connections_per_subchannel: i64,
+    /// Who finds the addresses of the target's name: `system` (null), or `direct`: DNS servers are asked, which say how long a
+    /// name holds.
+    pub dns_resolver: *const c_char,
+    /// DNS is asked for the target's service config too: text records of `_grpc_config.<name>`.
+    pub service_config_from_dns: bool,
 }
 
 /// Which bearer tokens (JWT) a server accepts. Lists are arrays of texts that end in NUL. All is copied.
@@ -409,6 +414,8 @@ pub(crate) unsafe fn channel(options: *const spanwire_channel_options) -> Result
             retries_off: options.retries_off,
             health_checks_off: options.health_checks_off,
             max_connections_per_subchannel: options.max_connections_per_subchannel,
+            dns_resolver: owned(options.dns_resolver, "dns_resolver")?,
+            service_config_from_dns: options.service_config_from_dns,
             limits: limits!(options, 0),
         };
         set_arguments(&mut known, options.arguments, options.argument_count)?;

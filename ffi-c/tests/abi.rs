@@ -57,6 +57,7 @@ fn layout_is_that_of_the_header() {
             load_balancing service_config bearer_token bearer_token_file name_ttl_ms idle_timeout_ms
             arguments argument_count token_source token_source_data
             proxy retries_off health_checks_off max_connections_per_subchannel
+            dns_resolver service_config_from_dns
         }
         spanwire_channel_argument { name text number }
         spanwire_stat { name value }

@@ -114,6 +114,85 @@ class [[nodiscard]] unary_awaiter {
   std::shared_ptr<unary_state> state_;
 };
 
+/// The state that a wait for one has found, of its DONE event.
+inline result<connectivity> state_of(spanwire_event &done) {
+  if (done.status.code != SPANWIRE_CODE_OK) return status::of(done);
+  return static_cast<connectivity>(static_cast<const unsigned char *>(done.message.data)[0]);
+}
+
+/// A wait for another state, of a loop.
+struct watch_state final : sink {
+  call_handle handle;
+  std::optional<result<connectivity>> outcome;
+  std::coroutine_handle<> waiter;
+  std::shared_ptr<watch_state> kept;
+  stop_watch watch;
+
+  void on_event(spanwire_event &event) override {
+    std::shared_ptr<watch_state> self = std::exchange(kept, nullptr);
+    unlink();
+    watch.reset();
+    handle.reset();
+    if (waiter) {
+      outcome.emplace(state_of(event));
+      std::exchange(waiter, nullptr).resume();
+    }
+  }
+  void on_loop_end() noexcept override {
+    handle.reset();
+    kept.reset();
+  }
+};
+
+class [[nodiscard]] watch_awaiter {
+ public:
+  watch_awaiter(lent_channel channel, connectivity known, call_options options) noexcept
+      : channel_(channel), known_(known), options_(std::move(options)) {}
+  watch_awaiter(const watch_awaiter &) = delete;
+  watch_awaiter &operator=(const watch_awaiter &) = delete;
+  ~watch_awaiter() {
+    if (state_ == nullptr || state_->outcome) return;
+    state_->waiter = nullptr;
+    state_->watch.reset();
+    state_->handle.reset();
+  }
+
+  bool await_ready() const noexcept { return false; }
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> caller) {
+    return start(core_for(options_, caller), caller);
+  }
+  result<connectivity> await_resume() { return std::move(*state_->outcome); }
+
+ private:
+  bool start(loop_core *core, std::coroutine_handle<> caller) {
+    state_ = std::make_shared<watch_state>();
+    if (core == nullptr) return fail(no_loop());
+    if (channel_.raw == nullptr) return fail(channel_.missing());
+    lent_call_options lent(options_);
+    spanwire_call *started = nullptr;
+    spanwire_result result =
+        spanwire_channel_connectivity_changed(channel_.raw, static_cast<spanwire_connectivity>(known_),
+                                              lent.raw.timeout_ms, core->queue.get(), state_->tag(), &started);
+    if (result < 0) return fail(status::of_result(result));
+    state_->handle.reset(started);
+    state_->waiter = caller;
+    state_->kept = state_;
+    state_->link(core->sinks);
+    state_->watch.watch(options_, started);
+    return true;
+  }
+  bool fail(status why) {
+    state_->outcome.emplace(std::move(why));
+    return false;
+  }
+
+  lent_channel channel_;
+  connectivity known_;
+  call_options options_;
+  std::shared_ptr<watch_state> state_;
+};
+
 class [[nodiscard]] start_awaiter {
  public:
   start_awaiter(lent_channel channel, const char *method, spanwire_kind kind, std::optional<buffer> request,
@@ -228,6 +307,31 @@ class channel {
   spanwire::connectivity connectivity() const noexcept {
     std::int32_t state = spanwire_channel_connectivity(get());
     return state < 0 ? spanwire::connectivity::none : static_cast<spanwire::connectivity>(state);
+  }
+  /// `co_await channel.connectivity_changed(known)`: the state as soon as it is another than `known`: a
+  /// result<connectivity>. States that last only a moment may be missed. Of the options the timeout, the stop token
+  /// and the loop count. Destroying the channel ends it with CANCELLED.
+  detail::watch_awaiter connectivity_changed(spanwire::connectivity known, call_options options = {}) const {
+    return {lent(), known, std::move(options)};
+  }
+  /// The same on the calling thread.
+  result<spanwire::connectivity> connectivity_changed_blocking(spanwire::connectivity known,
+                                                               const call_options &options = {}) const {
+    if (!handle_) return lent().missing();
+    detail::lent_call_options lent_options(options);
+    queue_handle queue(spanwire_queue_new());
+    spanwire_call *started = nullptr;
+    spanwire_result result =
+        spanwire_channel_connectivity_changed(get(), static_cast<spanwire_connectivity>(known),
+                                              lent_options.raw.timeout_ms, queue.get(), nullptr, &started);
+    if (result < 0) return spanwire::status::of_result(result);
+    call_handle handle(started);
+    std::stop_callback watch(*options.stop, detail::canceller{started});
+    for (event done;;) {
+      std::int32_t count = spanwire_queue_next(queue.get(), done.fill(), 1, -1);
+      if (count < 0) return spanwire::status::of_result(count);
+      if (count == 1) return detail::state_of(done.get());
+    }
   }
   /// The channel's numbers: connections, calls, and how often each limit was hit.
   std::vector<stat> stats() const { return detail::stats_of(spanwire_channel_stats, get()); }

@@ -206,6 +206,11 @@ struct channel_options {
   bool retries = true, health_checks = true;
   /// The most connections to one address that a service config gets; 0 is the default.
   std::int64_t max_connections_per_subchannel = 0;
+  /// Who finds the addresses of the target's name: system (empty), or direct: DNS servers are asked, which say how
+  /// long a name holds.
+  std::string dns_resolver = {};
+  /// Whether DNS is asked for the target's service config too.
+  bool service_config_from_dns = false;
 };
 
 /// How many messages of a stream may arrive before the first is taken, unless a call says otherwise; as they are
@@ -417,6 +422,8 @@ inline spanwire_channel *make_channel(spanwire_engine *engine, const char *targe
   raw.retries_off = !from.retries;
   raw.health_checks_off = !from.health_checks;
   raw.max_connections_per_subchannel = from.max_connections_per_subchannel;
+  raw.dns_resolver = or_null(from.dns_resolver);
+  raw.service_config_from_dns = from.service_config_from_dns;
   return spanwire_channel_new(engine, target, &raw);
 }
 

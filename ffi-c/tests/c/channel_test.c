@@ -1,16 +1,55 @@
 /* Channels: connecting, their state and counters, keepalive, and calls that wait on this thread. */
+#include <netinet/in.h>
 #include <pthread.h>
+#include <sys/socket.h>
 
 #include "peer.h"
 
 enum { IDLE, CONNECTING, READY, TRANSIENT_FAILURE };
 
-static void wait_for_state(spanwire_channel *channel, int32_t state) {
-  int64_t deadline = now_ms() + patience_ms();
-  while (TRY(spanwire_channel_connectivity(channel)) != state) {
-    CHECK(now_ms() < deadline);
-    usleep(1000);
+/* The code that a wait for another state ended with; the state that was found is put into `state`. */
+static int32_t end_of_wait(spanwire_queue *queue, void *tag, int32_t *state) {
+  spanwire_event event = EVENT(queue, DONE);
+  CHECK(event.tag == tag);
+  int32_t code = event.status.code;
+  if (code == SPANWIRE_CODE_OK) {
+    CHECK_EQ(event.message.len, 1);
+    *state = *(const unsigned char *)event.message.data;
   }
+  spanwire_event_free(&event);
+  return code;
+}
+
+static void wait_for_state(spanwire_channel *channel, int32_t state) {
+  spanwire_queue *queue = MADE(spanwire_queue_new());
+  int32_t now = TRY(spanwire_channel_connectivity(channel));
+  while (now != state) {
+    TRY(spanwire_channel_connectivity_changed(channel, now, patience_ms(), queue, &now, NULL));
+    CHECK_EQ(end_of_wait(queue, &now, &now), SPANWIRE_CODE_OK);
+  }
+  spanwire_queue_free(queue);
+}
+
+static void wait_for_another_state_ends_early(void) {
+  spanwire_channel *channel = MADE(spanwire_channel_new(NULL, "127.0.0.1:1", NULL));
+  spanwire_queue *queue = MADE(spanwire_queue_new());
+  int32_t state = -1;
+  int tag;
+  TRY(spanwire_channel_connectivity_changed(channel, IDLE, 1, queue, &tag, NULL));
+  CHECK_EQ(end_of_wait(queue, &tag, &state), SPANWIRE_CODE_DEADLINE_EXCEEDED);
+  spanwire_call *wait = NULL;
+  TRY(spanwire_channel_connectivity_changed(channel, IDLE, 0, queue, &tag, &wait));
+  TRY(spanwire_call_cancel(wait));
+  CHECK_EQ(end_of_wait(queue, &tag, &state), SPANWIRE_CODE_CANCELLED);
+  spanwire_call_free(wait);
+  TRY(spanwire_channel_connectivity_changed(channel, IDLE, 0, queue, &tag, NULL));
+  CHECK_EQ(spanwire_channel_connectivity_changed(channel, 4, 0, queue, &tag, NULL), SPANWIRE_INVALID_ARGUMENT);
+  CHECK_HAS(spanwire_last_error(), "known");
+  spanwire_channel_free(channel);
+  CHECK_EQ(end_of_wait(queue, &tag, &state), SPANWIRE_CODE_CANCELLED);
+  CHECK_EQ(spanwire_channel_connectivity_changed(channel, IDLE, 0, queue, &tag, &wait), SPANWIRE_INVALID_HANDLE);
+  CHECK(wait == NULL && state == -1);
+  spanwire_queue_free(queue);
 }
 
 static void connects_with_the_first_call_or_when_asked(void) {
@@ -260,6 +299,63 @@ static void service_config_works_or_is_named(void) {
   CHECK_HAS(spanwire_last_error(), "load_balancing");
 }
 
+/* Answers each question of a name server's socket with one text, until it is closed. */
+static void *serve_texts(void *argument) {
+  int socket = *(int *)argument;
+  const char *text = "grpc_config=[{\"serviceConfig\":{\"methodConfig\":[{\"name\":[{}],\"timeout\":\"0s\"}]}}]";
+  unsigned char message[512];
+  struct sockaddr_in from;
+  socklen_t size = sizeof from;
+  ssize_t length;
+  while ((length = recvfrom(socket, message, 300, 0, (struct sockaddr *)&from, &size)) > 0) {
+    /* The question, and an answer to the same name: TXT, IN, a second, and one string. */
+    message[2] |= 0x80, message[7] = 1;
+    unsigned char answer[] = {0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 1, 0, (unsigned char)(strlen(text) + 1)};
+    memcpy(message + length, answer, sizeof answer);
+    length += sizeof answer;
+    message[length++] = (unsigned char)strlen(text);
+    memcpy(message + length, text, strlen(text));
+    sendto(socket, message, (size_t)length + strlen(text), 0, (struct sockaddr *)&from, size);
+  }
+  return NULL;
+}
+
+static void service_config_comes_from_dns_if_that_is_wanted(void) {
+  peer peer;
+  peer_start(&peer, NULL, NULL);
+  int server = socket(AF_INET, SOCK_DGRAM, 0);
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t size = sizeof address;
+  CHECK_EQ(bind(server, (struct sockaddr *)&address, size), 0);
+  CHECK_EQ(getsockname(server, (struct sockaddr *)&address, &size), 0);
+  pthread_t thread;
+  CHECK_EQ(pthread_create(&thread, NULL, serve_texts, &server), 0);
+  char target[128];
+  snprintf(target, sizeof target, "dns://127.0.0.1:%d/localhost:%s", ntohs(address.sin_port), port_of(peer.target));
+  for (int wanted = 0; wanted < 2; wanted++) {
+    spanwire_channel_options options = {.size = sizeof options, .service_config_from_dns = wanted};
+    spanwire_channel *channel = MADE(spanwire_channel_new(NULL, target, &options));
+    spanwire_event done = {0};
+    /* The first call is what has the name resolved. */
+    for (int call = 0; call < 2; call++) {
+      spanwire_event_free(&done);
+      TRY(spanwire_call_unary_blocking(channel, UNARY, TEXT(""), NULL, &done));
+    }
+    CHECK_EQ(done.status.code, wanted ? SPANWIRE_CODE_DEADLINE_EXCEEDED : SPANWIRE_CODE_OK);
+    spanwire_event_free(&done);
+    spanwire_channel_free(channel);
+  }
+  shutdown(server, SHUT_RDWR);
+  pthread_join(thread, NULL);
+  close(server);
+  spanwire_channel_options options = {.size = sizeof options, .dns_resolver = "hickory"};
+  CHECK(spanwire_channel_new(NULL, target, &options) == NULL);
+  CHECK_HAS(spanwire_last_error(), "dns_resolver");
+  options.dns_resolver = "direct";
+  spanwire_channel_free(MADE(spanwire_channel_new(NULL, target, &options)));
+  peer_stop(&peer);
+}
+
 static void arguments_of_other_libraries_work_or_are_named(void) {
   const char *target = "127.0.0.1:1";
   spanwire_channel_argument arguments[] = {
@@ -358,6 +454,7 @@ static void token_is_asked_for_when_it_is_due(void) {
 int main(int argc, char **argv) {
   static const test tests[] = {
       TEST(connects_with_the_first_call_or_when_asked),
+      TEST(wait_for_another_state_ends_early),
       TEST(blocking_call_answers_here),
       TEST(threads_share_a_channel),
       TEST(counters_have_names),
@@ -367,6 +464,7 @@ int main(int argc, char **argv) {
       TEST(engines_are_separate),
       TEST(calls_take_turns_among_addresses),
       TEST(service_config_works_or_is_named),
+      TEST(service_config_comes_from_dns_if_that_is_wanted),
       TEST(arguments_of_other_libraries_work_or_are_named),
       TEST(token_is_asked_for_when_it_is_due),
   };

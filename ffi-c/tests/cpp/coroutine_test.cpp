@@ -22,6 +22,35 @@ TEST(unary_is_answered) {
   }(test));
 }
 
+TEST(another_state_is_waited_for) {
+  pair test;
+  test.start();
+  test.run([](pair &test) -> task<> {
+    using spanwire::connectivity;
+    CHECK_CODE(deadline_exceeded,
+               (co_await test.channel.connectivity_changed(connectivity::idle, {.timeout = 1ms})).status());
+    std::stop_source stop;
+    stop.request_stop();
+    CHECK_CODE(
+        cancelled,
+        (co_await test.channel.connectivity_changed(connectivity::idle, {.stop = stop.get_token()})).status());
+    CHECK_OK(test.channel.connect());
+    connectivity state = connectivity::idle;
+    while (state != connectivity::ready) {
+      auto changed = co_await test.channel.connectivity_changed(state, {.timeout = 10s});
+      CHECK_OK(changed);
+      CHECK(*changed != state);
+      state = *changed;
+    }
+    auto other = test.channel.connectivity_changed_blocking(connectivity::connecting);
+    CHECK_OK(other);
+    CHECK(*other == connectivity::ready);
+  }(test));
+  spanwire::channel wrong("localhost:1", {.dns_resolver = "hickory"});
+  CHECK(wrong.status().message().find("dns_resolver") != std::string::npos);
+  CHECK_OK(spanwire::channel("localhost:1", {.dns_resolver = "direct", .service_config_from_dns = true}).status());
+}
+
 TEST(metadata_goes_both_ways) {
   pair test;
   test.start();

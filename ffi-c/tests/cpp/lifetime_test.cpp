@@ -223,6 +223,7 @@ TEST(moved_from_objects_answer) {
   spanwire::channel moved;
   CHECK_CODE(failed_precondition, moved.unary_blocking("/a/b", "").status());
   CHECK_CODE(failed_precondition, moved.bidi_blocking("/a/b").finish());
+  CHECK_CODE(failed_precondition, moved.connectivity_changed_blocking(spanwire::connectivity::idle).status());
   CHECK(!moved.connect() && moved.connectivity() == spanwire::connectivity::none && moved.stats().empty());
   spanwire::channel wrong("", {.tls = spanwire::tls_options{.ca_file = "/nowhere"}});
   CHECK(!wrong.status().ok());

@@ -19,6 +19,10 @@ static void child(void) {
   CHECK_EQ(spanwire_call_start(inherited.channel, BIDI, SPANWIRE_KIND_BIDI, NULL, inherited.queue, NULL, &call),
            SPANWIRE_FORKED);
   CHECK_EQ(spanwire_channel_connectivity(inherited.channel), SPANWIRE_FORKED);
+  CHECK_EQ(spanwire_channel_connectivity_changed(inherited.channel, SPANWIRE_CONNECTIVITY_IDLE, 0, inherited.queue,
+                                                 NULL, &call),
+           SPANWIRE_FORKED);
+  CHECK(call == NULL);
   CHECK_EQ(spanwire_channel_connect(inherited.channel), SPANWIRE_FORKED);
   for (size_t i = 0; i < inherited.count; i++) {
     CHECK_EQ(spanwire_call_send(inherited.calls[i], TEXT("")), SPANWIRE_FORKED);
