@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import itertools
 import pickle
@@ -28,7 +29,7 @@ from aio import (
     run,
     text,
 )
-from spanwire import Channel, Code, Context, Metadata, Method, RpcError, Server, details
+from spanwire import Channel, Code, Connectivity, Context, Metadata, Method, RpcError, Server, details
 
 
 def serving(test: Callable[[Channel, Echo], Awaitable[None]]) -> Callable[[], None]:
@@ -628,6 +629,75 @@ def test_names_and_retries_are_options() -> None:
     asyncio.run(asyncio.wait_for(main(), 30))
 
 
+async def echo_raw(request: bytes, _: Context) -> bytes:
+    return request
+
+
+def test_another_state_of_a_channel_is_waited_for() -> None:
+    async def main() -> None:
+        async with Server(handlers={RAW: echo_raw}, address="127.0.0.1:0") as server:
+            channel = Channel(server.target)
+            assert channel.connectivity is Connectivity.IDLE
+            assert await channel.connectivity_changed(Connectivity.READY) is Connectivity.IDLE
+            with pytest.raises(RpcError) as late:
+                await channel.connectivity_changed(Connectivity.IDLE, timeout=0.001)
+            assert late.value.code is Code.DEADLINE_EXCEEDED
+            waiting = asyncio.create_task(channel.connectivity_changed(Connectivity.IDLE))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            channel.connect()
+            state = Connectivity.IDLE
+            while state is not Connectivity.READY:
+                state = await channel.connectivity_changed(state, timeout=10)
+            waiting = asyncio.create_task(channel.connectivity_changed(Connectivity.READY))
+            await asyncio.sleep(0)
+            await channel.close()
+            with pytest.raises(RpcError) as closed:
+                await waiting
+            assert closed.value.code is Code.CANCELLED
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
+class Names(asyncio.DatagramProtocol):
+    """A name server that answers every question with one text."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        head = data[:2] + bytes([data[2] | 0x80, data[3], 0, 1, 0, 1])
+        record = bytes([0xC0, 12, 0, 16, 0, 1, 0, 0, 0, 1, 0, len(self.text) + 1, len(self.text)]) + self.text
+        self.transport.sendto(head + data[8:] + record, addr)
+
+
+def test_service_config_comes_from_dns_if_that_is_wanted() -> None:
+    none = b'grpc_config=[{"serviceConfig":{"methodConfig":[{"name":[{}],"timeout":"0s"}]}}]'
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        names, _ = await loop.create_datagram_endpoint(lambda: Names(none), local_addr=("127.0.0.1", 0))
+        async with Server(handlers={RAW: echo_raw}, address="127.0.0.1:0") as server:
+            target = f"dns://127.0.0.1:{names.get_extra_info('sockname')[1]}/localhost:{server.port}"
+            async with Channel(target) as channel:
+                assert await channel.call(RAW, b"a") == b"a"
+            async with Channel(target, service_config_from_dns=True, dns_resolver="direct") as channel:
+                # The first call is what has the name resolved.
+                with contextlib.suppress(RpcError):
+                    await channel.call(RAW, b"a")
+                with pytest.raises(RpcError) as error:
+                    await channel.call(RAW, b"a")
+                assert error.value.code is Code.DEADLINE_EXCEEDED
+        names.close()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
 def test_bad_targets_and_options_are_named() -> None:
     untyped: Any = Channel
     with pytest.raises(ValueError, match=r"foo"):
@@ -636,6 +706,7 @@ def test_bad_targets_and_options_are_named() -> None:
         untyped(5)
     for option, value, error in [
         ("load_balancing", "random", ValueError),
+        ("dns_resolver", "hickory", ValueError),
         ("service_config", '{"methodConfig": 1}', ValueError),
         ("bearer_token", "secret", ValueError),
         ("connect_timeout", 0, ValueError),

@@ -15,6 +15,7 @@ from spanwire.sync import (
     BidiCall,
     Channel,
     ClientStreamingCall,
+    Connectivity,
     Context,
     Server,
     ServerStreamingCall,
@@ -34,6 +35,24 @@ def server() -> Iterator[Server]:
 def channel(server: Server) -> Iterator[Channel]:
     with Channel(server.target) as channel:
         yield channel
+
+
+def test_another_state_of_a_channel_is_waited_for(channel: Channel) -> None:
+    assert channel.connectivity is Connectivity.IDLE
+    with pytest.raises(RpcError) as late:
+        channel.connectivity_changed(Connectivity.IDLE, timeout=0.001)
+    assert late.value.code is Code.DEADLINE_EXCEEDED
+    with ThreadPoolExecutor(2) as pool:
+        waits = [pool.submit(channel.connectivity_changed, Connectivity.IDLE, timeout=LIMIT_SECONDS) for _ in range(2)]
+        channel.connect()
+        assert all(wait.result() is not Connectivity.IDLE for wait in waits)
+        state = Connectivity.IDLE
+        while state is not Connectivity.READY:
+            state = channel.connectivity_changed(state, timeout=LIMIT_SECONDS)
+        closed = pool.submit(channel.connectivity_changed, Connectivity.READY)
+        # The wait may begin before the channel is closed, or find it so.
+        channel.close()
+        assert isinstance(closed.exception(), RpcError | RuntimeError)
 
 
 def test_each_kind_answers(channel: Channel) -> None:

@@ -8,6 +8,7 @@ from . import _context, _feed, _log, _loop, _native  # noqa: F401
 from ._native import Context, Jwt, Tls, TlsIdentity
 from .call import BidiCall, Call, ClientStreamingCall, ServerStreamingCall, UnaryCall
 from .channel import Channel, Client
+from .connectivity import Connectivity
 from .errors import Code, RpcError
 from .interceptor import CallInfo, Interceptor, Next
 from .metadata import Metadata
@@ -25,6 +26,7 @@ __all__ = [
     "Client",
     "ClientStreamingCall",
     "Code",
+    "Connectivity",
     "Context",
     "Interceptor",
     "Jwt",

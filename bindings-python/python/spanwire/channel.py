@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from . import _native
+from .connectivity import CHANGED, Connectivity
 
 
 class Channel(_native.Channel):
@@ -38,6 +39,26 @@ class Channel(_native.Channel):
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    @property
+    def connectivity(self) -> Connectivity:
+        """The state of the connections."""
+        return Connectivity(self._connectivity())
+
+    async def connectivity_changed(self, known: Connectivity, *, timeout: float | None = None) -> Connectivity:
+        """Waits until the state of the connections is another than `known`, and gives it.
+
+        States that last only a moment may be missed.
+
+        Raises:
+            RpcError: DEADLINE_EXCEEDED when the timeout (seconds) is over, CANCELLED when the channel is closed.
+        """
+        call = self._connectivity_changed(CHANGED, known, timeout)
+        try:
+            number: bytes = await call
+        finally:
+            call.cancel()
+        return Connectivity(number[0])
 
     async def close(self) -> None:
         """Lets go of the connection: no more calls can be made. Those that are under way go on, and end it."""

@@ -149,6 +149,11 @@ class ChannelOptions(Limits, total=False):
     """Whether servers are asked for their health where the service config says so; true by default."""
     max_connections_per_subchannel: int | None
     """The most connections to one address that a service config gets."""
+    dns_resolver: str | None
+    """Who finds the addresses of the target's name: "system" by default, or "direct": DNS servers are asked, which say
+    how long a name holds."""
+    service_config_from_dns: bool | None
+    """Whether DNS is asked for the target's service config too: text records of `_grpc_config.<name>`."""
 
 
 class ServerOptions(Limits, total=False):

@@ -13,7 +13,7 @@ use super::stream::Stream;
 use super::stream_call::{Feed, StreamCall, of_kind};
 use super::unary::{Unary, UnaryCall};
 use crate::convert::message::Method;
-use crate::convert::options::{call_options, channel_options};
+use crate::convert::options::{call_options, channel_options, state, timeout_ms};
 use crate::convert::status::op_error;
 use crate::credit::Credit;
 use crate::engine;
@@ -203,6 +203,36 @@ impl Channel {
     #[getter]
     fn target(&self) -> &str {
         &self.target
+    }
+
+    /// The number of the state of the connections.
+    fn _connectivity(&self, py: Python<'_>) -> PyResult<u8> {
+        guard(|| Ok(self.bridge(py)?.connectivity().map_err(|error| op_error(&error))? as u8))
+    }
+
+    /// Begins to wait for another state; the answer is one byte, its number. `method` says that it is bytes.
+    fn _connectivity_changed(
+        &self,
+        method: &Bound<'_, Method>,
+        known: u8,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<UnaryCall> {
+        guard(|| {
+            let py = method.py();
+            let (known, timeout) = (state(known)?, timeout_ms(timeout)?);
+            let channel = self.bridge(py)?;
+            let event_loop = current(py)?;
+            let unary = Arc::new(Unary::new(event_loop.clone(), method.clone().unbind()));
+            let call = channel.unary_call();
+            let key = event_loop.insert(Entry::Unary(unary.clone()));
+            event_loop.before_operation(py);
+            let begun = channel.connectivity_changed(known, timeout, event_loop.report(key), Some(&call));
+            if let Err(error) = begun {
+                drop(event_loop.remove(key));
+                return Err(op_error(&error));
+            }
+            Ok(UnaryCall { unary, call })
+        })
     }
 
     fn connect(&self, py: Python<'_>) -> PyResult<()> {

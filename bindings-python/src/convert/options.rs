@@ -4,11 +4,11 @@
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString};
-use spanwire::Encoding;
 use spanwire::bridge::{
     ArgumentValue, CallOptions, CertificateOptions, ChannelOptions, JwtOptions, Limits, ServerOptions,
     TlsOptions,
 };
+use spanwire::{Connectivity, Encoding};
 
 use super::metadata::metadata_from;
 use crate::guard::guard;
@@ -184,7 +184,8 @@ pub(crate) fn channel_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<C
                 "load_balancing" => to.load_balancing,
                 "service_config" => to.service_config,
                 "bearer_token_file" => to.bearer_token_file,
-                "proxy" => to.proxy;
+                "proxy" => to.proxy,
+                "dns_resolver" => to.dns_resolver;
             encoding: "compression" => to.compression;
             seconds:
                 "name_ttl" => to.name_ttl_ms,
@@ -194,7 +195,9 @@ pub(crate) fn channel_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<C
                 "backoff_longest" => to.backoff_longest_ms,
                 "keepalive_interval" => to.keepalive_interval_ms,
                 "keepalive_timeout" => to.keepalive_timeout_ms;
-            flag: "keepalive_without_calls" => to.keepalive_without_calls;
+            flag:
+                "keepalive_without_calls" => to.keepalive_without_calls,
+                "service_config_from_dns" => to.service_config_from_dns;
             switch: "retries" => to.retries_off, "health_checks" => to.health_checks_off;
             number: "max_connections_per_subchannel" => to.max_connections_per_subchannel;
         } else return limit(&mut to.limits, name, value));
@@ -291,14 +294,7 @@ pub(crate) fn call_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<Call
     let mut to = CallOptions::default();
     each(options, "a call", |name, value| {
         match name {
-            // No time left is no default.
-            "timeout" => {
-                to.timeout_ms = match milliseconds(name, value)? {
-                    0 => -1,
-                    -1 => 0,
-                    ms => ms,
-                }
-            }
+            "timeout" => to.timeout_ms = timeout_ms(Some(value))?,
             "metadata" => to.metadata = metadata_from(value)?,
             "compression" => to.compression = encoding(name, value)?,
             "wait_for_ready" => to.wait_for_ready = flag(name, value)?,
@@ -388,6 +384,27 @@ fn number(name: &str, value: &Bound<'_, PyAny>) -> PyResult<i64> {
 }
 
 /// A time of more than nothing; `inf` is no limit.
+/// How long something may take, as the bridge has it: no time left is no default, and `None` is as good as for ever.
+pub(crate) fn timeout_ms(value: Option<&Bound<'_, PyAny>>) -> PyResult<i64> {
+    Ok(
+        match value
+            .filter(|value| !value.is_none())
+            .map(|value| milliseconds("timeout", value))
+            .transpose()?
+        {
+            Some(0) => -1,
+            None | Some(-1) => 0,
+            Some(ms) => ms,
+        },
+    )
+}
+
+/// A state of a channel, of its number.
+pub(crate) fn state(number: u8) -> PyResult<Connectivity> {
+    Connectivity::from_u8(number)
+        .ok_or_else(|| PyValueError::new_err(format!("known: {number} cannot be used: it is no state")))
+}
+
 fn seconds(name: &str, value: &Bound<'_, PyAny>) -> PyResult<i64> {
     match milliseconds(name, value)? {
         0 => {

@@ -13,7 +13,7 @@ use super::call::{SyncCall, answer};
 use super::inbox::Inbox;
 use super::wait::{is_main_thread, wait_for};
 use crate::convert::message::Method;
-use crate::convert::options::{call_options, channel_options};
+use crate::convert::options::{call_options, channel_options, state, timeout_ms};
 use crate::convert::status::op_error;
 use crate::credit::Credit;
 use crate::engine;
@@ -150,6 +150,38 @@ impl SyncChannel {
                     call
                 }
             };
+            Ok(SyncCall::new(call, inbox, method.clone().unbind()))
+        })
+    }
+
+    /// The number of the state of the connections.
+    fn connectivity(&self, py: Python<'_>) -> PyResult<u8> {
+        guard(|| Ok(self.live(py)?.channel.connectivity().map_err(|error| op_error(&error))? as u8))
+    }
+
+    /// Connects now, instead of with the first call.
+    fn connect(&self, py: Python<'_>) -> PyResult<()> {
+        guard(|| self.live(py)?.channel.connect().map_err(|error| op_error(&error)))
+    }
+
+    /// Begins to wait for another state; the answer is one byte, its number. `method` says that it is bytes.
+    #[pyo3(signature = (method, known, timeout = None, bell = None))]
+    fn connectivity_changed(
+        &self,
+        py: Python<'_>,
+        method: &Bound<'_, Method>,
+        known: u8,
+        timeout: Option<&Bound<'_, PyAny>>,
+        bell: Option<&Bound<'_, Bell>>,
+    ) -> PyResult<SyncCall> {
+        guard(|| {
+            let (known, timeout) = (state(known)?, timeout_ms(timeout)?);
+            let live = self.live(py)?;
+            let inbox = Arc::new(Inbox::new(bell.map(|bell| Rope::new(bell.get(), next_number()))));
+            let call = live.channel.unary_call();
+            live.channel
+                .connectivity_changed(known, timeout, live.report(&inbox), Some(&call))
+                .map_err(|error| op_error(&error))?;
             Ok(SyncCall::new(call, inbox, method.clone().unbind()))
         })
     }

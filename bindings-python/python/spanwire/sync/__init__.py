@@ -14,6 +14,7 @@ Everything here may be used from any thread. Waiting lets go of the interpreter,
 """
 
 from .._native import SyncContext as Context
+from ..connectivity import Connectivity
 from ..interceptor import CallInfo
 from ._calls import BidiCall, Call, ClientStreamingCall, ServerStreamingCall, UnaryCall
 from ._channel import Channel, Client
@@ -28,6 +29,7 @@ __all__ = [
     "Client",
     "ClientInterceptor",
     "ClientStreamingCall",
+    "Connectivity",
     "Context",
     "Handler",
     "Server",

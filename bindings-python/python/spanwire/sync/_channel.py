@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .. import _native
+from ..connectivity import CHANGED, Connectivity
 from ..method import (
     BidiMethod,
     ClientStreamingMethod,
@@ -151,6 +152,29 @@ class Channel:
         if method._kind < Kind.CLIENT_STREAMING:
             return of_kind(method, self._native.call(method, request, options, bell), hub, None)
         return of_kind(method, self._native.call(method, None, options, bell), hub, request)
+
+    @property
+    def connectivity(self) -> Connectivity:
+        """The state of the connections."""
+        return Connectivity(self._native.connectivity())
+
+    def connect(self) -> None:
+        """Connects now, instead of with the first call. Does not wait for it."""
+        self._native.connect()
+
+    def connectivity_changed(self, known: Connectivity, *, timeout: float | None = None) -> Connectivity:
+        """Waits until the state of the connections is another than `known`, and gives it.
+
+        States that last only a moment may be missed.
+
+        Raises:
+            RpcError: DEADLINE_EXCEEDED when the timeout (seconds) is over, CANCELLED when the channel is closed.
+        """
+        hub = _hub.find(True) if self._greenlets else None
+        bell = None if hub is None else hub.bell
+        engine = self._native.connectivity_changed(CHANGED, known, timeout, bell)
+        call: UnaryCall[bytes] = UnaryCall(engine, hub)
+        return Connectivity(call.result()[0])
 
     def close(self) -> None:
         """Makes no more calls, and lets the connection go when those that run are over."""
