@@ -10,6 +10,7 @@
 //!       HalfClose Cancel   call                       Grant GrantRequests   call count
 //!       Respond        call compression headers-length trailers-length length
 //!       SendHeaders    call compression headers-length
+//!       ConnectivityChanged   call channel known timeout
 //!       Finish         call code compression headers-length trailers-length text-length details-length
 //! up    Peer           number length
 //!       Headers Message RequestMessage               call length
@@ -50,6 +51,8 @@ pub enum Operation {
     SendHeaders = 10,
     /// Server: the end of the answer.
     Finish = 11,
+    /// Waits for another state of a channel.
+    ConnectivityChanged = 12,
 }
 
 /// What the engine tells JavaScript.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use spanwire::bridge::{
     Answer, Call, CallOptions, OpError, Outgoing, ReportTo, Room, begin_batch, end_batch,
 };
-use spanwire::{Code, Metadata, Status};
+use spanwire::{Code, Connectivity, Metadata, Status};
 
 use crate::call::{ClientCall, Line, Moved, ServedCall};
 use crate::convert::error::in_javascript;
@@ -84,6 +84,23 @@ impl<B: AsRef<[u8]>> Turn<'_, B> {
                 self.with_served(call, |call| drop(call.call.headers(answer)));
             },
             Finish => self.finish(call),
+            ConnectivityChanged => self.connectivity_changed(call),
+        }
+    }
+
+    fn connectivity_changed(&mut self, number: u32) {
+        let [channel, known, timeout] = std::array::from_fn(|_| self.records.word());
+        let state = &mut *self.state;
+        let report = ReportTo { queue: state.queue.clone(), tag: number as usize, attachment: None };
+        let Some(channel) = state.channels.get(channel as usize).and_then(Option::as_ref) else {
+            return state.inbox.refuse(number, Status::cancelled("the channel is closed"));
+        };
+        // Numbers are made by our own code from names that it has checked.
+        let known = u8::try_from(known).ok().and_then(Connectivity::from_u8).unwrap_or(Connectivity::Idle);
+        let call = channel.unary_call();
+        match channel.connectivity_changed(known, timeout_ms(timeout), report, Some(&call)) {
+            Ok(()) => self.keep(number, call),
+            Err(error) => state.inbox.refuse(number, refused(&error)),
         }
     }
 
@@ -93,7 +110,7 @@ impl<B: AsRef<[u8]>> Turn<'_, B> {
         let metadata = self.metadata(metadata_len);
         let message = if unary { self.message(flags, length) } else { Outgoing::default() };
         let options = CallOptions {
-            timeout_ms: if timeout == TIMEOUT_PASSED { -1 } else { timeout.into() },
+            timeout_ms: timeout_ms(timeout),
             metadata,
             compression: encoding_of(compression),
             wait_for_ready: flags & Flag::WaitForReady as u32 != 0,
@@ -260,6 +277,10 @@ impl ClientCall {
             drop(self.call.cancel());
         }
     }
+}
+
+fn timeout_ms(timeout: u32) -> i64 {
+    if timeout == TIMEOUT_PASSED { -1 } else { timeout.into() }
 }
 
 fn refused(error: &OpError) -> Status {

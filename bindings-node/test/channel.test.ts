@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
-import { Channel, type ChannelOptions, Code, implement, RpcError, type Server, serve } from "spanwire";
+import { Channel, type ChannelOptions, Code, type Connectivity, implement, RpcError, type Server, serve } from "spanwire";
 import { failure, pair, until } from "./support.js";
 
 const PATH = "/t.Channel/Any";
@@ -181,6 +182,29 @@ describe("the connection", () => {
     await until(() => asked.connectivity === "Ready", "it connects");
   });
 
+  it("tells when its state is another one", async (test) => {
+    const { target } = await server(test);
+    const watched = channel(test, target);
+    assert.equal(await watched.connectivityChanged("Ready"), "Idle");
+    const late = await failure(watched.connectivityChanged("Idle", { timeoutMs: 1 }));
+    assert.equal(late.code, Code.DEADLINE_EXCEEDED);
+    const signal = AbortSignal.abort(new Error("no more"));
+    await assert.rejects(watched.connectivityChanged("Idle", { signal }), /no more/);
+    const stop = new AbortController();
+    const stopped = watched.connectivityChanged("Idle", { signal: stop.signal });
+    stop.abort(new Error("never mind"));
+    await assert.rejects(stopped, /never mind/);
+    await assert.rejects(watched.connectivityChanged("Asleep" as never), /known: .*TransientFailure.*Asleep/);
+    watched.connect();
+    let state: Connectivity = "Idle";
+    while (state !== "Ready") state = await watched.connectivityChanged(state);
+    const closed = failure(watched.connectivityChanged("Ready"));
+    await new Promise(setImmediate);
+    watched.close();
+    assert.equal((await closed).code, Code.CANCELLED);
+    await assert.rejects(watched.connectivityChanged("Ready"), /closed/);
+  });
+
   it("ends when nobody calls", async (test) => {
     const { channel } = await pair(test, echo, {}, { idleTimeoutMs: 20 });
     await channel.unary(PATH, body);
@@ -195,9 +219,38 @@ describe("the connection", () => {
   });
 });
 
+describe("DNS", () => {
+  /** A name server that answers every question with one text. */
+  async function texts(test: TestContext, text: string): Promise<number> {
+    const socket = createSocket("udp4");
+    test.after(() => socket.close());
+    socket.on("message", (question, from) => {
+      const answer = Buffer.concat([question, Buffer.from([0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 1, 0, text.length + 1, text.length])]);
+      answer[2]! |= 0x80;
+      answer[7] = 1;
+      socket.send(Buffer.concat([answer, Buffer.from(text)]), from.port, from.address);
+    });
+    await new Promise<void>((resolve) => socket.bind(0, "127.0.0.1", resolve));
+    return socket.address().port;
+  }
+
+  it("is asked for the service config if that is wanted", async (test) => {
+    const { target } = await server(test);
+    const none = '[{"serviceConfig":{"methodConfig":[{"name":[{}],"timeout":"0s"}]}}]';
+    const names = await texts(test, `grpc_config=${none}`);
+    const name = `dns://127.0.0.1:${names}/localhost:${target.split(":").at(-1)}`;
+    await channel(test, name).unary(PATH, body);
+    const asking = channel(test, name, { serviceConfigFromDns: true, dnsResolver: "direct" });
+    // The first call is what has the name resolved.
+    await asking.unary(PATH, body).catch(() => {});
+    assert.equal((await failure(asking.unary(PATH, body))).code, Code.DEADLINE_EXCEEDED);
+  });
+});
+
 describe("an option that cannot be used", () => {
   const cases: [ChannelOptions, RegExp][] = [
     [{ loadBalancing: "random" as never }, /^loadBalancing: .*random/],
+    [{ dnsResolver: "hickory" as never }, /^dnsResolver: .*hickory/],
     [{ loadBalancing: 1 as never }, /^loadBalancing: a string is due, not number$/],
     [{ serviceConfig: "{" }, /^serviceConfig: this is no JSON/],
     [{ serviceConfig: { methodConfig: 1 } }, /^serviceConfig: methodConfig/],

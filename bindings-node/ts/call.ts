@@ -1,7 +1,7 @@
 import { type Abortable, unwatch, watch } from "./abort.js";
 import { Code } from "./code.js";
 import { type Codec, Uncompressed } from "./codec.js";
-import { type ClientSink, type Outcome, type Start, client, unary } from "./crossing.js";
+import { type ClientSink, type Outcome, type Start, client, connectivityChanged, unary } from "./crossing.js";
 import type { Metadata } from "./metadata.js";
 import type { Method } from "./method.js";
 import { Facts, errorOf } from "./outcome.js";
@@ -68,13 +68,13 @@ class Unary<O> implements ClientSink, CallState, Abortable {
     this.#codec = codec;
   }
 
-  begin(start: Start, message: Uint8Array, plain: boolean, signal: AbortSignal | undefined): void {
+  begin(make: () => number, signal: AbortSignal | undefined): void {
     if (signal?.aborted) {
       this.facts.end(NOTHING);
       this.reject(signal.reason);
       return;
     }
-    this.#call = unary(this, start, message, plain);
+    this.#call = make();
     if (signal !== undefined) {
       this.#signal = signal;
       watch(signal, this);
@@ -138,10 +138,27 @@ export function unaryCall<I, O>(
   const plain = request instanceof Uncompressed;
   const message = method.input.encode(plain ? (request.message as I) : request);
   const state = new Unary<O>(method.output);
-  const promise = new Promise<O>((resolve, reject) => {
+  const promise = promiseOf(state);
+  state.begin(() => unary(state, start, message, plain), signal);
+  return callOf(promise, state);
+}
+
+function promiseOf<O>(state: Unary<O>): Promise<O> {
+  return new Promise<O>((resolve, reject) => {
     state.resolve = resolve;
     state.reject = reject;
   });
-  state.begin(start, message, plain, signal);
-  return callOf(promise, state);
+}
+
+/** Waits for another state of a channel than that of the number `known`, and gives its number. */
+export function stateCall(
+  channel: number,
+  known: number,
+  timeout: number,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  const state = new Unary<number>({ encode: () => NO_BYTES, decode: (bytes) => bytes[0]! });
+  const promise = promiseOf(state);
+  state.begin(() => connectivityChanged(state, channel, known, timeout), signal);
+  return promise;
 }

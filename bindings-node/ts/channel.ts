@@ -1,4 +1,4 @@
-import { type Call, unaryCall } from "./call.js";
+import { type Call, stateCall, unaryCall } from "./call.js";
 import { type Start, env } from "./crossing.js";
 import { type Interceptor, intercepted } from "./interceptor.js";
 import { Metadata } from "./metadata.js";
@@ -9,7 +9,10 @@ import { forgetSource, keepSource } from "./token.js";
 import { type ChatCall, type Messages, type StreamCall, type UploadCall, streamCall, uploadCall } from "./stream.js";
 
 /** The state of a channel's connection. */
-export type Connectivity = "Idle" | "Connecting" | "Ready" | "TransientFailure";
+export type Connectivity = (typeof STATES)[number];
+
+/** By their numbers. */
+const STATES = ["Idle", "Connecting", "Ready", "TransientFailure"] as const;
 
 /**
  * A connection to a server, made when it is first needed and made anew when it breaks. Cheap to make, to be shared by all
@@ -91,6 +94,22 @@ export class Channel {
   /** The state of the connection. */
   get connectivity(): Connectivity {
     return typeErrors(() => env().connectivity(this.#number)) as Connectivity;
+  }
+
+  /**
+   * Waits until the state of the connection is another than `known`, and gives it. States that last only a moment may be
+   * missed. It keeps the process alive, as calls do, and rejects with CANCELLED when the channel is closed.
+   *
+   * @param options `timeoutMs`, after which it rejects with DEADLINE_EXCEEDED, and a `signal` that ends it with its reason.
+   */
+  async connectivityChanged(
+    known: Connectivity,
+    options: Pick<CallOptions, "timeoutMs" | "signal"> = {},
+  ): Promise<Connectivity> {
+    if (this.#number < 0) throw new TypeError("the channel is closed");
+    const number = STATES.indexOf(known);
+    if (number < 0) throw new TypeError(`known: one of ${STATES.join(", ")} is due, not ${String(known)}`);
+    return STATES[await stateCall(this.#number, number, timeoutOf(options.timeoutMs), options.signal)]!;
   }
 
   /** Connects now, instead of with the first call. */

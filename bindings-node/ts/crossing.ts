@@ -185,6 +185,19 @@ export function begin(sink: ClientSink, how: Start, credit: number): number {
   return call;
 }
 
+/** Waits for another state of a channel than that of the number `known`. The number by which it can be cancelled. */
+export function connectivityChanged(sink: ClientSink, channel: number, known: number, timeout: number): number {
+  reserve(20);
+  const call = number(sink);
+  words[at] = Operation.ConnectivityChanged;
+  words[at + 1] = call;
+  words[at + 2] = channel;
+  words[at + 3] = known;
+  words[at + 4] = timeout;
+  at += 5;
+  return call;
+}
+
 function bare(operation: number, call: number): void {
   reserve(8);
   words[at] = operation;

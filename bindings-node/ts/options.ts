@@ -155,6 +155,13 @@ export interface ChannelOptions extends LimitOptions {
   healthChecks?: boolean | undefined;
   /** The most connections to one address that a service config gets. */
   maxConnectionsPerSubchannel?: number | undefined;
+  /**
+   * Who finds the addresses of the target's name: `system` by default, or `direct`: DNS servers are asked, which say how long
+   * a name holds.
+   */
+  dnsResolver?: "system" | "direct" | undefined;
+  /** Whether DNS is asked for the target's service config too: text records of `_grpc_config.<name>`. */
+  serviceConfigFromDns?: boolean | undefined;
   /** Channel arguments of gRPC's C core, such as `grpc.keepalive_time_ms`; they win over the options that they mean. */
   arguments?: Readonly<Record<string, number | boolean | string>> | undefined;
   /** For the calls of every client on this channel, the first outermost. */

@@ -31,12 +31,13 @@ pub(crate) fn channel_options(options: &Object<'_>) -> Result<ChannelOptions> {
         fields!(snake, name, value, to, {
             tls: tls;
             text:
-                authority, user_agent, load_balancing, service_config, bearer_token, bearer_token_file, proxy;
+                authority, user_agent, load_balancing, service_config, bearer_token, bearer_token_file, proxy,
+                dns_resolver;
             encoding: compression;
             number:
                 connect_timeout_ms, backoff_first_ms, backoff_longest_ms, keepalive_interval_ms,
                 keepalive_timeout_ms, name_ttl_ms, idle_timeout_ms, max_connections_per_subchannel;
-            flag: keepalive_without_calls;
+            flag: keepalive_without_calls, service_config_from_dns;
         } else match snake {
             "retries" => to.retries_off = !flag(name, value)?,
             "health_checks" => to.health_checks_off = !flag(name, value)?,
