@@ -322,7 +322,7 @@ pub(crate) fn rows() -> Vec<Row> {
                 "TLS alert for an answer to the request",
                 "UNAVAILABLE, 1 attempt, maybe sent",
                 OK2,
-                spoiled!(3),
+                spoiled!(4),
             )
         },
     ]
