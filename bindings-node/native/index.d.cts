@@ -13,7 +13,8 @@ export const Operation: Readonly<
     | "Reply"
     | "GrantRequests"
     | "SendHeaders"
-    | "Finish",
+    | "Finish"
+    | "ConnectivityChanged",
     number
   >
 >;

@@ -108,7 +108,7 @@ export class Channel {
   ): Promise<Connectivity> {
     if (this.#number < 0) throw new TypeError("the channel is closed");
     const number = STATES.indexOf(known);
-    if (number < 0) throw new TypeError(`known: one of ${STATES.join(", ")} is due, not ${String(known)}`);
+    if (number < 0) throw new TypeError(`known: one of ${STATES.join(", ")} is due, not ${known}`);
     return STATES[await stateCall(this.#number, number, timeoutOf(options.timeoutMs), options.signal)]!;
   }
 
