@@ -48,7 +48,8 @@ TEST(another_state_is_waited_for) {
   }(test));
   spanwire::channel wrong("localhost:1", {.dns_resolver = "hickory"});
   CHECK(wrong.status().message().find("dns_resolver") != std::string::npos);
-  CHECK_OK(spanwire::channel("localhost:1", {.dns_resolver = "direct", .service_config_from_dns = true}).status());
+  spanwire::channel direct("localhost:1", {.dns_resolver = "direct", .service_config_from_dns = true});
+  CHECK_OK(direct.status());
 }
 
 TEST(metadata_goes_both_ways) {
