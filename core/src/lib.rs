@@ -65,10 +65,11 @@ pub mod codegen {
     pub use prost_types;
 }
 
-/// What the simulation needs; not for other use.
+/// What the simulation and fuzzing need; not for other use.
 #[doc(hidden)]
 pub mod testing {
     pub use crate::random::seed_this_thread;
+    pub use crate::server::testing::{check_token, read_policy};
 }
 
 /// Includes everything that `spanwire_codegen` generated in `build.rs`, as modules named like the packages:

@@ -18,6 +18,7 @@ fn main() {
     compressed();
     status();
     timeout();
+    auth();
     metadata();
     call();
     server();
@@ -71,6 +72,27 @@ fn frames() {
             &[&[encoding(&case), 2, 0][..], &with_length(&cuts), &chunks.concat()].concat(),
         );
     }
+}
+
+fn auth() {
+    let keys = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"1","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
+    let policy = serde_json::json!({
+        "name": "p",
+        "deny_rules": [{"name": "d", "request": {"paths": ["*/x"]}}],
+        "allow_rules": [{
+            "name": "a",
+            "source": {"principals": ["spiffe://a/*", ""]},
+            "request": {"headers": [{"key": "k", "values": ["*"]}]}
+        }],
+        "audit_logging_options": {"audit_condition": "ON_DENY", "audit_loggers": [{"name": "stdout_logger"}]}
+    });
+    let header = br#"{"alg":"EdDSA","kid":"1"}"#;
+    let claims = br#"{"iss":"me","exp":2000000000,"nbf":1,"iat":1,"sub":"a"}"#;
+    write("auth", "text", b"\0e30.e30.c2ln");
+    write("auth", "signed", &[&[1][..], &with_length(header), claims].concat());
+    write("auth", "claims", &[&[2][..], claims].concat());
+    write("auth", "keys", &[&[3][..], keys.as_bytes()].concat());
+    write("auth", "policy", &[&[4][..], policy.to_string().as_bytes()].concat());
 }
 
 fn compressed() {

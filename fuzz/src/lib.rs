@@ -15,8 +15,10 @@
 //! | [`scan`] | HTTP/2 in pieces to the frame watcher | the same bytes read in one piece |
 //! | [`server`] | a client's bytes | what a server may answer; every handler ends, and so does the connection |
 //! | [`client`] | a server's bytes | every call ends by its deadline; never OK without a whole message |
+//! | [`auth`] | tokens, keys and policies | what a good token must say, written down a second time |
 //! | [`ffi`] | calls of the C API, from several threads | the books of all calls; nothing is left at the end |
 
+pub mod auth;
 pub mod body;
 pub mod call;
 pub mod client;

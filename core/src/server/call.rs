@@ -72,7 +72,7 @@ impl Dispatch for Dispatcher {
         let mut responder = Responder::new(respond, accept, framing);
         let mut extensions = Extensions::new();
         let mut guarded = Head {
-            method: path.as_str(),
+            method: path.path(),
             headers: &head.headers,
             peer: &self.peer,
             extensions: &mut extensions,

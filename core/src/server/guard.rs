@@ -22,7 +22,7 @@ use crate::{Metadata, PeerAddr, Status};
 
 /// What is known of a request before its route is looked for.
 pub(crate) struct Head<'a> {
-    /// The path of the method.
+    /// The path of the method, without a query: rules for a path hold whatever stands behind it.
     pub(crate) method: &'a str,
     /// The fields of the request as they came, gRPC's own among them.
     pub(crate) headers: &'a HeaderMap,
@@ -160,6 +160,9 @@ mod tests {
         let all = ["room", "who", "who-else", "may", "limit"];
         let status = call(&channel, "/no.Service/Method", None).await;
         assert_eq!(status.code(), Code::Unimplemented);
+        assert_eq!(*log.lock().unwrap(), all.map(|name| format!("{name} /no.Service/Method")));
+        log.lock().unwrap().clear();
+        let _ = call(&channel, "/no.Service/Method?with=query", None).await;
         assert_eq!(*log.lock().unwrap(), all.map(|name| format!("{name} /no.Service/Method")));
         for (index, name) in all.iter().enumerate() {
             log.lock().unwrap().clear();

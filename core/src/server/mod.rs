@@ -49,6 +49,13 @@ use crate::transport::watch::PingPolicy;
 use crate::transport::{Http2, Keepalive, ServerTls, TlsError};
 use crate::{Engine, Method};
 
+/// Readers of what comes from outside, for fuzzing.
+#[doc(hidden)]
+pub mod testing {
+    pub use super::authorization::read_policy;
+    pub use super::jwt::check_token;
+}
+
 /// A gRPC server; see [`Server::builder`].
 ///
 /// ```no_run

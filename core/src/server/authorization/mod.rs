@@ -70,6 +70,14 @@ fn read(path: &PathBuf) -> Result<Policy, String> {
     Policy::read(&text).map_err(|problem| format!("{}: {problem}", path.display()))
 }
 
+/// Reads a policy.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn read_policy(json: &[u8]) -> Result<(), String> {
+    Policy::read(json).map(drop)
+}
+
 struct Fixed(Policy);
 
 impl Guard for Fixed {

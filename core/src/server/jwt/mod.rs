@@ -190,6 +190,23 @@ impl ServerBuilder {
     }
 }
 
+/// The claims of a token of `issuer`, for nobody in particular, or why it is refused. `keys` are a JSON Web Key Set, `now`
+/// is in seconds since 1970.
+///
+/// # Errors
+/// What is wrong with the keys or the token.
+pub fn check_token(token: &str, keys: &[u8], issuer: &str, now: f64) -> Result<String, String> {
+    let policy = Policy {
+        issuers: vec![issuer.to_owned()],
+        audiences: Vec::new(),
+        algorithms: ALGORITHMS.iter().collect(),
+        clock_skew: CLOCK_SKEW,
+        required_claims: Vec::new(),
+    };
+    let claims = token::check(token, &KeySet::read(keys)?, &policy, now);
+    claims.map(|claims| claims.json).map_err(|refused| refused.message().to_owned())
+}
+
 /// Where the keys come from.
 trait Source: Send + Sync + 'static {
     /// Those that are good now.
