@@ -517,10 +517,15 @@ impl ServerBuilder {
     ) -> Result<(), ServeError> {
         let server = self.bind(address).await?;
         let handle = server.handle();
+        // Beside each other: for the delay of a drain it goes on accepting.
+        let shutdown = async {
+            signal.await;
+            handle.shutdown(grace).await;
+        };
         tokio::select! {
             biased;
             () = server.run() => {}
-            () = signal => handle.shutdown(grace).await,
+            () = shutdown => {}
         }
         Ok(())
     }

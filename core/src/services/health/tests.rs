@@ -166,6 +166,27 @@ async fn watcher_learns_of_a_drain_without_delay_before_its_stream_ends() {
     shutdown.await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn server_that_waits_for_a_signal_accepts_for_the_delay() {
+    let (terminate, terminated) = tokio::sync::oneshot::channel::<()>();
+    let builder = Server::builder().health(&Health::new()).drain_delay(5 * SECOND);
+    let serving = tokio::spawn(async move {
+        builder.serve_until("inprocess:drain-signal", async { drop(terminated.await) }, 60 * SECOND).await
+    });
+    let status = async || {
+        // A connection of its own.
+        let client = HealthClient::new(Channel::new("inprocess:drain-signal").unwrap());
+        client.check(asked("")).wait_for_ready(true).await.unwrap().status()
+    };
+    assert_eq!(status().await, ServingStatus::Serving);
+    terminate.send(()).unwrap();
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(status().await, ServingStatus::NotServing);
+    let began = Instant::now();
+    serving.await.unwrap().unwrap();
+    assert_eq!(began.elapsed().as_secs(), 4);
+}
+
 /// How long a shutdown takes while a call is stuck.
 async fn time_to_shut_down(name: &str, delay: Duration, graces: &[Duration]) -> Duration {
     let builder = Server::builder().service(Stuck).drain_delay(delay);
