@@ -75,6 +75,7 @@ pub struct Deframer {
     starved: bool,
     failed: bool,
     last_compressed: bool,
+    last_wire_len: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +98,7 @@ impl Deframer {
             starved: false,
             failed: false,
             last_compressed: false,
+            last_wire_len: 0,
         }
     }
 
@@ -144,6 +146,12 @@ impl Deframer {
         self.last_compressed
     }
 
+    /// How long the message that [`next`](Self::next) gave last was before it was decompressed, without its prefix.
+    #[must_use]
+    pub fn last_wire_len(&self) -> usize {
+        self.last_wire_len
+    }
+
     /// How many bytes are held that are not part of a message taken out, prefixes read not counted.
     #[must_use]
     pub fn buffered(&self) -> usize {
@@ -188,6 +196,7 @@ impl Deframer {
         let Some(payload) = self.take(prefix.len) else { return Ok(None) };
         self.pending = None;
         self.last_compressed = prefix.compressed;
+        self.last_wire_len = prefix.len;
         if prefix.compressed { self.decompress(&payload).map(Some) } else { Ok(Some(payload)) }
     }
 

@@ -68,6 +68,8 @@ pub struct ClientCall {
     reset: Option<u32>,
     exceeded: Option<Exceeded>,
     compressed: bool,
+    /// Its length before it was decompressed.
+    wire_len: usize,
 }
 
 /// The limit of this side that ended a call.
@@ -119,6 +121,7 @@ impl ClientCall {
             reset: None,
             exceeded: None,
             compressed: false,
+            wire_len: 0,
         }
     }
 
@@ -265,6 +268,12 @@ impl ClientCall {
         self.compressed
     }
 
+    /// How long the message that came out last was before it was decompressed.
+    #[must_use]
+    pub fn last_wire_len(&self) -> usize {
+        self.wire_len
+    }
+
     /// How many bytes are held in incomplete or untaken messages.
     #[must_use]
     pub fn buffered(&self) -> usize {
@@ -283,6 +292,7 @@ impl ClientCall {
             let next = self.deframer.next();
             if matches!(next, Ok(Some(_))) {
                 self.compressed = self.deframer.last_compressed();
+                self.wire_len = self.deframer.last_wire_len();
             }
             match (next, self.kind) {
                 (Err(status), _) => {

@@ -96,6 +96,12 @@ impl ServerCall {
         self.deframer.last_compressed()
     }
 
+    /// How long the message that came out last was before it was decompressed.
+    #[must_use]
+    pub fn last_wire_len(&self) -> usize {
+        self.deframer.last_wire_len()
+    }
+
     /// How many bytes are held in incomplete or untaken messages.
     #[must_use]
     pub fn buffered(&self) -> usize {
