@@ -25,6 +25,9 @@ cargo run --quiet -p spanwire-cli -- gen --check -I proto --out core/src/rpc/gen
 cargo run --quiet -p spanwire-cli -- gen --check -I proto --out core/src/services/generated --opt runtime=crate \
   --opt bytes=.grpc.reflection proto/grpc/health/v1/health.proto proto/grpc/reflection/v1/reflection.proto \
   proto/grpc/reflection/v1alpha/reflection.proto proto/grpc/channelz/v1/channelz.proto
+cargo run --quiet -p spanwire-cli -- gen --check -I proto --out core/src/telemetry/generated --opt runtime=crate \
+  proto/opentelemetry/proto/collector/metrics/v1/metrics_service.proto \
+  proto/opentelemetry/proto/collector/trace/v1/trace_service.proto
 
 step "Python"
 .venv/bin/ruff check tests

@@ -19,6 +19,7 @@ mod json;
 mod message;
 mod method;
 pub mod middleware;
+mod observe;
 mod random;
 mod registry;
 mod reload;
@@ -27,6 +28,7 @@ pub mod server;
 mod services;
 mod stats;
 mod streaming;
+pub mod telemetry;
 mod timer;
 mod transport;
 
@@ -40,6 +42,7 @@ pub use channel::{
 pub use engine::Engine;
 pub use message::{Message, Raw};
 pub use method::{Kind, Method};
+pub use observe::{TraceContext, TraceContextError};
 pub use prost;
 pub use prost_types;
 pub use server::{
@@ -50,6 +53,7 @@ pub use spanwire_wire::metadata::Value;
 pub use spanwire_wire::{Code, Encoding, Metadata, MetadataError, Sent, Status};
 pub use stats::{ChannelStats, LimitCounts, ServerStats};
 pub use streaming::{Sending, Streaming};
+pub use telemetry::Telemetry;
 pub use transport::{
     ClientTls, FloodLimits, Keepalive, Peer, PeerAddr, Rate, ServerTls, TlsError, TlsIdentity,
 };

@@ -99,6 +99,11 @@ impl Frame {
         self.first.len() + self.rest.len()
     }
 
+    /// What it begins with: whether it is compressed, if it is a whole one.
+    pub(crate) fn first_byte(&self) -> u8 {
+        self.first.first().copied().unwrap_or_default()
+    }
+
     /// Takes off the first `len` bytes, or all if there are fewer.
     pub(crate) fn split_to(&mut self, len: usize) -> Frame {
         let first = self.first.split_to(len.min(self.first.len()));

@@ -353,6 +353,8 @@ pub(crate) struct ChannelCounters {
     /// Calls of addresses that are gone.
     pub(crate) past_calls: Count,
     pub(crate) past_failed: Count,
+    /// Connections that are gone again.
+    pub(crate) disconnected: Count,
 }
 
 /// Calls added up. Only failures are counted as such: that is what most calls do not do.

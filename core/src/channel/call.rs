@@ -24,6 +24,7 @@ use super::retry::{Retries, Throttle};
 use super::subchannel::Subchannel;
 use super::{Channel, options::CallOptions};
 use crate::message::Framing;
+use crate::observe::{self, CallWatch, ReceivedMessage, StreamWatch, Why};
 use crate::timer::{Deadline, Timer, after};
 use crate::transport::client::{GoingAway, Opened, StreamTag, Unopened};
 use crate::transport::{Peer, RecvPart, SendPart, StreamEvent, StreamFailure};
@@ -47,6 +48,8 @@ pub(crate) struct Prepared {
     wait_for_ready: bool,
     /// What the service config says of the method.
     config: Option<Arc<MethodConfig>>,
+    /// Who is told of the call.
+    watch: Option<Arc<dyn CallWatch>>,
 }
 
 /// What happened to earlier attempts of a call.
@@ -56,6 +59,8 @@ pub(crate) struct Attempts {
     /// Those for which there was no stream.
     unopened: u32,
     retries: Retries,
+    /// Why the next one is made.
+    why: Why,
     /// Earliest start of the next attempt.
     not_before: Option<Instant>,
     /// Connections that closed between being chosen and being used.
@@ -88,6 +93,10 @@ impl Prepared {
                 .or(said.and_then(|said| said.wait_for_ready))
                 .unwrap_or(false),
             config,
+            watch: channel.watch().map(|watch| {
+                let parent = options.trace.or_else(observe::current);
+                watch.begin(&method, options.metadata.as_headers(), parent)
+            }),
             channel,
             method,
             metadata: options.metadata,
@@ -98,6 +107,20 @@ impl Prepared {
     /// How the call is hedged, if it is.
     pub(crate) fn hedging(&self) -> Option<&HedgingPolicy> {
         self.config.as_deref().and_then(|config| config.hedging.as_ref())
+    }
+
+    /// The call has ended, for whoever watches it.
+    pub(crate) fn ended(&self, status: &Status) {
+        if let Some(watch) = &self.watch {
+            watch.ended(status);
+        }
+    }
+
+    /// The call has ended before anything was sent: its request cannot be.
+    pub(crate) fn unsent(&self, status: Status) -> Status {
+        let status = status.with_sent(Sent::NotSent);
+        self.ended(&status);
+        status
     }
 
     /// The tokens for retries, if there are any.
@@ -135,6 +158,19 @@ impl Prepared {
             let mut timer = Box::new(Timer::default());
             poll_fn(|cx| timer.poll(Some(start), cx)).await;
         }
+        let watch = self.watch.as_ref().map(|call| call.attempt(attempts.why, attempts.retries.made()));
+        let opened = self.open_watched(attempts, watch.as_ref()).await;
+        if let (Some(watch), Err(status)) = (&watch, &opened) {
+            watch.ended(status);
+        }
+        opened
+    }
+
+    async fn open_watched(
+        &self,
+        attempts: &mut Attempts,
+        watch: Option<&Arc<dyn StreamWatch>>,
+    ) -> Result<(SendPart, Receive), Status> {
         let token = match self.channel.credentials() {
             Some(credentials) if !self.metadata.contains(AUTHORIZATION.as_str()) => {
                 Some(match credentials.at_hand() {
@@ -150,10 +186,16 @@ impl Prepared {
                 // Boxed, so that the usual call does not carry the state of waiting.
                 None => Box::pin(self.connection()).await?,
             };
-            match connection.open(slot, self.head(attempts, token.as_ref())?) {
-                Ok(Opened { send, recv, tag }) => {
+            let mut head = self.head(attempts, token.as_ref())?;
+            if let Some(watch) = watch {
+                watch.inject(head.headers_mut());
+            }
+            match connection.open(slot, head) {
+                Ok(Opened { mut send, recv, tag }) => {
                     attempts.opened += 1;
-                    return Ok((send, Receive::new(self, recv, tag, *attempts, watcher)));
+                    send.set_watch(watch.cloned());
+                    let receive = Receive::new(self, recv, tag, *attempts, watcher);
+                    return Ok((send, Receive { watch: watch.cloned(), ..receive }));
                 }
                 Err(Unopened::TooLarge(excess)) => {
                     let status =
@@ -281,6 +323,8 @@ pub(crate) struct Receive {
     connection_over: bool,
     /// This side reset the stream, because its sending half gave up.
     given_up: bool,
+    /// Who is told of the attempt.
+    watch: Option<Arc<dyn StreamWatch>>,
 }
 
 impl Receive {
@@ -305,6 +349,7 @@ impl Receive {
             max_metadata_bytes: u32::try_from(limits.max_metadata_bytes).unwrap_or(u32::MAX),
             connection_over: false,
             given_up: false,
+            watch: None,
         }
     }
 
@@ -376,7 +421,15 @@ impl Receive {
     fn received(&mut self) -> Option<Received> {
         Some(match self.machine.poll_event()? {
             ClientEvent::Headers(headers) => Received::Headers(headers),
-            ClientEvent::Message(message) => Received::Message(message),
+            ClientEvent::Message(message) => {
+                if let Some(watch) = &self.watch {
+                    watch.received(ReceivedMessage {
+                        wire_bytes: self.machine.last_wire_len(),
+                        decompressed_bytes: self.machine.last_compressed().then_some(message.len()),
+                    });
+                }
+                Received::Message(message)
+            }
             ClientEvent::Done(status) => {
                 if status.is_ok() {
                     self.tag.succeed();
@@ -424,6 +477,7 @@ impl Receive {
         if let Some(watcher) = &self.watcher {
             watcher.calls().ended(&status);
         }
+        self.tell_end(&status);
         let mut retries = self.attempts.retries;
         let policy = self.config.as_ref().and_then(|config| config.retry.as_ref());
         let hedging = self.config.as_ref().and_then(|config| config.hedging.as_ref());
@@ -438,6 +492,12 @@ impl Receive {
             return Received::Done(status);
         }
         Received::Retry { status, again: Again::Policy(retries, pause) }
+    }
+
+    fn tell_end(&self, status: &Status) {
+        if let Some(watch) = &self.watch {
+            watch.ended(status);
+        }
     }
 
     fn count_excess(&self) {
@@ -474,7 +534,11 @@ impl Receive {
         let status = || {
             self.finished(self.tag.failure_status(failure, self.max_metadata_bytes)).with_sent(Sent::NotSent)
         };
-        again.then(|| Received::Retry { status: status(), again: Again::Unseen { refused } })
+        again.then(|| {
+            let status = status();
+            self.tell_end(&status);
+            Received::Retry { status, again: Again::Unseen { refused } }
+        })
     }
 
     /// Adds what only this side knows.
@@ -498,7 +562,8 @@ impl Receive {
 impl Attempts {
     /// Of an attempt that `made` others were begun before.
     pub(crate) fn behind(made: u32) -> Self {
-        Attempts { retries: Retries::behind(made), ..Attempts::default() }
+        let why = if made == 0 { Why::First } else { Why::Hedge };
+        Attempts { retries: Retries::behind(made), why, ..Attempts::default() }
     }
 
     /// How many attempts were begun.
@@ -510,9 +575,13 @@ impl Attempts {
     /// saw it does not (gRFC A6).
     pub(crate) fn turned_away(&mut self, again: Again) {
         match again {
-            Again::Unseen { refused } => self.refused |= refused,
+            Again::Unseen { refused } => {
+                self.refused |= refused;
+                self.why = Why::Unseen;
+            }
             Again::Policy(retries, pause) => {
                 self.retries = retries;
+                self.why = Why::Retry;
                 self.not_before = Some(after(Instant::now(), pause));
                 // Of the new attempt nothing is known yet.
                 self.refused = false;

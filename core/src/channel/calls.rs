@@ -95,7 +95,7 @@ impl<Req: Message, Resp: Message> UnaryCall<Req, Resp> {
             return collect_one(reply).await;
         }
         let prepared = Prepared::new(self.channel, self.method, self.options)?;
-        let frame = prepared.framing.encode(&self.request, true).map_err(not_sent)?;
+        let frame = prepared.framing.encode(&self.request, true).map_err(|status| prepared.unsent(status))?;
         let answer = unary::call(&prepared, frame).await?;
         Ok(Response {
             message: message::decode(answer.message).map_err(|status| status.with_sent(Sent::Answered))?,
@@ -142,7 +142,8 @@ impl<Req: Message, Resp: Message> IntoFuture for ServerStreamingCall<Req, Resp> 
                 return Ok(generic::streaming(self.channel, self.method, self.options, messages));
             }
             let prepared = Prepared::new(self.channel, self.method, self.options)?;
-            let frame = prepared.framing.encode(&self.request, true).map_err(not_sent)?;
+            let frame =
+                prepared.framing.encode(&self.request, true).map_err(|status| prepared.unsent(status))?;
             let (send, receive) = stream::start(prepared).await?;
             let mut receive = receive.with_request(send, frame);
             // Small requests are gone. Of a large one this is the first part; the rest follows as the answer is read.
@@ -384,10 +385,6 @@ impl LookAhead {
         })
         .await
     }
-}
-
-fn not_sent(status: Status) -> Status {
-    status.with_sent(Sent::NotSent)
 }
 
 /// The single message of a reply, with its metadata.

@@ -1,6 +1,6 @@
 //! From an address to a connection that speaks HTTP/2.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -31,7 +31,7 @@ pub(crate) struct Connector {
     /// Longest that one attempt may take, if shorter than what the backoff allows.
     pub(crate) connect_timeout: Duration,
     pub(crate) keepalive: Mutex<Option<Keepalive>>,
-    pub(crate) counters: ChannelCounters,
+    pub(crate) counters: Arc<ChannelCounters>,
 }
 
 impl Connector {

@@ -13,6 +13,7 @@ use super::{Channel, stream};
 use crate::channel::stream::ClientSend;
 use crate::message::Message;
 use crate::middleware::{BoxFuture, Call, Item, Messages, Reply, Source};
+use crate::observe;
 use crate::streaming::Streaming;
 use crate::timer::Deadline;
 use crate::{Method, Sent, Status};
@@ -21,10 +22,12 @@ use crate::{Method, Sent, Status};
 pub(crate) fn intercepted(
     channel: Channel,
     method: Method,
-    options: CallOptions,
+    mut options: CallOptions,
     messages: Messages,
 ) -> BoxFuture<'static, Result<Reply, Status>> {
     let deadline = options.effective_deadline();
+    // The call may be made where nobody knows of the handler any more.
+    options.trace = options.trace.or_else(observe::current);
     if let Some(mistake) = options.mistake {
         return Box::pin(async move { Err(mistake.with_sent(Sent::NotSent)) });
     }

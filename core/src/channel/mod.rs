@@ -70,6 +70,7 @@ pub use target::TargetError;
 use crate::engine::Spawner;
 use crate::message::Message;
 use crate::middleware::{BoxFuture, Call, Interceptor, Interceptors, LayerInterceptor, NextService, Reply};
+use crate::observe::{ChannelWatch, Watcher};
 use crate::stats::{ChannelCounters, ChannelStats};
 use crate::transport::custom::Dial;
 use crate::transport::limits::{self, BadOption};
@@ -104,6 +105,7 @@ struct Inner {
     credentials: Option<Arc<Credentials>>,
     limits: Limits,
     interceptors: Interceptors,
+    watch: Option<Arc<dyn ChannelWatch>>,
     spawner: Spawner,
 }
 
@@ -249,6 +251,7 @@ impl Channel {
             limits: Limits::default(),
             http2: Http2::default(),
             interceptors: Vec::new(),
+            watcher: None,
             spawner: Spawner::Current,
         }
     }
@@ -357,6 +360,10 @@ impl Channel {
         &self.inner.spawner
     }
 
+    pub(crate) fn watch(&self) -> Option<&Arc<dyn ChannelWatch>> {
+        self.inner.watch.as_ref()
+    }
+
     pub(crate) fn interceptors(&self) -> &Interceptors {
         &self.inner.interceptors
     }
@@ -394,6 +401,7 @@ pub struct ChannelBuilder {
     limits: Limits,
     http2: Http2,
     interceptors: Vec<Arc<dyn Interceptor>>,
+    watcher: Option<Arc<dyn Watcher>>,
     spawner: Spawner,
 }
 
@@ -613,6 +621,18 @@ impl ChannelBuilder {
         self.interceptor(LayerInterceptor::new(&layer))
     }
 
+    /// Runs where `spawner` says.
+    pub(crate) fn spawner(mut self, spawner: Spawner) -> Self {
+        self.spawner = spawner;
+        self
+    }
+
+    /// Has all calls told to what `watcher` makes for the channel.
+    pub(crate) fn watcher(mut self, watcher: Arc<dyn Watcher>) -> Self {
+        self.watcher = Some(watcher);
+        self
+    }
+
     /// Whether connections go through an HTTP proxy; as the environment says by default.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.proxy = proxy;
@@ -738,7 +758,7 @@ impl ChannelBuilder {
             http2: self.http2,
             connect_timeout: self.connect_timeout,
             keepalive: std::sync::Mutex::new(self.keepalive),
-            counters: ChannelCounters::default(),
+            counters: Arc::new(ChannelCounters::default()),
         };
         let template = RequestTemplate::new(scheme, authority, EncodingSet::all(), user_agent);
         let credentials = self.bearer_token.map(Credentials::new);
@@ -754,6 +774,8 @@ impl ChannelBuilder {
                 limits: self.limits,
             },
         };
+        let watch =
+            self.watcher.map(|watcher| watcher.channel(&target.canonical(), &means.connector.counters));
         let inner = Inner {
             control: Control::new(means, keeping),
             spawner: self.spawner,
@@ -763,6 +785,7 @@ impl ChannelBuilder {
             credentials,
             limits: self.limits,
             interceptors: Interceptors::new(self.interceptors),
+            watch,
         };
         Ok(Channel { inner: Arc::new(inner) })
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use spanwire_wire::encoding::Encoding;
 use tokio::time::Instant;
 
-use crate::{Metadata, Status, deadline};
+use crate::{Metadata, Status, TraceContext, deadline};
 
 /// Per-call settings, gathered by the call builders.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +17,8 @@ pub(crate) struct CallOptions {
     pub(crate) max_recv_bytes: Option<usize>,
     pub(crate) max_send_bytes: Option<usize>,
     pub(crate) wait_for_ready: Option<bool>,
+    /// For which call of a trace it is made.
+    pub(crate) trace: Option<TraceContext>,
     /// The first mistake made while building; it is reported when the call is awaited.
     pub(crate) mistake: Option<Status>,
 }
@@ -71,6 +73,13 @@ macro_rules! call_options {
         /// Adds all of `metadata` to the request's metadata.
         pub fn with_metadata(mut self, metadata: $crate::Metadata) -> Self {
             self.options.metadata.extend(metadata);
+            self
+        }
+
+        /// Puts the call behind another one in its trace: with [telemetry](crate::telemetry), it is recorded and handed on
+        /// as made for that one. A call made inside a handler is put behind the handled one by itself.
+        pub fn trace(mut self, context: $crate::TraceContext) -> Self {
+            self.options.trace = Some(context);
             self
         }
 

@@ -55,7 +55,8 @@ pub(crate) async fn start(prepared: Prepared) -> Result<(ClientSend, ClientRecei
         return Ok(halves(prepared, outgoing, None, Some(attempts)));
     }
     let mut attempts = Attempts::default();
-    let (stream, receive) = prepared.open(&mut attempts).await?;
+    let (stream, receive) =
+        prepared.open(&mut attempts).await.inspect_err(|status| prepared.ended(status))?;
     let outgoing = Outgoing::new(stream, receive.going_away());
     Ok(halves(prepared, outgoing, Some(receive), None))
 }
@@ -270,6 +271,7 @@ impl ClientReceive {
         self.reopening = None;
         let reset = self.receive.take().and_then(|receive| receive.needs_reset());
         self.outgoing.close(reset);
+        self.prepared.ended(&status);
         Item::End(status)
     }
 }
@@ -288,6 +290,7 @@ impl Drop for ClientReceive {
     fn drop(&mut self) {
         if !self.done {
             self.outgoing.close(Some(CANCEL));
+            self.prepared.ended(&Status::cancelled("the caller gave the call up"));
         }
     }
 }

@@ -108,7 +108,7 @@ impl Means {
                 http2: Http2::default(),
                 connect_timeout: Duration::from_secs(20),
                 keepalive: Mutex::default(),
-                counters: ChannelCounters::default(),
+                counters: Arc::new(ChannelCounters::default()),
             },
             attempt: |_, _, _| Box::pin(std::future::ready(())),
             backoff: BackoffConfig::default(),
@@ -392,6 +392,15 @@ pub(crate) struct Attempt {
     line: Option<Line>,
 }
 
+/// A connection, for as long as it lasts.
+struct UntilLost(Arc<ChannelCounters>);
+
+impl Drop for UntilLost {
+    fn drop(&mut self) {
+        self.0.disconnected.hit();
+    }
+}
+
 /// What an attempt led to.
 struct Connected {
     driver: Driver,
@@ -430,7 +439,7 @@ impl Attempt {
             };
             // From here on it lives as long as its calls.
             if let Some(connected) = connected {
-                self.watch(connected).await;
+                self.watch(connected, &means).await;
             }
         })
     }
@@ -469,9 +478,10 @@ impl Attempt {
     }
 
     /// Drives the connection, and says so when it takes no more calls, which is before it ends.
-    async fn watch(&self, connected: Connected) {
+    async fn watch(&self, connected: Connected, means: &Means) {
         let Connected { mut driver, mut sides } = connected;
         let mut told = false;
+        let _until_lost = UntilLost(means.connector.counters.clone());
         poll_fn(|cx| {
             let ended = Pin::new(&mut driver).poll(cx);
             if !told && !driver.is_usable() {

@@ -82,6 +82,16 @@ impl Target {
         &self.authority
     }
 
+    /// The form with a scheme, as gRPC's own implementations write it where targets are shown.
+    pub(crate) fn canonical(&self) -> String {
+        let named = ["dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "inprocess:"];
+        if named.iter().any(|scheme| self.text.starts_with(scheme)) {
+            self.text.clone()
+        } else {
+            format!("dns:///{}", self.text)
+        }
+    }
+
     /// Whether nobody outside of this machine can listen in.
     pub(crate) fn is_local(&self) -> bool {
         matches!(self.endpoint, Endpoint::Unix(_) | Endpoint::UnixAbstract(_) | Endpoint::InProcess(_))

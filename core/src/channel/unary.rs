@@ -13,7 +13,7 @@ use super::outgoing::Outgoing;
 use super::{CallOptions, Channel};
 use crate::message::{Encoded, Frame};
 use crate::transport::{SEND_NOW_BYTES, SendPart};
-use crate::{Metadata, Method, PeerAddr, Sent, Status};
+use crate::{Metadata, Method, PeerAddr, Status};
 
 /// What came back from a call with one response.
 pub(crate) struct Answer {
@@ -35,7 +35,7 @@ pub(crate) async fn raw(
 ) -> Result<Answer, Status> {
     let prepared = Prepared::new(channel, method, options)?;
     let framed = prepared.framing.frame(request, compress);
-    call(&prepared, framed.map_err(|status| status.with_sent(Sent::NotSent))?).await
+    call(&prepared, framed.map_err(|status| prepared.unsent(status))?).await
 }
 
 /// A stream that is reset when it is dropped before its end.
@@ -66,11 +66,12 @@ impl Guarded {
 pub(crate) async fn call(prepared: &Prepared, request: Frame) -> Result<Answer, Status> {
     if let Some(policy) = prepared.hedging() {
         // Boxed, so that the usual call does not carry the state of this one.
-        return Box::pin(hedged(prepared, policy, request)).await;
+        return told(prepared, Box::pin(hedged(prepared, policy, request)).await);
     }
     let mut attempts = Attempts::default();
     loop {
-        let (send, receive) = prepared.open(&mut attempts).await?;
+        let (send, receive) =
+            prepared.open(&mut attempts).await.inspect_err(|status| prepared.ended(status))?;
         let mut stream = Guarded { send, receive, over: false };
         let mut unsent = Some(request.clone());
         if request.len() <= SEND_NOW_BYTES
@@ -80,10 +81,16 @@ pub(crate) async fn call(prepared: &Prepared, request: Frame) -> Result<Answer, 
             let _ = stream.send.send_now(frame, true);
         }
         match answer(stream, unsent).await {
-            Ok(result) => return result,
+            Ok(result) => return told(prepared, result),
             Err(again) => attempts.turned_away(again),
         }
     }
+}
+
+/// Tells whoever watches the call how it ended.
+fn told(prepared: &Prepared, result: Result<Answer, Status>) -> Result<Answer, Status> {
+    prepared.ended(result.as_ref().map_or_else(|status| status, |answer| &answer.status));
+    result
 }
 
 async fn hedged(prepared: &Prepared, policy: &HedgingPolicy, request: Frame) -> Result<Answer, Status> {

@@ -29,6 +29,7 @@ use super::responder::{CallShared, Responder};
 use super::router::{Route, Router};
 use crate::message::{Frame, Framing};
 use crate::middleware::{BoxFuture, Item, Source};
+use crate::observe;
 use crate::streaming::{Sending, Streaming};
 use crate::timer::{Deadline, Timer, after};
 use crate::transport::linger::{Taken, Untaken};
@@ -69,7 +70,16 @@ impl Dispatch for Dispatcher {
                     return None;
                 }
             };
-        let mut responder = Responder::new(respond, accept, framing);
+        let responder = Responder::new(respond, accept, framing);
+        let route = self.router.find(path.as_str());
+        let watch = route.map_or(&self.router.unknown_watch, |route| &route.watch);
+        let watch = watch.as_ref().map(|watch| watch.begin(path.as_str(), &head.headers, &self.peer));
+        let refuse = |mut responder: Responder, status: Status| {
+            if let Some(watch) = &watch {
+                watch.ended(&status);
+            }
+            let _ = responder.finish(status, drop);
+        };
         let mut extensions = Extensions::new();
         let mut guarded = Head {
             method: path.path(),
@@ -79,17 +89,16 @@ impl Dispatch for Dispatcher {
             limits: live.limits(),
         };
         if let Err(status) = self.router.guards.check(&mut guarded) {
-            let _ = responder.finish(status, drop);
+            refuse(responder, status);
             return None;
         }
-        let Some(route) = self.router.find(path.as_str()) else {
-            let _ = responder.finish(self.router.unknown(path.as_str()), drop);
+        let Some(route) = route else {
+            refuse(responder, self.router.unknown(path.as_str()));
             return None;
         };
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            let late = Status::deadline_exceeded("the call's deadline had passed when it arrived");
-            let _ = responder.finish(late, drop);
+            refuse(responder, Status::deadline_exceeded("the call's deadline had passed when it arrived"));
             return None;
         }
         let kind = if route.kind.one_request() { RequestKind::One } else { RequestKind::Many };
@@ -99,8 +108,8 @@ impl Dispatch for Dispatcher {
             deadline,
             extensions,
         };
-        let shared = CallShared::new(responder, self.peer.clone(), facts);
-        let receive = ServerReceive::new(body, kind, limits, encoding, live.calls());
+        let receive = ServerReceive::new(body, kind, limits, encoding, live.calls(), watch.clone());
+        let shared = CallShared::new(responder, self.peer.clone(), facts, watch);
         let request = Request { route: route.clone(), receive };
         let mut task = ServerTask::start(shared, live, request, limits.stall_timeout);
         task.beginning = self.threads.then(|| route.clone());
@@ -217,14 +226,14 @@ impl ServerTask {
                     Item::Message(message) => self.run_unary(message),
                     Item::End(status) => self.finish(status),
                 },
-                Stage::Unary(running) => match ready!(poll_handler(self.deadline.at(), running, cx)) {
+                Stage::Unary(running) => match ready!(poll_handler(&self.shared, running, cx)) {
                     Ok(UnaryAnswer { frame: Some(frame), status }) => self.answer(frame, status),
                     Ok(UnaryAnswer { frame: None, status }) => self.finish(status),
                     Err(status) => self.finish(status),
                 },
                 Stage::Stream(running) => {
                     let status =
-                        ready!(poll_handler(self.deadline.at(), running, cx)).unwrap_or_else(|status| status);
+                        ready!(poll_handler(&self.shared, running, cx)).unwrap_or_else(|status| status);
                     self.finish(status);
                 }
                 Stage::Flushing(frame, status) => {
@@ -244,11 +253,9 @@ impl ServerTask {
         let mut context = Context::new(self.shared.clone());
         context.set_request_compressed(request.receive.last_compressed());
         let Some(Run::Unary(run)) = &request.route.run else { return };
-        match deadline::scope(self.deadline.at(), || catch_unwind(AssertUnwindSafe(|| run(message, context))))
-        {
+        match handling(&self.shared, || run(message, context)) {
             Ok(Ok(running)) => self.stage = Stage::Unary(running),
-            Ok(Err(status)) => self.finish(status),
-            Err(_) => self.finish(panicked()),
+            Ok(Err(status)) | Err(status) => self.finish(status),
         }
     }
 
@@ -269,9 +276,10 @@ impl ServerTask {
         let mut lingering = None;
         let ok = status.is_ok();
         let mut responder = self.shared.lock();
-        let sent = last
-            .map_or(Ok(()), |frame| responder.send_now(frame))
-            .and_then(|()| responder.finish(status, |stream| lingering = Some(self.live.linger(stream))));
+        let sent = last.map_or(Ok(()), |frame| responder.send_now(frame)).and_then(|()| {
+            self.shared.ended(&status);
+            responder.finish(status, |stream| lingering = Some(self.live.linger(stream)))
+        });
         drop(responder);
         if ok && sent.is_ok() {
             self.live.succeed();
@@ -286,11 +294,12 @@ impl ServerTask {
     fn over(&mut self, gone: bool) {
         self.stage = Stage::Done;
         if gone {
-            self.shared.cancel();
+            self.shared.gone();
         }
     }
 
-    fn reset(&mut self, code: u32) {
+    fn reset(&mut self, code: u32, status: &Status) {
+        self.shared.ended(status);
         self.over(true);
         self.shared.lock().reset(code);
     }
@@ -300,16 +309,20 @@ fn panicked() -> Status {
     Status::internal("the handler panicked")
 }
 
-/// One poll of the user's code: under the call's deadline, with its panics kept to this call.
+/// Runs the user's code: under the call's deadline and in its place of a trace, with its panics kept to this call.
+fn handling<T>(shared: &CallShared, run: impl FnOnce() -> T) -> Result<T, Status> {
+    let run = || catch_unwind(AssertUnwindSafe(run));
+    deadline::scope(shared.facts.deadline, || observe::scope(shared.trace(), run)).map_err(|_| panicked())
+}
+
 fn poll_handler<T>(
-    at: Option<Instant>,
+    shared: &CallShared,
     running: &mut BoxFuture<'static, T>,
     cx: &mut TaskContext<'_>,
 ) -> Poll<Result<T, Status>> {
-    let polled = deadline::scope(at, || catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))));
-    match polled {
+    match handling(shared, || running.as_mut().poll(cx)) {
         Ok(polled) => polled.map(Ok),
-        Err(_) => Poll::Ready(Err(panicked())),
+        Err(panicked) => Poll::Ready(Err(panicked)),
     }
 }
 
@@ -345,18 +358,20 @@ impl Future for ServerTask {
         if this.stall.poll(patience_ends, cx).is_ready() {
             this.live.limits().stalled_streams.hit();
             tracing::debug!("stall_timeout: the client took nothing for so long; stream reset");
-            this.reset(ENHANCE_YOUR_CALM);
+            this.reset(
+                ENHANCE_YOUR_CALM,
+                &Status::resource_exhausted("the client took nothing for stall_timeout"),
+            );
             return Poll::Ready(());
         }
         ready!(this.deadline.poll(cx));
         this.shared.cancel();
+        let late = Status::deadline_exceeded("the call's deadline passed while the server worked on it");
         if stalled.is_some() {
             // Trailers would only queue up behind what the client does not take.
-            this.reset(CANCEL);
+            this.reset(CANCEL, &late);
         } else {
-            this.finish(Status::deadline_exceeded(
-                "the call's deadline passed while the server worked on it",
-            ));
+            this.finish(late);
         }
         this.step(cx)
     }
@@ -367,7 +382,7 @@ impl Drop for ServerTask {
         match self.stage {
             Stage::Done => {}
             Stage::Lingering(..) => self.shared.lock().taken(),
-            _ => self.shared.cancel(),
+            _ => self.shared.gone(),
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::jwt::Claims;
 use super::responder::CallShared;
 use crate::transport::Peer;
-use crate::{Encoding, Metadata, Method, Status, TlsIdentity};
+use crate::{Encoding, Metadata, Method, Status, TlsIdentity, TraceContext};
 
 /// The circumstances of a call, given to its handler.
 ///
@@ -124,6 +124,13 @@ impl Context {
     #[must_use]
     pub fn claims(&self) -> Option<&Claims> {
         self.shared.facts.claims()
+    }
+
+    /// Where in a trace the call is; `None` without [telemetry](crate::telemetry). Calls made inside the handler are put
+    /// there by themselves, and those of tasks that the handler starts with their own `trace`.
+    #[must_use]
+    pub fn trace(&self) -> Option<&TraceContext> {
+        self.shared.trace()
     }
 
     /// Whether the request message came compressed, for methods with one request. With many, ask

@@ -41,6 +41,7 @@ pub use serve::{BoundServer, ServerHandle};
 
 use crate::engine::Spawner;
 use crate::middleware::{Interceptor, Interceptors, LayerInterceptor, NextService};
+use crate::observe::ServerWatch;
 use crate::stats::SERVERS;
 use crate::transport::custom::Incoming;
 use crate::transport::limits::{self, BadOption, FloodLimits};
@@ -159,6 +160,7 @@ impl Server {
             share_port: false,
             drain_delay: Duration::ZERO,
             built_in: Vec::new(),
+            watch: None,
             spawner: Spawner::Current,
         }
     }
@@ -181,6 +183,7 @@ pub struct ServerBuilder {
     share_port: bool,
     drain_delay: Duration,
     built_in: Vec<BuiltIn>,
+    watch: Option<Arc<dyn ServerWatch>>,
     spawner: Spawner,
 }
 
@@ -206,6 +209,12 @@ impl ServerBuilder {
     /// Like a fallback, with messages that flow by themselves.
     pub(crate) fn other_methods(mut self, handler: Handler) -> Self {
         self.other_methods = Some(handler);
+        self
+    }
+
+    /// Has all calls told to `watch`.
+    pub(crate) fn watch(mut self, watch: Arc<dyn ServerWatch>) -> Self {
+        self.watch = Some(watch);
         self
     }
 
@@ -462,6 +471,7 @@ impl ServerBuilder {
             methods: self.methods,
             fallback: self.fallback,
             other_methods: self.other_methods,
+            watch: self.watch.as_ref(),
         };
         let guards = Guards::new(self.guards)?;
         let router = Router::new(routes, guards, interceptors, self.limits);

@@ -8,6 +8,7 @@ use spanwire_wire::encoding::Encoding;
 
 use super::router::CallLimits;
 use crate::middleware::{Item, Source};
+use crate::observe::{ReceivedMessage, StreamWatch};
 use crate::stats::Calls;
 use crate::transport::{RecvPart, StreamEvent, StreamFailure};
 use crate::{Code, Status};
@@ -18,6 +19,7 @@ pub(crate) struct ServerReceive {
     machine: ServerCall,
     over: bool,
     unfinished: Unfinished,
+    watch: Option<Arc<dyn StreamWatch>>,
 }
 
 impl ServerReceive {
@@ -27,10 +29,11 @@ impl ServerReceive {
         limits: &CallLimits,
         encoding: Encoding,
         calls: &Arc<Calls>,
+        watch: Option<Arc<dyn StreamWatch>>,
     ) -> Self {
         let machine = ServerCall::new(kind, limits.max_recv_bytes, encoding);
         let unfinished = Unfinished { bytes: 0, max: limits.max_unfinished_bytes(), calls: calls.clone() };
-        ServerReceive { recv, machine, over: false, unfinished }
+        ServerReceive { recv, machine, over: false, unfinished, watch }
     }
 
     /// Whether the message that came last had come compressed.
@@ -48,6 +51,12 @@ impl Source for ServerReceive {
             match self.machine.poll_event() {
                 Some(ServerEvent::Message(message)) => {
                     self.unfinished.give_back();
+                    if let Some(watch) = &self.watch {
+                        watch.received(ReceivedMessage {
+                            wire_bytes: self.machine.last_wire_len(),
+                            decompressed_bytes: self.machine.last_compressed().then_some(message.len()),
+                        });
+                    }
                     return Poll::Ready(Item::Message(message));
                 }
                 Some(ServerEvent::HalfClosed) => {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Facts;
 use crate::message::{Frame, Framing, Message};
+use crate::observe::{StreamWatch, TraceContext};
 use crate::transport::header_list::{TooLarge, Unsent};
 use crate::transport::server::Respond;
 use crate::transport::{Peer, SendPart};
@@ -24,17 +25,26 @@ pub(crate) struct CallShared {
     cancelled: OnceLock<CancellationToken>,
     pub(crate) peer: Arc<Peer>,
     pub(crate) facts: Facts,
+    /// Who is told of the call.
+    pub(crate) watch: Option<Arc<dyn StreamWatch>>,
     /// Behind interceptors: the call whose stream it really is.
     outer: Option<Arc<CallShared>>,
 }
 
 impl CallShared {
-    pub(crate) fn new(responder: Responder, peer: Arc<Peer>, facts: Facts) -> Arc<Self> {
+    pub(crate) fn new(
+        mut responder: Responder,
+        peer: Arc<Peer>,
+        facts: Facts,
+        watch: Option<Arc<dyn StreamWatch>>,
+    ) -> Arc<Self> {
+        responder.watch.clone_from(&watch);
         Arc::new(CallShared {
             responder: Mutex::new(responder),
             cancelled: OnceLock::new(),
             peer,
             facts,
+            watch,
             outer: None,
         })
     }
@@ -50,6 +60,7 @@ impl CallShared {
             cancelled: OnceLock::new(),
             peer: outer.peer.clone(),
             facts,
+            watch: outer.watch.clone(),
             outer: Some(outer),
         })
     }
@@ -84,6 +95,26 @@ impl CallShared {
         self.responder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Where in a trace the call is.
+    pub(crate) fn trace(&self) -> Option<&TraceContext> {
+        self.watch.as_ref().and_then(|watch| watch.trace())
+    }
+
+    /// The call has ended, for whoever watches it.
+    pub(crate) fn ended(&self, status: &Status) {
+        if let Some(watch) = &self.watch {
+            watch.ended(status);
+        }
+    }
+
+    /// The client is gone, or the server is going.
+    pub(crate) fn gone(&self) {
+        if let Some(watch) = &self.watch {
+            watch.ended(&Status::cancelled("the call was cancelled"));
+        }
+        self.cancel();
+    }
+
     /// A token that fires when the call is cancelled from outside.
     pub(crate) fn cancellation(&self) -> CancellationToken {
         if let Some(outer) = &self.outer {
@@ -111,6 +142,7 @@ pub(crate) struct Responder {
     sender: Option<Waker>,
     accept: EncodingSet,
     framing: Framing,
+    watch: Option<Arc<dyn StreamWatch>>,
 }
 
 #[derive(Debug)]
@@ -146,6 +178,7 @@ impl Responder {
             sender: None,
             accept,
             framing,
+            watch: None,
         }
     }
 
@@ -160,7 +193,10 @@ impl Responder {
             State::Head(respond) => {
                 let headers = std::mem::take(&mut self.headers);
                 let head = call::response_head(self.framing.encoding, announced(self.accept), headers);
-                let sent = respond.send(head, false);
+                let mut sent = respond.send(head, false);
+                if let Ok(stream) = &mut sent {
+                    stream.set_watch(self.watch.clone());
+                }
                 if let Err(Unsent::TooLarge(excess)) = sent {
                     // An error means that it is reset; the call is over in any case.
                     let _ = say_less_at_once(respond, &Status::ok(), excess);

@@ -11,6 +11,7 @@ use super::guard::Guards;
 use super::handler::{Fallback, Handler, Run, Service};
 use super::pace::Pace;
 use crate::middleware::Interceptors;
+use crate::observe::{RouteWatch, ServerWatch};
 use crate::{Kind, Method, Status};
 
 /// Limits of every call of a server.
@@ -38,6 +39,8 @@ pub(crate) struct Router {
     services: Vec<String>,
     fallback: Option<Arc<Route>>,
     pub(crate) guards: Guards,
+    /// Who is told of calls that lead nowhere.
+    pub(crate) unknown_watch: Option<Arc<dyn RouteWatch>>,
     pub(crate) limits: CallLimits,
 }
 
@@ -73,6 +76,8 @@ pub(crate) struct Route {
     pub(crate) pace: Pace,
     /// See [`Handler::waits`].
     pub(crate) waits: bool,
+    /// Who is told of its calls.
+    pub(crate) watch: Option<Arc<dyn RouteWatch>>,
 }
 
 impl Route {
@@ -87,6 +92,7 @@ pub(crate) struct Routes<'a> {
     pub(crate) methods: Vec<(Method, Handler)>,
     pub(crate) fallback: Option<Arc<dyn Fallback>>,
     pub(crate) other_methods: Option<Handler>,
+    pub(crate) watch: Option<&'a Arc<dyn ServerWatch>>,
 }
 
 impl Router {
@@ -97,9 +103,11 @@ impl Router {
         limits: CallLimits,
     ) -> Self {
         let mut services: Vec<_> = routes.services.iter().map(|service| service.name().to_owned()).collect();
-        let route = |kind, method, run, fallback, waits| {
+        let watch = |method: Option<&Method>| routes.watch.map(|watch| watch.route(method));
+        let route = |kind, method: Option<Method>, run, fallback, waits| {
             Arc::new(Route {
                 kind,
+                watch: watch(method.as_ref()),
                 method,
                 run,
                 fallback,
@@ -130,7 +138,7 @@ impl Router {
         let other = routes.other_methods.map(|handler| (Some(handler.run().clone()), None));
         let other = other.or(routes.fallback.map(|fallback| (None, Some(fallback))));
         let fallback = other.map(|(run, fallback)| route(Kind::Bidi, None, run, fallback, waits));
-        Router { methods, services, fallback, guards, limits }
+        Router { methods, services, fallback, guards, unknown_watch: watch(None), limits }
     }
 
     /// The full names of the services that it knows.

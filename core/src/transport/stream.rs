@@ -12,6 +12,7 @@ use http::HeaderMap;
 use super::header_list::{self, Unsent};
 use super::outbox::{self, GATHERED_BYTES, Line, Outbox};
 use crate::message::Frame;
+use crate::observe::{SentPart, StreamWatch};
 
 /// What arrives on a stream, in order: (client only) headers, data…, then trailers, an end or a failure.
 #[derive(Debug)]
@@ -76,6 +77,8 @@ const PIECE_BYTES: usize = super::MAX_FRAME_BYTES as usize;
 pub(crate) struct SendPart {
     sender: Sender,
     outbox: Arc<Outbox>,
+    /// Who is told of what is sent.
+    watch: Option<Arc<dyn StreamWatch>>,
 }
 
 #[derive(Debug)]
@@ -107,7 +110,20 @@ pub(crate) struct SendClosed;
 
 impl SendPart {
     pub(crate) fn new(stream: h2::SendStream<Frame>, outbox: Arc<Outbox>) -> Self {
-        SendPart { sender: Sender::Direct(stream), outbox }
+        SendPart { sender: Sender::Direct(stream), outbox, watch: None }
+    }
+
+    /// Has messages told to `watch` from here on.
+    pub(crate) fn set_watch(&mut self, watch: Option<Arc<dyn StreamWatch>>) {
+        self.watch = watch;
+    }
+
+    fn tell(&self, bytes: usize, first: u8, whole: bool) {
+        if let Some(watch) = &self.watch
+            && bytes > 0
+        {
+            watch.sent(SentPart { bytes, first, whole });
+        }
     }
 
     /// Does something with the stream, behind everything that was gathered.
@@ -126,12 +142,31 @@ impl SendPart {
     /// Hands the whole frame over at once, whatever the peer's window: for the first small message of a
     /// call, which costs less than waiting would.
     pub(crate) fn send_now(&mut self, frame: Frame, end: bool) -> Result<(), SendClosed> {
-        self.with(|stream| stream.send_data(frame, end))?.map_err(|_| SendClosed)
+        let (bytes, first) = (frame.len(), frame.first_byte());
+        self.with(|stream| stream.send_data(frame, end))?.map_err(|_| SendClosed)?;
+        self.tell(bytes, first, true);
+        Ok(())
     }
 
     /// Sends as much of `frame` as the peer's windows and our buffer allow, and takes that out of it; ready
     /// when nothing is left. `end` closes our half after the last byte.
     pub(crate) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        frame: &mut Frame,
+        end: bool,
+    ) -> Poll<Result<(), SendClosed>> {
+        let (before, first) = (frame.len(), frame.first_byte());
+        let sent = self.poll_send_untold(cx, frame, end);
+        match sent {
+            Poll::Ready(Ok(())) => self.tell(before, first, true),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.tell(before - frame.len(), first, false),
+        }
+        sent
+    }
+
+    fn poll_send_untold(
         &mut self,
         cx: &mut Context<'_>,
         frame: &mut Frame,
@@ -157,10 +192,18 @@ impl SendPart {
     /// Lets `write` append a message of no more than so many bytes behind others, where there are such. It answers
     /// whether it did.
     pub(crate) fn append(&mut self, write: impl FnOnce(&mut BytesMut, usize) -> bool) -> bool {
-        match &self.sender {
-            Sender::Lined(line) => outbox::lock(line).append(write),
-            Sender::Direct(_) | Sender::Moving => false,
+        let Sender::Lined(line) = &self.sender else { return false };
+        let mut bytes = 0;
+        let appended = outbox::lock(line).append(|buffer, left| {
+            let before = buffer.len();
+            let written = write(buffer, left);
+            bytes = buffer.len() - before;
+            written
+        });
+        if appended {
+            self.tell(bytes, 0, true);
         }
+        appended
     }
 
     /// Whether the peer's windows have room for all that was handed over, and for more.
