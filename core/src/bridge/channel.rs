@@ -54,7 +54,10 @@ impl Channel {
         engine.check()?;
         let lane = engine.next_lane().clone();
         lane.check()?;
-        let builder = options.apply(crate::Channel::builder(target))?.lane(engine.core(), lane.index());
+        let mut builder = options.apply(crate::Channel::builder(target))?.lane(engine.core(), lane.index());
+        if let Some(options) = &options.telemetry {
+            builder = builder.telemetry(&engine.telemetry(options)?);
+        }
         let channel = builder.build().map_err(|error| OpError::Argument(error.to_string()))?;
         let (engine, closed) = (engine.clone(), CancellationToken::new());
         Ok(Channel(Arc::new(Inner { channel, lane, engine, closed, methods: Mutex::default() })))
@@ -76,7 +79,7 @@ impl Channel {
         parent: Option<&ServerCallRef>,
     ) -> Result<(), OpError> {
         self.check(&report)?;
-        let options = options.resolve(parent.and_then(ServerCallRef::deadline_at))?;
+        let options = options.resolve(parent)?;
         let method = self.method(method, Kind::Unary);
         let channel = self.0.channel.clone();
         self.0.lane.run(call::unary(channel, method, request, options, report, call));
@@ -114,7 +117,7 @@ impl Channel {
     ) -> Result<(Call, Prepared), OpError> {
         self.check(&report)?;
         let credit = options.credit;
-        let options = options.resolve(parent.and_then(ServerCallRef::deadline_at))?;
+        let options = options.resolve(parent)?;
         let method = self.method(method, kind);
         let max_send_bytes = options.max_send_bytes.unwrap_or(self.0.channel.defaults().max_send_bytes);
         let call = Call::new(&self.0.lane, &method, credit, max_send_bytes);

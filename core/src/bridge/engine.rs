@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use super::lane::{Lane, on_lane};
+use super::options::TelemetryOptions;
+use super::sync::Mutex;
 use super::{OpError, fork};
+use crate::Telemetry;
 
 /// Lanes for the channels and servers of a host. Cheap to clone; the threads end at [`shutdown`](Engine::shutdown), or with
 /// the last clone, channel, call and server.
@@ -17,6 +21,8 @@ struct Inner {
     lanes: Vec<Arc<Lane>>,
     next: AtomicUsize,
     generation: u32,
+    /// One for all channels and servers that want the same.
+    telemetry: Mutex<Vec<(TelemetryOptions, Telemetry)>>,
 }
 
 /// What an engine is made of.
@@ -42,6 +48,7 @@ impl Engine {
             lanes,
             next: AtomicUsize::new(0),
             generation: fork::generation(),
+            telemetry: Mutex::default(),
         })))
     }
 
@@ -49,8 +56,20 @@ impl Engine {
     /// back when that is done, or after a second. What uses the engine later fails with [`OpError::ShutDown`].
     pub fn shutdown(&self) {
         if self.check().is_ok() && !on_lane() {
+            self.0.end_telemetry();
             self.0.engine.shutdown();
         }
+    }
+
+    /// The telemetry of these options, which is made when it is first asked for.
+    pub(crate) fn telemetry(&self, options: &TelemetryOptions) -> Result<Telemetry, OpError> {
+        let mut known = self.0.telemetry.lock();
+        if let Some((_, telemetry)) = known.iter().find(|(known, _)| known == options) {
+            return Ok(telemetry.clone());
+        }
+        let telemetry = options.builder()?.engine(&self.0.engine).build()?;
+        known.push((options.clone(), telemetry.clone()));
+        Ok(telemetry)
     }
 
     pub(crate) fn check(&self) -> Result<(), OpError> {
@@ -71,11 +90,28 @@ impl Engine {
     }
 }
 
+/// The longest that the end of an engine waits for a collector.
+const FLUSH_TIME: Duration = Duration::from_secs(1);
+
+impl Inner {
+    /// Sends what was not sent yet, as far as there is time.
+    fn end_telemetry(&self) {
+        let all = std::mem::take(&mut *self.telemetry.lock());
+        let until = Instant::now() + FLUSH_TIME;
+        for (_, telemetry) in all {
+            telemetry.end_within(until.saturating_duration_since(Instant::now()));
+        }
+    }
+}
+
 /// In the child of a fork there are no threads to end, and their locks may be held: what they had is left alone.
 impl Drop for Inner {
     fn drop(&mut self) {
         if self.generation != fork::generation() {
             self.engine.forget();
+            std::mem::forget(std::mem::take(self.telemetry.get_mut()));
+        } else if !on_lane() {
+            self.end_telemetry();
         }
     }
 }

@@ -9,10 +9,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::OpError;
+use super::server_call::ServerCallRef;
 use super::token::TokenSource;
 use crate::channel;
 use crate::channel::backoff::BackoffConfig;
 use crate::server::rate_limits;
+use crate::telemetry::{Telemetry, TelemetryBuilder, TelemetryError};
 use crate::transport::watch::PingPolicy;
 use crate::{
     ChannelBuilder, ClientTls, Encoding, FloodLimits, Jwt, Keepalive, Metadata, Proxy, Rate, ServerBuilder,
@@ -69,6 +71,8 @@ pub struct ChannelOptions {
     pub dns_resolver: Option<String>,
     /// DNS is asked for the target's service config too.
     pub service_config_from_dns: bool,
+    /// What its calls do is recorded; nothing without.
+    pub telemetry: Option<TelemetryOptions>,
     /// Limits of both sides.
     pub limits: Limits,
 }
@@ -125,6 +129,8 @@ pub struct ServerOptions {
     /// How often methods may be called, as JSON:
     /// `[{"burst": 20, "perSecond": 10, "methods": ["/shop.v1.Orders/*"], "forEachClient": true}]`.
     pub rate_limits: Option<String>,
+    /// What its calls do is recorded; nothing without.
+    pub telemetry: Option<TelemetryOptions>,
     /// Limits of both sides.
     pub limits: Limits,
 }
@@ -146,6 +152,30 @@ pub struct JwtOptions {
     pub required_claims: Vec<String>,
     /// They are taken from connections without TLS too.
     pub danger_accept_plaintext: bool,
+}
+
+/// Of telemetry: see [`crate::TelemetryBuilder`](crate::telemetry::TelemetryBuilder). Channels and servers of an engine that
+/// say the same share one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TelemetryOptions {
+    /// Where it is sent, such as `http://collector:4317`; by default as the environment says, and nowhere if it is empty.
+    pub endpoint: Option<String>,
+    /// Whose it is; by default as the environment says.
+    pub service_name: Option<String>,
+    /// What else tells the process from others: `key=value,key=value`; by default as the environment says.
+    pub resource_attributes: Option<String>,
+    /// Calls are not counted.
+    pub metrics_off: bool,
+    /// How often metrics are sent.
+    pub metrics_interval_ms: i64,
+    /// Traces are neither recorded nor handed on.
+    pub traces_off: bool,
+    /// How many of the traces that begin here are recorded, up to 1, which is the default; negative: none.
+    pub trace_ratio: f64,
+    /// In which forms traces are handed on: `tracecontext` by default, `grpc-trace-bin`, or both with a comma.
+    pub propagators: Option<String>,
+    /// Which calls of a server are logged: `off` by default, `errors` or `all`.
+    pub access_log: Option<String>,
 }
 
 /// What both sides limit.
@@ -425,6 +455,42 @@ impl JwtOptions {
     }
 }
 
+impl TelemetryOptions {
+    pub(crate) fn builder(&self) -> Result<TelemetryBuilder, OpError> {
+        let mut builder = Telemetry::builder().metrics(!self.metrics_off).traces(!self.traces_off);
+        if let Some(endpoint) = &self.endpoint {
+            builder = builder.endpoint(endpoint);
+        }
+        if let Some(name) = &self.service_name {
+            builder = builder.service_name(name);
+        }
+        if let Some(attributes) = &self.resource_attributes {
+            builder = builder.resource_attributes(attributes);
+        }
+        if let Some(interval) = time("metrics_interval_ms", self.metrics_interval_ms)? {
+            builder = builder.metrics_interval(interval);
+        }
+        if self.trace_ratio != 0.0 {
+            // What is no number stays one, and is refused.
+            builder = builder.trace_ratio(if self.trace_ratio < 0.0 { 0.0 } else { self.trace_ratio });
+        }
+        if let Some(names) = &self.propagators {
+            let propagators = names.split(',').map(|name| name.trim().parse());
+            builder = builder.propagators(propagators.collect::<Result<Vec<_>, _>>()?);
+        }
+        if let Some(log) = &self.access_log {
+            builder = builder.access_log(log.parse()?);
+        }
+        Ok(builder)
+    }
+}
+
+impl From<TelemetryError> for OpError {
+    fn from(error: TelemetryError) -> Self {
+        OpError::Argument(format!("telemetry: {error}"))
+    }
+}
+
 impl Limits {
     fn floods(&self, default: FloodLimits) -> Result<FloodLimits, OpError> {
         let rate = |name, burst, per_second, default: Rate| {
@@ -526,14 +592,15 @@ fn half_an_identity() -> OpError {
 }
 
 impl CallOptions {
-    /// The engine's form of them, and the deadline that the timeout means now.
-    pub(crate) fn resolve(self, parent: Option<Instant>) -> Result<channel::CallOptions, OpError> {
+    /// The engine's form of them, and the deadline that the timeout means now, for a call that is made for `parent`.
+    pub(crate) fn resolve(self, parent: Option<&ServerCallRef>) -> Result<channel::CallOptions, OpError> {
         let own = match self.timeout_ms {
             0 => None,
             ms => Instant::now().checked_add(positive_time(ms).unwrap_or_default()),
         };
         Ok(channel::CallOptions {
-            deadline: own.into_iter().chain(parent).min(),
+            deadline: own.into_iter().chain(parent.and_then(ServerCallRef::deadline_at)).min(),
+            trace: parent.and_then(ServerCallRef::trace).cloned(),
             metadata: self.metadata,
             encoding: self.compression,
             max_recv_bytes: number("max_recv_message_bytes", self.max_recv_message_bytes)?,

@@ -67,6 +67,7 @@ impl Server {
         engine.lane(0).check()?;
         // What is wrong is said now, not when it listens.
         drop(options.apply(crate::Server::builder())?);
+        options.telemetry.as_ref().map(|options| engine.telemetry(options)).transpose()?;
         let gate = if options.manual_accept { Gate::Counted(Semaphore::new(0)) } else { Gate::Open };
         Ok(Server {
             engine: engine.clone(),
@@ -139,6 +140,9 @@ impl Server {
         let mut builder = self.options.apply(crate::Server::builder())?.engine(self.engine.core());
         if self.options.health {
             builder = builder.health(&self.health);
+        }
+        if let Some(options) = &self.options.telemetry {
+            builder = builder.telemetry(&self.engine.telemetry(options)?);
         }
         let builder = routes
             .methods

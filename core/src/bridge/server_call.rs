@@ -28,7 +28,7 @@ use super::sync::Mutex;
 use crate::message::Raw;
 use crate::server::{CallShared, UnaryAnswer};
 use crate::streaming::{Sending, Streaming};
-use crate::{Claims, Context, Encoding, Metadata, PeerAddr, Status, TlsIdentity};
+use crate::{Claims, Context, Encoding, Metadata, PeerAddr, Status, TlsIdentity, TraceContext};
 
 /// What goes with an answer.
 #[derive(Clone, Debug, Default)]
@@ -120,6 +120,16 @@ impl ServerCallRef {
 
     pub(crate) fn deadline_at(&self) -> Option<Instant> {
         self.cell.shared.facts.deadline
+    }
+
+    /// Where in a trace the call is, as `traceparent` has it; `None` without telemetry.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<String> {
+        self.trace().map(ToString::to_string)
+    }
+
+    pub(crate) fn trace(&self) -> Option<&TraceContext> {
+        self.cell.shared.trace()
     }
 
     /// The client's address.

@@ -11,5 +11,6 @@ mod lifecycle;
 mod options;
 mod services;
 mod taker;
+mod telemetry;
 mod token;
 mod unary;
