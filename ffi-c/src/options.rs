@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_void};
 use spanwire::Encoding;
 use spanwire::bridge::{
     ArgumentValue, CallOptions, CertificateOptions, ChannelOptions, JwtOptions, Limits, ServerOptions,
-    TlsOptions,
+    TelemetryOptions, TlsOptions,
 };
 
 use crate::boundary::{Refused, optional_text, sized, slice};
@@ -67,6 +67,33 @@ pub struct spanwire_tls_options {
     pub more_certificates: *const spanwire_certificate,
     /// How many.
     pub more_certificate_count: usize,
+}
+
+/// Telemetry: what the calls of a channel or a server do is recorded, and sent to a collector of OpenTelemetry
+/// (`docs/observability.md`). Channels and servers of an engine that say the same share one. All is copied.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct spanwire_telemetry_options {
+    /// `sizeof(spanwire_telemetry_options)`.
+    pub size: usize,
+    /// Where it is sent, such as "http://collector:4317"; null as the environment says, an empty text nowhere.
+    pub endpoint: *const c_char,
+    /// Whose it is; null as the environment says.
+    pub service_name: *const c_char,
+    /// What else tells the process from others: "key=value,key=value"; null as the environment says.
+    pub resource_attributes: *const c_char,
+    /// In which forms traces are handed on: "tracecontext" (null), "grpc-trace-bin", or both with a comma.
+    pub propagators: *const c_char,
+    /// Which calls of a server are logged: "off" (null), "errors" or "all".
+    pub access_log: *const c_char,
+    /// How often metrics are sent; every minute by default.
+    pub metrics_interval_ms: i64,
+    /// How many of the traces that begin here are recorded, up to 1, which is the default; negative: none.
+    pub trace_ratio: f64,
+    /// Calls are not counted.
+    pub metrics_off: bool,
+    /// Traces are neither recorded nor handed on.
+    pub traces_off: bool,
 }
 
 /// A channel argument of gRPC's C core, by its name there.
@@ -183,6 +210,8 @@ pub struct spanwire_channel_options {
     pub dns_resolver: *const c_char,
     /// DNS is asked for the target's service config too: text records of `_grpc_config.<name>`.
     pub service_config_from_dns: bool,
+    /// Telemetry; null is none.
+    pub telemetry: *const spanwire_telemetry_options,
 }
 
 /// Which bearer tokens (JWT) a server accepts. Lists are arrays of texts that end in NUL. All is copied.
@@ -312,6 +341,8 @@ pub struct spanwire_server_options {
     /// How often methods may be called, as JSON, such as
     /// `[{"burst": 20, "perSecond": 10, "methods": ["/shop.v1.Orders/*"], "forEachClient": true}]`.
     pub rate_limits: *const c_char,
+    /// Telemetry; null is none.
+    pub telemetry: *const spanwire_telemetry_options,
 }
 
 /// Options of one call. Zeros are the defaults. All is copied.
@@ -356,7 +387,8 @@ zeros!(
     spanwire_channel_options,
     spanwire_jwt_options,
     spanwire_server_options,
-    spanwire_call_options
+    spanwire_call_options,
+    spanwire_telemetry_options
 );
 
 /// The limits that both sides have, field by field.
@@ -412,6 +444,7 @@ pub(crate) unsafe fn channel(options: *const spanwire_channel_options) -> Result
             idle_timeout_ms: options.idle_timeout_ms,
             proxy: owned(options.proxy, "proxy")?,
             retries_off: options.retries_off,
+            telemetry: telemetry(options.telemetry)?,
             health_checks_off: options.health_checks_off,
             max_connections_per_subchannel: options.max_connections_per_subchannel,
             dns_resolver: owned(options.dns_resolver, "dns_resolver")?,
@@ -472,9 +505,33 @@ pub(crate) unsafe fn server(options: *const spanwire_server_options) -> Result<S
             authorization_policy_file: owned(options.authorization_policy_file, "authorization_policy_file")?,
             max_running_calls: options.max_running_calls,
             rate_limits: owned(options.rate_limits, "rate_limits")?,
+            telemetry: telemetry(options.telemetry)?,
             limits: limits!(options, options.flood_max_early_refusals),
             ..ServerOptions::default()
         })
+    }
+}
+
+/// # Safety
+/// As [`channel`].
+unsafe fn telemetry(options: *const spanwire_telemetry_options) -> Result<Option<TelemetryOptions>, Refused> {
+    if options.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the caller's promise, for all that is read below.
+    unsafe {
+        let options = sized(options, "spanwire_telemetry_options")?;
+        Ok(Some(TelemetryOptions {
+            endpoint: owned(options.endpoint, "endpoint")?,
+            service_name: owned(options.service_name, "service_name")?,
+            resource_attributes: owned(options.resource_attributes, "resource_attributes")?,
+            metrics_off: options.metrics_off,
+            metrics_interval_ms: options.metrics_interval_ms,
+            traces_off: options.traces_off,
+            trace_ratio: options.trace_ratio,
+            propagators: owned(options.propagators, "propagators")?,
+            access_log: owned(options.access_log, "access_log")?,
+        }))
     }
 }
 

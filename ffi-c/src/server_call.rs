@@ -278,6 +278,24 @@ pub unsafe extern "C" fn spanwire_server_call_peer(
     })
 }
 
+/// Writes where in a trace the call is into `text`, as `snprintf` would: the value of `traceparent`, for calls that are made
+/// for this one without `parent`. Returns its length; 0 without telemetry, and on failure.
+///
+/// # Safety
+/// `text` is null, or `capacity` bytes can be written there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn spanwire_server_call_traceparent(
+    call: *mut spanwire_server_call,
+    text: *mut c_char,
+    capacity: usize,
+) -> usize {
+    guard_value(0, || {
+        let entry = find(&tables().server_calls, call, "server call")?;
+        // SAFETY: the caller's promise.
+        Ok(unsafe { copy_text(&entry.traceparent().unwrap_or_default(), text, capacity) })
+    })
+}
+
 /// The certificate at `index` of the chain that the client proved to own, the client's own first: points `der` to it and
 /// returns its length. 0: there is none. Valid until the call is freed.
 ///

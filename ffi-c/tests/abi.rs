@@ -57,7 +57,7 @@ fn layout_is_that_of_the_header() {
             load_balancing service_config bearer_token bearer_token_file name_ttl_ms idle_timeout_ms
             arguments argument_count token_source token_source_data
             proxy retries_off health_checks_off max_connections_per_subchannel
-            dns_resolver service_config_from_dns
+            dns_resolver service_config_from_dns telemetry
         }
         spanwire_channel_argument { name text number }
         spanwire_stat { name value }
@@ -74,7 +74,11 @@ fn layout_is_that_of_the_header() {
             flood_control_frames_burst flood_control_frames_per_second flood_max_continuations
             flood_max_pending_acks flood_small_data_budget
             drain_delay_ms reflection reflection_len health channelz jwt authorization_policy
-            authorization_policy_file max_running_calls rate_limits
+            authorization_policy_file max_running_calls rate_limits telemetry
+        }
+        spanwire_telemetry_options {
+            size endpoint service_name resource_attributes propagators access_log metrics_interval_ms
+            trace_ratio metrics_off traces_off
         }
         spanwire_answer { size headers header_count trailers trailer_count details details_len compression }
     };

@@ -57,7 +57,8 @@ pub use event::{Attachment, Event, EventKind, Outcome, Received, Request};
 pub use flow::{Outgoing, Room};
 pub use lane::{begin_batch, end_batch, flush_batch, on_lane};
 pub use options::{
-pub use options::{CallOptions, CertificateOptions, ChannelOptions, JwtOptions, Limits, ServerOptions, TelemetryOptions, TlsOptions};
+    CallOptions, CertificateOptions, ChannelOptions, JwtOptions, Limits, ServerOptions, TelemetryOptions,
+    TlsOptions,
 };
 pub use queue::Queue;
 pub use server::{Destination, Server};

@@ -160,6 +160,28 @@ struct channel_argument {
   std::variant<std::int64_t, std::string> value;
 };
 
+/// Telemetry: what calls do is recorded, and sent to a collector of OpenTelemetry (docs/observability.md). Channels
+/// and servers of an engine that say the same share one.
+struct telemetry_options {
+  /// Where it is sent, such as "http://collector:4317"; an empty text is nowhere, and without one the environment
+  /// says.
+  std::optional<std::string> endpoint = {};
+  /// Whose it is, and what else tells the process from others, as "key=value,key=value"; by default as the
+  /// environment says.
+  std::string service_name = {}, resource_attributes = {};
+  /// Whether calls are counted, and how often that is sent; every minute by default.
+  bool metrics = true;
+  milliseconds metrics_interval{0};
+  /// Whether traces are recorded and handed on, and how many of those that begin here are recorded: up to 1, which
+  /// is the default; negative for none.
+  bool traces = true;
+  double trace_ratio = 0;
+  /// In which forms they are handed on: "tracecontext" by default, "grpc-trace-bin", or both with a comma.
+  std::string propagators = {};
+  /// Which calls of a server are logged: "off" by default, "errors" or "all".
+  std::string access_log = {};
+};
+
 /// Options of a channel.
 struct channel_options {
   /// TLS; plaintext without it.
@@ -211,6 +233,8 @@ struct channel_options {
   std::string dns_resolver = {};
   /// Whether DNS is asked for the target's service config too.
   bool service_config_from_dns = false;
+  /// Records what the channel's calls do; nothing without it.
+  std::optional<telemetry_options> telemetry = {};
 };
 
 /// How many messages of a stream may arrive before the first is taken, unless a call says otherwise; as they are
@@ -342,6 +366,29 @@ struct lent_tls {
   std::vector<spanwire_certificate> more_;
 };
 
+/// Options of telemetry as the C API takes them, borrowed.
+struct lent_telemetry {
+  spanwire_telemetry_options raw{};
+
+  explicit lent_telemetry(const std::optional<telemetry_options> &from) {
+    if (!from) return;
+    raw.size = sizeof raw;
+    raw.endpoint = from->endpoint ? from->endpoint->c_str() : nullptr;
+    raw.service_name = or_null(from->service_name);
+    raw.resource_attributes = or_null(from->resource_attributes);
+    raw.propagators = or_null(from->propagators);
+    raw.access_log = or_null(from->access_log);
+    raw.metrics_interval_ms = from->metrics_interval.count();
+    raw.trace_ratio = from->trace_ratio;
+    raw.metrics_off = !from->metrics;
+    raw.traces_off = !from->traces;
+  }
+  lent_telemetry(const lent_telemetry &) = delete;
+  lent_telemetry &operator=(const lent_telemetry &) = delete;
+
+  const spanwire_telemetry_options *get() const noexcept { return raw.size != 0 ? &raw : nullptr; }
+};
+
 /// Options of a call as the C API takes them, borrowed.
 struct lent_call_options {
   std::vector<spanwire_metadata_entry> entries;
@@ -389,6 +436,7 @@ void set_limits(Raw &raw, const size_limits &sizes, const flood_limits &flood) n
 /// A channel of the C API; null if it could not be made.
 inline spanwire_channel *make_channel(spanwire_engine *engine, const char *target, const channel_options &from) {
   lent_tls tls(from.tls);
+  lent_telemetry telemetry(from.telemetry);
   spanwire_channel_options raw{};
   raw.size = sizeof raw;
   raw.tls = tls.get();
@@ -424,6 +472,7 @@ inline spanwire_channel *make_channel(spanwire_engine *engine, const char *targe
   raw.max_connections_per_subchannel = from.max_connections_per_subchannel;
   raw.dns_resolver = or_null(from.dns_resolver);
   raw.service_config_from_dns = from.service_config_from_dns;
+  raw.telemetry = telemetry.get();
   return spanwire_channel_new(engine, target, &raw);
 }
 

@@ -222,6 +222,13 @@ class context : public parent {
     return detail::written(
         [this](char *text, std::size_t size) { return spanwire_server_call_peer(state_->name, text, size); });
   }
+  /// Where in a trace the call is, as `traceparent` has it, for calls that are made without this context as their
+  /// options.parent; empty without telemetry.
+  std::string traceparent() const {
+    return detail::written([this](char *text, std::size_t size) {
+      return spanwire_server_call_traceparent(state_->name, text, size);
+    });
+  }
   /// The client's certificate in DER (`index` 0), or one of its chain; empty if there is none.
   std::span<const std::byte> peer_certificate(std::size_t index = 0) const {
     const std::uint8_t *der = nullptr;

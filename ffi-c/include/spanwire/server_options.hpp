@@ -73,6 +73,8 @@ struct server_options {
   size_limits limits = {};
   /// What clients may do.
   flood_limits flood = {};
+  /// Records what the server's calls do; nothing without it.
+  std::optional<telemetry_options> telemetry = {};
 };
 
 namespace detail {
@@ -112,6 +114,7 @@ struct lent_jwt {
 inline spanwire_server *make_server(spanwire_engine *engine, const server_options &from) {
   lent_tls tls(from.tls);
   lent_jwt jwt(from.jwt);
+  lent_telemetry telemetry(from.telemetry);
   spanwire_server_options raw{};
   raw.size = sizeof raw;
   raw.tls = tls.get();
@@ -140,6 +143,7 @@ inline spanwire_server *make_server(spanwire_engine *engine, const server_option
     raw.reflection = from.reflection->data();
     raw.reflection_len = from.reflection->size();
   }
+  raw.telemetry = telemetry.get();
   raw.flood_max_early_refusals = from.flood.max_early_refusals;
   set_limits(raw, from.limits, from.flood);
   return spanwire_server_new(engine, &raw);
