@@ -326,6 +326,9 @@ class Context:
     def metadata(self) -> Metadata:
         """What the client sent with the call."""
     @property
+    def traceparent(self) -> str | None:
+        """Where in a trace the call is, as W3C Trace Context writes it; ``None`` without telemetry."""
+    @property
     def peer(self) -> str:
         """The client, such as ``ipv4:127.0.0.1:50000``."""
     @property
@@ -435,6 +438,10 @@ class SyncContext:
     @property
     def metadata(self) -> Metadata:
         """The request's metadata."""
+
+    @property
+    def traceparent(self) -> str | None:
+        """Where in a trace the call is, as W3C Trace Context writes it; ``None`` without telemetry."""
 
     @property
     def peer(self) -> str:

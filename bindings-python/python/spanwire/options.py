@@ -98,6 +98,31 @@ class Limits(TypedDict, total=False):
     """What unread small DATA frames may add up to."""
 
 
+class TelemetryOptions(TypedDict, total=False):
+    """What records calls, and where that is sent. Channels and servers that say the same share one."""
+
+    endpoint: str | None
+    """Where it is sent, such as "http://collector:4317"; "" is nowhere. By default as the environment says
+    (``OTEL_EXPORTER_OTLP_ENDPOINT``), and else "http://localhost:4317"."""
+    service_name: str | None
+    """Whose it is; by default as the environment says (``OTEL_SERVICE_NAME``)."""
+    resource_attributes: str | None
+    """What else tells the process from others: "key=value,key=value"; by default as the environment says
+    (``OTEL_RESOURCE_ATTRIBUTES``)."""
+    metrics: bool | None
+    """Whether calls are counted; true by default."""
+    metrics_interval: float | None
+    """How often that is sent; every minute by default."""
+    traces: bool | None
+    """Whether traces are recorded and handed on; true by default."""
+    trace_ratio: float | None
+    """How many of the traces that begin here are recorded, from 0 to 1, which is the default."""
+    propagators: str | None
+    """In which forms traces are handed on: "tracecontext" by default, "grpc-trace-bin", or both with a comma."""
+    access_log: Literal["off", "errors", "all"] | None
+    """Which calls of a server get a line in the log; none by default."""
+
+
 class ChannelOptions(Limits, total=False):
     """The keywords of a channel."""
 
@@ -154,6 +179,8 @@ class ChannelOptions(Limits, total=False):
     how long a name holds."""
     service_config_from_dns: bool | None
     """Whether DNS is asked for the target's service config too: text records of `_grpc_config.<name>`."""
+    telemetry: TelemetryOptions | None
+    """Records what the channel's calls do; nothing by default."""
 
 
 class ServerOptions(Limits, total=False):
@@ -208,3 +235,5 @@ class ServerOptions(Limits, total=False):
     """Calls that one connection may have open at once."""
     max_unfinished_request_bytes: int | None
     """What one connection may hold of request messages that are not whole yet."""
+    telemetry: TelemetryOptions | None
+    """Records what the server's calls do; nothing by default."""

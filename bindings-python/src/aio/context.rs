@@ -297,6 +297,11 @@ impl Context {
     }
 
     #[getter]
+    fn traceparent(&self) -> Option<String> {
+        self.served.call.traceparent()
+    }
+
+    #[getter]
     fn peer(&self) -> String {
         self.served.call.peer().to_string()
     }

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString};
 use spanwire::bridge::{
     ArgumentValue, CallOptions, CertificateOptions, ChannelOptions, JwtOptions, Limits, ServerOptions,
-    TlsOptions,
+    TelemetryOptions, TlsOptions,
 };
 use spanwire::{Connectivity, Encoding};
 
@@ -198,6 +198,7 @@ pub(crate) fn channel_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<C
             flag:
                 "keepalive_without_calls" => to.keepalive_without_calls,
                 "service_config_from_dns" => to.service_config_from_dns;
+            telemetry: "telemetry" => to.telemetry;
             switch: "retries" => to.retries_off, "health_checks" => to.health_checks_off;
             number: "max_connections_per_subchannel" => to.max_connections_per_subchannel;
         } else return limit(&mut to.limits, name, value));
@@ -249,6 +250,7 @@ pub(crate) fn server_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<Se
                 "handshake_timeout" => to.handshake_timeout_ms,
                 "stall_timeout" => to.stall_timeout_ms,
                 "drain_delay" => to.drain_delay_ms;
+            telemetry: "telemetry" => to.telemetry;
             flag:
                 "keepalive_permit_without_calls" => to.keepalive_permit_without_calls,
                 "share_port" => to.share_port,
@@ -264,6 +266,37 @@ pub(crate) fn server_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<Se
         Ok(true)
     })?;
     Ok(to)
+}
+
+/// What records calls: a dict by the names of the bridge's fields.
+fn telemetry(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<TelemetryOptions>> {
+    let given = value.cast::<PyDict>().map_err(|_| wrong_type(name, "dict", value))?;
+    let mut to = TelemetryOptions::default();
+    each(Some(given), name, |name, value| {
+        fields!(name, value, {
+            text:
+                "endpoint" => to.endpoint,
+                "service_name" => to.service_name,
+                "resource_attributes" => to.resource_attributes,
+                "propagators" => to.propagators,
+                "access_log" => to.access_log;
+            switch: "metrics" => to.metrics_off, "traces" => to.traces_off;
+            seconds: "metrics_interval" => to.metrics_interval_ms;
+            ratio: "trace_ratio" => to.trace_ratio;
+        } else return Ok(false));
+        Ok(true)
+    })?;
+    Ok(Some(to))
+}
+
+/// A part of a whole. None of it is no default.
+fn ratio(name: &str, value: &Bound<'_, PyAny>) -> PyResult<f64> {
+    let ratio: f64 = value.extract().map_err(|_| wrong_type(name, "float", value))?;
+    match ratio {
+        0.0 => Ok(-1.0),
+        0.0.. => Ok(ratio),
+        _ => Err(PyValueError::new_err(format!("{name}: {value} cannot be used: it is not from 0 to 1"))),
+    }
 }
 
 fn limit(to: &mut Limits, name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {

@@ -113,6 +113,12 @@ impl SyncContext {
         Metadata::of(self.served.call.metadata().clone())
     }
 
+    /// Where in a trace the call is; `None` without telemetry.
+    #[getter]
+    fn traceparent(&self) -> Option<String> {
+        self.served.call.traceparent()
+    }
+
     /// The client's address.
     #[getter]
     fn peer(&self) -> String {
