@@ -67,6 +67,7 @@ export class Environment {
   requestPath(call: number): string;
   tlsIdentity(call: number): TlsIdentity | null;
   claims(call: number): string | null;
+  traceparent(call: number): string;
 }
 
 /** Whom a client proved to be; ts/context.ts says more. */

@@ -163,6 +163,17 @@ impl Environment {
         state.served.get(call).map(|served| served.call.method().to_owned()).ok_or_else(over)
     }
 
+    /// Where in a trace a call is; empty without telemetry.
+    ///
+    /// # Errors
+    /// The call is over.
+    #[napi(catch_unwind)]
+    pub fn traceparent(&self, call: u32) -> Result<String> {
+        let mut state = self.state()?;
+        let served = state.served.get(call).ok_or_else(over)?;
+        Ok(served.call.traceparent().unwrap_or_default())
+    }
+
     /// Whom the client proved to be by a certificate.
     ///
     /// # Errors

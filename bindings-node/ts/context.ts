@@ -113,6 +113,14 @@ export class Context {
     return this.claims?.sub;
   }
 
+  /**
+   * Where in a trace the call is, as W3C Trace Context writes it; undefined without telemetry. To be asked while the call
+   * lasts. Calls with this as their `parent` are put there by themselves; others have it as `traceparent` in their metadata.
+   */
+  get traceparent(): string | undefined {
+    return typeErrors(() => env().traceparent(this.#call)) || undefined;
+  }
+
   /** The leading metadata of the response. They go out with its first message. */
   get headers(): Metadata {
     return (this.#headers ??= new Metadata());

@@ -22,6 +22,7 @@ export type {
   LimitOptions,
   LoadBalancing,
   ServerTlsOptions,
+  TelemetryOptions,
   TlsOptions,
 } from "./options.js";
 export { type RateLimit, Server, type ServerOptions, serve } from "./server.js";

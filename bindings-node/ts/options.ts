@@ -104,6 +104,31 @@ export interface LimitOptions {
   floodSmallDataBudget?: number | undefined;
 }
 
+/** What records calls, and where that is sent. Channels and servers that say the same share one. */
+export interface TelemetryOptions {
+  /**
+   * Where it is sent, such as `http://collector:4317`; an empty string is nowhere. By default as the environment says
+   * (`OTEL_EXPORTER_OTLP_ENDPOINT`), and else `http://localhost:4317`.
+   */
+  endpoint?: string | undefined;
+  /** Whose it is; by default as the environment says (`OTEL_SERVICE_NAME`). */
+  serviceName?: string | undefined;
+  /** What else tells the process from others: `key=value,key=value`; by default as `OTEL_RESOURCE_ATTRIBUTES` says. */
+  resourceAttributes?: string | undefined;
+  /** Whether calls are counted; `true` by default. */
+  metrics?: boolean | undefined;
+  /** How often that is sent; every minute by default. */
+  metricsIntervalMs?: number | undefined;
+  /** Whether traces are recorded and handed on; `true` by default. */
+  traces?: boolean | undefined;
+  /** How many of the traces that begin here are recorded, from 0 to 1, which is the default. */
+  traceRatio?: number | undefined;
+  /** In which forms traces are handed on: `tracecontext` by default, `grpc-trace-bin`, or both with a comma. */
+  propagators?: string | undefined;
+  /** Which calls of a server get a line in the log; `off` by default. */
+  accessLog?: "off" | "errors" | "all" | undefined;
+}
+
 /** How the calls of a channel are spread over the addresses of its target. */
 export type LoadBalancing = "pick_first" | "round_robin" | "least_request" | "weighted_round_robin";
 
@@ -162,6 +187,8 @@ export interface ChannelOptions extends LimitOptions {
   dnsResolver?: "system" | "direct" | undefined;
   /** Whether DNS is asked for the target's service config too: text records of `_grpc_config.<name>`. */
   serviceConfigFromDns?: boolean | undefined;
+  /** Records what the channel's calls do; nothing by default. */
+  telemetry?: TelemetryOptions | undefined;
   /** Channel arguments of gRPC's C core, such as `grpc.keepalive_time_ms`; they win over the options that they mean. */
   arguments?: Readonly<Record<string, number | boolean | string>> | undefined;
   /** For the calls of every client on this channel, the first outermost. */

@@ -6,7 +6,7 @@ import { FIRST_CREDIT } from "./inbound.js";
 import { type ServerInterceptor, interceptedHandler } from "./interceptor.js";
 import { Method } from "./method.js";
 import { nameOf, typeError, typeErrors } from "./misuse.js";
-import type { JwtOptions, LimitOptions, ServerTlsOptions } from "./options.js";
+import type { JwtOptions, LimitOptions, ServerTlsOptions, TelemetryOptions } from "./options.js";
 import { type Promised, promised } from "./outcome.js";
 import { Served } from "./served.js";
 import type { Messages } from "./stream.js";
@@ -63,6 +63,8 @@ export interface ServerOptions extends LimitOptions {
   stallTimeoutMs?: number | undefined;
   /** Other processes may listen on the same port, if they say so too; the system spreads connections over them. */
   sharePort?: boolean | undefined;
+  /** Records what the server's calls do; nothing by default. */
+  telemetry?: TelemetryOptions | undefined;
   /** Connections at once. */
   maxConnections?: number | undefined;
   /** Calls that one connection may have open at once. */

@@ -6,7 +6,8 @@ use napi::{Error, Status, ValueType};
 use napi_derive::napi;
 use spanwire::Encoding;
 use spanwire::bridge::{
-    ArgumentValue, CertificateOptions, ChannelOptions, JwtOptions, Limits, ServerOptions, TlsOptions,
+    ArgumentValue, CertificateOptions, ChannelOptions, JwtOptions, Limits, ServerOptions, TelemetryOptions,
+    TlsOptions,
 };
 
 use super::error::{argument, op_error, snake};
@@ -38,6 +39,7 @@ pub(crate) fn channel_options(options: &Object<'_>) -> Result<ChannelOptions> {
                 connect_timeout_ms, backoff_first_ms, backoff_longest_ms, keepalive_interval_ms,
                 keepalive_timeout_ms, name_ttl_ms, idle_timeout_ms, max_connections_per_subchannel;
             flag: keepalive_without_calls, service_config_from_dns;
+            telemetry: telemetry;
         } else match snake {
             "retries" => to.retries_off = !flag(name, value)?,
             "health_checks" => to.health_checks_off = !flag(name, value)?,
@@ -92,10 +94,48 @@ pub(crate) fn server_options(options: &Object<'_>) -> Result<ServerOptions> {
                 max_running_calls;
             flag: keepalive_permit_without_calls, share_port, health, channelz;
             bytes: reflection;
+            telemetry: telemetry;
         } else return limit(&mut to.limits, snake, name, value));
         Ok(true)
     })?;
     Ok(to)
+}
+
+/// What records calls.
+fn telemetry(name: &str, value: Unknown<'_>) -> Result<Option<TelemetryOptions>> {
+    if value.get_type()? != ValueType::Object {
+        return Err(wrong_type(name, "an object", value));
+    }
+    // SAFETY: it is an object.
+    let options: Object<'_> = unsafe { value.cast()? };
+    let mut to = TelemetryOptions::default();
+    each(&options, name, |snake, name, value| {
+        fields!(snake, name, value, to, {
+            text: endpoint, service_name, resource_attributes, propagators, access_log;
+            number: metrics_interval_ms;
+            ratio: trace_ratio;
+        } else match snake {
+            "metrics" => to.metrics_off = !flag(name, value)?,
+            "traces" => to.traces_off = !flag(name, value)?,
+            _ => return Ok(false),
+        });
+        Ok(true)
+    })?;
+    Ok(Some(to))
+}
+
+/// A part of a whole. None of it is no default.
+fn ratio(name: &str, value: Unknown<'_>) -> Result<f64> {
+    if value.get_type()? != ValueType::Number {
+        return Err(wrong_type(name, "a number", value));
+    }
+    // SAFETY: it is a number.
+    let ratio: f64 = unsafe { value.cast()? };
+    match ratio {
+        0.0 => Ok(-1.0),
+        0.0.. => Ok(ratio),
+        _ => Err(argument(format!("{name}: {ratio} cannot be used: it is not from 0 to 1"))),
+    }
 }
 
 fn limit(to: &mut Limits, snake: &str, name: &str, value: Unknown<'_>) -> Result<bool> {
