@@ -45,7 +45,6 @@ use crate::engine::Spawner;
 use crate::{ChannelBuilder, ServerBuilder};
 
 /// The messages and services of OTLP, as far as they are sent: for programs that receive them, such as tests.
-#[allow(missing_docs, reason = "generated")]
 pub use generated::opentelemetry::proto;
 
 /// See the [module](self). Cheap to clone; sending ends, after what is left, when the last clone and all that it was given to
