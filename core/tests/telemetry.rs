@@ -189,6 +189,9 @@ const SIZE: &[f64] = &[
     4294967296.0,
 ];
 
+/// Name, unit, labels and bounds of an instrument.
+type Row<'a> = (&'a str, &'a str, &'a [&'a str], Option<&'a [f64]>);
+
 // gRFC A66, A94, A96: the tables
 #[tokio::test(start_paused = true)]
 async fn instruments_are_those_of_the_proposals() {
@@ -203,7 +206,7 @@ async fn instruments_are_those_of_the_proposals() {
     let by_all = ["grpc.method", "grpc.target", "grpc.status"].as_slice();
     let (by_method, by_status) = (["grpc.method"].as_slice(), ["grpc.method", "grpc.status"].as_slice());
     let retries = [1.0, 2.0, 3.0, 4.0, 5.0].as_slice();
-    let table: [(&str, &str, &[&str], Option<&[f64]>); 13] = [
+    let table: [Row<'_>; 13] = [
         ("grpc.client.attempt.started", "{attempt}", by_both, None),
         ("grpc.client.attempt.duration", "s", by_all, Some(LATENCY)),
         ("grpc.client.attempt.sent_total_compressed_message_size", "By", by_all, Some(SIZE)),
