@@ -457,6 +457,31 @@ typedef struct spanwire_channel_argument {
 // thread. On a thread of the engine: it must not wait.
 typedef void (*spanwire_token_callback)(void *user_data, struct spanwire_token_request *request);
 
+// Telemetry: what the calls of a channel or a server do is recorded, and sent to a collector of OpenTelemetry
+// (`docs/observability.md`). Channels and servers of an engine that say the same share one. All is copied.
+typedef struct spanwire_telemetry_options {
+  // `sizeof(spanwire_telemetry_options)`.
+  size_t size;
+  // Where it is sent, such as "http://collector:4317"; null as the environment says, an empty text nowhere.
+  const char *endpoint;
+  // Whose it is; null as the environment says.
+  const char *service_name;
+  // What else tells the process from others: "key=value,key=value"; null as the environment says.
+  const char *resource_attributes;
+  // In which forms traces are handed on: "tracecontext" (null), "grpc-trace-bin", or both with a comma.
+  const char *propagators;
+  // Which calls of a server are logged: "off" (null), "errors" or "all".
+  const char *access_log;
+  // How often metrics are sent; every minute by default.
+  int64_t metrics_interval_ms;
+  // How many of the traces that begin here are recorded, up to 1, which is the default; negative: none.
+  double trace_ratio;
+  // Calls are not counted.
+  bool metrics_off;
+  // Traces are neither recorded nor handed on.
+  bool traces_off;
+} spanwire_telemetry_options;
+
 // Options of a channel. Zeros are the defaults; numbers that can be off are off when negative. `docs/limits.md` explains the
 // limits. All is copied.
 typedef struct spanwire_channel_options {
@@ -557,6 +582,8 @@ typedef struct spanwire_channel_options {
   const char *dns_resolver;
   // DNS is asked for the target's service config too: text records of `_grpc_config.<name>`.
   bool service_config_from_dns;
+  // Telemetry; null is none.
+  const struct spanwire_telemetry_options *telemetry;
 } spanwire_channel_options;
 
 // A number of a channel or a server.
@@ -739,6 +766,8 @@ typedef struct spanwire_server_options {
   // How often methods may be called, as JSON, such as
   // `[{"burst": 20, "perSecond": 10, "methods": ["/shop.v1.Orders/*"], "forEachClient": true}]`.
   const char *rate_limits;
+  // Telemetry; null is none.
+  const struct spanwire_telemetry_options *telemetry;
 } spanwire_server_options;
 
 // What goes with an answer. Zeros are nothing. All is copied.
@@ -1268,6 +1297,15 @@ int64_t spanwire_server_call_time_remaining_ms(struct spanwire_server_call *call
 // # Safety
 // `text` is null, or `capacity` bytes can be written there.
 size_t spanwire_server_call_peer(struct spanwire_server_call *call, char *text, size_t capacity);
+
+// Writes where in a trace the call is into `text`, as `snprintf` would: the value of `traceparent`, for calls that are made
+// for this one without `parent`. Returns its length; 0 without telemetry, and on failure.
+//
+// # Safety
+// `text` is null, or `capacity` bytes can be written there.
+size_t spanwire_server_call_traceparent(struct spanwire_server_call *call,
+                                        char *text,
+                                        size_t capacity);
 
 // The certificate at `index` of the chain that the client proved to own, the client's own first: points `der` to it and
 // returns its length. 0: there is none. Valid until the call is freed.

@@ -44,7 +44,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use address::{Address, Endpoint};
 use backoff::BackoffConfig;
-use balance::PolicyConfig;
 pub(crate) use calls::open;
 pub use calls::{
     BidiCall, ClientStream, ClientStreamingCall, Duplex, Response, ServerStreamingCall, UnaryCall,
