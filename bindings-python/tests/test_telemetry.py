@@ -129,9 +129,11 @@ def test_blocking_handlers_see_where_they_are() -> None:
         return (context.traceparent or "nowhere").encode()
 
     for telemetry, expected in ((None, "nowhere"), ({"endpoint": ""}, CALLER[:36])):
-        with sync.Server(handlers={WHERE: where}, address="127.0.0.1:0", telemetry=telemetry) as server:
-            with sync.Channel(server.target) as channel:
-                answer = channel.unary(WHERE, b"", metadata={"traceparent": CALLER})
+        with (
+            sync.Server(handlers={WHERE: where}, address="127.0.0.1:0", telemetry=telemetry) as server,
+            sync.Channel(server.target) as channel,
+        ):
+            answer = channel.unary(WHERE, b"", metadata={"traceparent": CALLER})
         assert answer.decode()[:36] == expected
 
 
@@ -159,7 +161,8 @@ def test_options_that_make_no_sense_are_named(telemetry: Any, error: type[Except
 def test_the_snippet_of_the_page_works() -> None:
     page = (ROOT / "docs" / "observability.md").read_text()
     (snippet,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    program = f"import asyncio\nasync def main():\n{re.sub('^', '    ', snippet, flags=re.MULTILINE)}\nasyncio.run(main())"
+    inside = re.sub("^", "    ", snippet, flags=re.MULTILINE)
+    program = f"import asyncio\nasync def main():\n{inside}\nasyncio.run(main())"
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=20)
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
 
