@@ -38,7 +38,7 @@ fn committed_header_is_what_the_sources_make() {
 fn fields(name: &str) -> BTreeSet<String> {
     let text = committed();
     let start = text.find(&format!("typedef struct {name} {{")).unwrap();
-    let body = &text[start..start + text[start..].find('}').unwrap()];
+    let body = &text[start..start + text[start..].find("\n}").unwrap()];
     let fields = body.lines().filter(|line| line.ends_with(';') && !line.trim_start().starts_with("//"));
     fields.map(|line| line.trim_end_matches(';').rsplit([' ', '*']).next().unwrap().to_owned()).collect()
 }
