@@ -186,9 +186,9 @@ fn closing_waits_for_the_taker_and_nothing_follows() {
             left.load(Ordering::SeqCst)
         }
     });
-    // The second one may come before the queue is closed.
     leave.send(()).unwrap();
-    leave.send(()).unwrap();
+    // The second one may come before the queue is closed; if it does not, nobody waits for this.
+    leave.send(()).ok();
     let seen = closing.join().unwrap();
     assert!(seen >= 1, "it came back while the taker ran");
     host.settle();

@@ -26,7 +26,7 @@ impl Service for Rolling {
         let echo = |runs: Arc<AtomicU64>, message: Raw, context: Context| async move {
             runs.fetch_add(1, Ordering::Relaxed);
             // Some are under way whenever a server drains.
-            if message.0.len() % 4 == 0 {
+            if message.0.len().is_multiple_of(4) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
             (Ok(message), context)
