@@ -127,4 +127,16 @@ describe("who calls", () => {
       });
     }
   });
+
+  it("refuse with the time to come back", async (test) => {
+    const rateLimits = [{ burst: 1, perSecond: 0.01, methods: [PATH], forEachClient: true }];
+    const { channel } = await pair(test, services, { rateLimits, maxRunningCalls: 8 });
+    await channel.unary(PATH, body);
+    const refused = await failure(channel.unary(PATH, body));
+    assert.equal(refused.code, Code.RESOURCE_EXHAUSTED);
+    assert.match(refused.message, /too many calls from this client: rate_limits let 1 through/);
+    assert.ok(Number(refused.trailers.get("grpc-retry-pushback-ms")) > 50_000);
+    const wrong = serve({ address: "127.0.0.1:0", services, rateLimits: [{ burst: 0, perSecond: 1 }] });
+    await assert.rejects(wrong, /rateLimits: limits\[0\]\.burst: must be a whole number/);
+  });
 });

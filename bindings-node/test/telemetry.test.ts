@@ -31,14 +31,14 @@ interface Metrics {
 async function collector(): Promise<{ endpoint: string; spans: Span[]; metrics: Set<string>; close(): Promise<void> }> {
   const spans: Span[] = [];
   const metrics = new Set<string>();
-  const service = (signal: string, name: string, take: (request: never) => void) =>
+  const service = (signal: string, name: string, take: (request: Traces & Metrics) => void) =>
     implement(
       loadProto(join(ROOT, `proto/opentelemetry/proto/collector/${signal}/v1/${signal}_service.proto`), {
         includePaths: [join(ROOT, "proto")],
       }).service(`opentelemetry.proto.collector.${signal}.v1.${name}Service`),
       {
-        export(request: never) {
-          take(request);
+        export(request: unknown) {
+          take(request as Traces & Metrics);
           return {};
         },
       },

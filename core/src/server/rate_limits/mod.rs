@@ -95,10 +95,12 @@ impl RateLimit {
 /// # Errors
 /// What is wrong, and where.
 pub(crate) fn read(json: &str) -> Result<Vec<RateLimit>, String> {
-    let value: Value =
-        serde_json::from_str(json).map_err(|error| format!("rate_limits: is no JSON: {error}"))?;
-    let whole = Value::from_iter([("rate_limits", value)]);
-    At::root(&whole).list("rate_limits")?.iter().map(read_one).collect()
+    let limits: Result<Value, _> = serde_json::from_str(json);
+    let read = limits.map_err(|error| format!("is no JSON: {error}")).and_then(|limits| {
+        let whole = Value::from_iter([("limits", limits)]);
+        At::root(&whole).list("limits")?.iter().map(read_one).collect()
+    });
+    read.map_err(|problem| format!("rate_limits: {problem}"))
 }
 
 fn read_one(at: &At<'_>) -> Result<RateLimit, String> {

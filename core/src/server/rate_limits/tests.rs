@@ -126,14 +126,20 @@ fn limits_are_read_from_json() {
 fn mistakes_are_named_with_their_place() {
     for (json, problem) in [
         ("[", "is no JSON"),
-        ("{}", "rate_limits: must be a list"),
-        ("[1]", "rate_limits[0]: must be an object"),
-        (r#"[{"perSecond": 1}]"#, "rate_limits[0]: has no burst"),
-        (r#"[{"burst": 0, "perSecond": 1}]"#, "rate_limits[0].burst: must be a whole number from 1 on"),
-        (r#"[{"burst": 5000000000, "perSecond": 1}]"#, "rate_limits[0].burst: must be below 2^32"),
-        (r#"[{"burst": 1, "perSecond": 0}]"#, "rate_limits[0]: per_second must be a number above 0"),
-        (r#"[{"burst": 1, "perSecond": 1, "per": 2}]"#, "rate_limits[0].per: is not known here"),
-        (r#"[{"burst": 1, "perSecond": 1, "methods": ["a.B"]}]"#, "rate_limits[0]: \"a.B\" is no method"),
+        ("{}", "rate_limits: limits: must be a list"),
+        ("[1]", "rate_limits: limits[0]: must be an object"),
+        (r#"[{"perSecond": 1}]"#, "rate_limits: limits[0]: has no burst"),
+        (
+            r#"[{"burst": 0, "perSecond": 1}]"#,
+            "rate_limits: limits[0].burst: must be a whole number from 1 on",
+        ),
+        (r#"[{"burst": 5000000000, "perSecond": 1}]"#, "rate_limits: limits[0].burst: must be below 2^32"),
+        (r#"[{"burst": 1, "perSecond": 0}]"#, "rate_limits: limits[0]: per_second must be a number above 0"),
+        (r#"[{"burst": 1, "perSecond": 1, "per": 2}]"#, "rate_limits: limits[0].per: is not known here"),
+        (
+            r#"[{"burst": 1, "perSecond": 1, "methods": ["a.B"]}]"#,
+            "rate_limits: limits[0]: \"a.B\" is no method",
+        ),
     ] {
         let error = read(json).unwrap_err();
         assert!(error.contains(problem), "{json}: {error}");
