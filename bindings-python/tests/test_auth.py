@@ -12,6 +12,7 @@ import pytest
 import spanwire.sync
 from aio import RAW, run
 from spanwire import Channel, Code, Context, Jwt, RpcError, Server, Tls
+from spanwire.options import Certificate, ServerOptions
 
 CERTS = Path(__file__).resolve().parents[2] / "ffi-c" / "tests" / "certs.sh"
 ISSUER = "https://login.example.com"
@@ -55,8 +56,8 @@ def test_handlers_see_claims(made: Path) -> None:
             tls = client_tls(made)
             async with Channel(server.target, tls=tls, bearer_token_file=str(made / "token")) as channel:
                 await channel.call(RAW, b"")
-            for wrong in ({}, {"bearer_token": "a.b.c"}):
-                async with Channel(server.target, tls=tls, **wrong) as channel:
+            for wrong in (None, "a.b.c"):
+                async with Channel(server.target, tls=tls, bearer_token=wrong) as channel:
                     with pytest.raises(RpcError) as raised:
                         await channel.call(RAW, b"")
                     assert raised.value.code == Code.UNAUTHENTICATED
@@ -99,7 +100,7 @@ def test_handlers_see_the_names_of_certificates(made: Path) -> None:
 
     async def main() -> None:
         tls = server_tls(made, ca_file=made / "ca.pem", client_certificate_optional=True)
-        options = {"tls": tls, "authorization_policy": json.dumps(policy)}
+        options: ServerOptions = {"tls": tls, "authorization_policy": json.dumps(policy)}
         async with Server(handlers={RAW: get}, address="127.0.0.1:0", **options) as server:
             mine = {"certificate_file": made / "client.pem", "key_file": made / "client.key"}
             for own in (mine, {}):
@@ -145,7 +146,7 @@ def test_name_chooses_the_certificate(made: Path) -> None:
     async def get(request: bytes, context: Context) -> bytes:
         return b""
 
-    more = [
+    more: list[Certificate] = [
         {"certificate_file": made / "named.pem", "key_file": made / "named.key"},
         {"certificate_pem": (made / "client.pem").read_text(), "key_pem": (made / "client.key").read_bytes()},
     ]

@@ -128,7 +128,8 @@ def test_blocking_handlers_see_where_they_are() -> None:
     def where(request: bytes, context: Any) -> bytes:
         return (context.traceparent or "nowhere").encode()
 
-    for telemetry, expected in ((None, "nowhere"), ({"endpoint": ""}, CALLER[:36])):
+    cases: list[tuple[TelemetryOptions | None, str]] = [(None, "nowhere"), ({"endpoint": ""}, CALLER[:36])]
+    for telemetry, expected in cases:
         with (
             sync.Server(handlers={WHERE: where}, address="127.0.0.1:0", telemetry=telemetry) as server,
             sync.Channel(server.target) as channel,
