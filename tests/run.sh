@@ -41,7 +41,6 @@ step "scenarios: load balancing, names and retries, our clients; restarts under 
 .venv/bin/python tests/scenarios/run.py --quick
 .venv/bin/python tests/scenarios/run.py --load 12
 step "attacks on servers of all languages, and honest traffic that looks alike"
-.venv/bin/python tests/attack/run.py --check-docs
 .venv/bin/python tests/attack/run.py --quick
 step "services: grpcurl and its like read health, reflection and channelz"
 .venv/bin/python tests/services/run.py
