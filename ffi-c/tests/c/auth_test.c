@@ -162,6 +162,12 @@ static void names_choose_certificates(void) {
   CHECK_EQ(outcome(options, channel, "localhost", said), SPANWIRE_CODE_OK);
 }
 
+static void limits_let_pass_what_they_allow(void) {
+  const spanwire_server_options options = {.max_running_calls = 1,
+                                           .rate_limits = "[{\"burst\": 1, \"perSecond\": 0.01}]"};
+  CHECK_EQ(outcome(options, (spanwire_channel_options){0}, "localhost", said), SPANWIRE_CODE_OK);
+}
+
 static void refuses(spanwire_server_options options, const char *part) {
   options.size = sizeof options;
   spanwire_server *server = spanwire_server_new(NULL, &options);
@@ -185,6 +191,7 @@ static void mistakes_are_named(void) {
   refuses((spanwire_server_options){.jwt = &wrong}, "it needs issuers");
   refuses((spanwire_server_options){.authorization_policy = "{}"}, "has no allow_rules");
   refuses((spanwire_server_options){.authorization_policy_file = path_of("nowhere.json")}, "nowhere.json");
+  refuses((spanwire_server_options){.rate_limits = "[{}]"}, "rate_limits: limits[0]: has no burst");
   spanwire_certificate half = {.certificate_file = path_of("named.pem")};
   spanwire_tls_options tls = server_tls();
   tls.more_certificates = &half;
@@ -197,6 +204,7 @@ int main(int argc, char **argv) {
       TEST(tokens),
       TEST(certificates),
       TEST(names_choose_certificates),
+      TEST(limits_let_pass_what_they_allow),
       TEST(mistakes_are_named),
   };
   return run_tests(tests, COUNT_OF(tests), argc, argv);
