@@ -308,8 +308,8 @@ def test_threads_of_a_closed_server_end() -> None:
     # Those of an earlier test's server may still be about to end.
     others = set(threading.enumerate())
     with Server(handlers=HANDLERS, address="127.0.0.1:0", workers=8):
-        workers = [thread for thread in threading.enumerate() if thread not in others]
-        assert len(workers) == 8 and all(thread.name.startswith("spanwire") for thread in workers)
+        workers = [thread for thread in threading.enumerate() if thread not in others and thread.name != "spanwire-log"]
+        assert [thread.name for thread in workers] == [f"spanwire-{number}" for number in range(8)]
     for thread in workers:
         thread.join(LIMIT_SECONDS)
         assert not thread.is_alive()
