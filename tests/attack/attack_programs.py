@@ -16,12 +16,12 @@ GO_CLIENT = OUT / "honest"
 
 @dataclass(frozen=True)
 class Program:
-    """A server; `slack_mb` is what its language's own memory may take beside the engine's."""
+    """A server; `flags` tell the attacker what to expect of its language."""
 
     name: str
     argv: tuple[str, ...]
     build: Callable[[], None] = field(repr=False)
-    slack_mb: int = 0
+    flags: tuple[str, ...] = ("--is-host",)
 
 
 def _build_node() -> None:
@@ -30,19 +30,19 @@ def _build_node() -> None:
 
 
 PROGRAMS = (
-    Program("Rust", (str(target.SERVER),), target.build),
+    Program("Rust", (str(target.SERVER),), target.build, flags=()),
     Program("C", (str(OUT / "server-c"),), lambda: setup.programs_on_ffi(ATTACK / "c")),
     Program(
         "Python",
         (str(SPANWIRE_PYTHON), str(ATTACK / "python" / "server.py")),
         setup.spanwire_python,
-        slack_mb=16,
+        flags=("--is-host", "--slack-mb=16", "--late-ms=200"),
     ),
     Program(
         "Node",
         ("node", "--expose-gc", str(ATTACK / "node" / "server.mjs")),
         _build_node,
-        slack_mb=64,
+        flags=("--is-host", "--slack-mb=64", "--late-ms=400"),
     ),
 )
 

@@ -54,7 +54,7 @@ def _play(program: Program, only: str) -> tuple[bool, dict[str, Any]]:
     """Whether all was well, and the outcomes."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "outcomes.json"
-        argv = [str(ATTACKER), f"--slack-mb={program.slack_mb}", f"--json={file}"]
+        argv = [str(ATTACKER), *program.flags, f"--json={file}"]
         if only:
             argv.append(f"--only={only}")
         argv += ["--", *program.argv]

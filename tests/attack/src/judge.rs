@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::process::Program;
 use crate::scenario::{Outcome, Scenario};
 
 /// By how much the server's memory may grow during an attack.
@@ -16,8 +17,8 @@ pub const LATE: Duration = Duration::from_millis(50);
 /// From which share of withheld processor time on a late call proves nothing.
 const DISTURBED: f64 = 0.2;
 
-/// Everything that is wrong with an outcome; `slack` is that of the [`Program`](crate::process::Program).
-pub fn judge(scenario: &Scenario, outcome: &Outcome, slack: u64) -> Vec<String> {
+/// Everything that is wrong with an outcome.
+pub fn judge(scenario: &Scenario, outcome: &Outcome, program: &Program) -> Vec<String> {
     let mut wrong = Vec::new();
     if !outcome.survived {
         wrong.push("the server is gone".to_owned());
@@ -28,17 +29,17 @@ pub fn judge(scenario: &Scenario, outcome: &Outcome, slack: u64) -> Vec<String> 
     if !scenario.promise.is_kept(&outcome.seen) {
         wrong.push(format!("{:?} did not come", scenario.promise));
     }
-    if outcome.peak > PEAK + slack {
+    if outcome.peak > PEAK + program.slack {
         wrong.push(format!("memory grew by {}", megabytes(outcome.peak)));
     }
-    if outcome.kept > KEPT + slack {
+    if outcome.kept > KEPT + program.slack {
         wrong.push(format!("{} were not given back", megabytes(outcome.kept)));
     }
     let victim = &outcome.victim;
     if let Some(status) = victim.failed.first() {
         wrong.push(format!("{} of {} honest calls failed: {status}", victim.failed.len(), victim.calls));
     }
-    if victim.latest > LATE {
+    if victim.latest > program.late {
         wrong.push(format!("an honest call was {:?} late", victim.latest));
     }
     wrong

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::judge::LATE;
+
 /// What is freed goes back to the system at once, as far as it can, instead of being kept for the next allocation: what
 /// is resident at most is then near to what the server held.
 const TUNABLES: &str = "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0:glibc.malloc.mmap_threshold=16384:\
@@ -19,11 +21,15 @@ pub struct Program {
     pub command: Vec<String>,
     /// What its language's own memory management may take and keep beyond what is allowed to the engine, in bytes.
     pub slack: u64,
+    /// How much later than in peace an honest call may end: the handlers of some languages share one thread.
+    pub late: Duration,
+    /// Its handlers are in another language.
+    pub is_host: bool,
 }
 
 impl From<&str> for Program {
     fn from(path: &str) -> Self {
-        Self { command: vec![path.to_owned()], slack: 0 }
+        Self { command: vec![path.to_owned()], slack: 0, late: LATE, is_host: false }
     }
 }
 

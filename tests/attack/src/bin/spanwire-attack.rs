@@ -20,6 +20,12 @@ struct Flags {
     /// What the server's language may take and keep beyond what is allowed to the engine, in megabytes.
     #[arg(long, default_value_t = 0)]
     slack_mb: u64,
+    /// How much later than in peace an honest call may end, in milliseconds.
+    #[arg(long, default_value_t = 50)]
+    late_ms: u64,
+    /// The server's handlers are in another language.
+    #[arg(long)]
+    is_host: bool,
     /// Where to write the outcome, as JSON.
     #[arg(long)]
     json: Option<String>,
@@ -32,7 +38,12 @@ fn main() -> ExitCode {
     let flags = Flags::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.unwrap_or_else(|error| panic!("no runtime: {error}"));
-    let program = Program { command: flags.command, slack: flags.slack_mb << 20 };
+    let program = Program {
+        command: flags.command,
+        slack: flags.slack_mb << 20,
+        late: Duration::from_millis(flags.late_ms),
+        is_host: flags.is_host,
+    };
     let plan = Plan {
         program: program.clone(),
         attack_for: Duration::from_secs_f64(flags.seconds),

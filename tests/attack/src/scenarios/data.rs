@@ -23,13 +23,12 @@ pub(super) fn table() -> Vec<Scenario> {
         flood("data_padding_flood", CALM_DOWN, || {
             on_one_stream("Up", |stream| Frame::data(stream, Bytes::new()).padded(0))
         }),
-        // A byte a frame, to handlers that do not read, never more than the windows allow, and more than is read ahead
-        // for the hosts of other languages.
+        // A byte a frame, to handlers that do not read, and never more than the windows allow.
         flood("data_tiny_flood", CALM_DOWN, || {
             Box::new(|streams| {
                 let stream = streams.next_id();
                 let mut frames = vec![headers(stream, "Stall"), Frame::data(stream, &[0, 0, 16, 0, 0][..])];
-                frames.extend(vec![Frame::data(stream, &b"x"[..]); 40_000]);
+                frames.extend(vec![Frame::data(stream, &b"x"[..]); 10_000]);
                 Batch::of(frames)
             })
         }),
