@@ -76,7 +76,8 @@ static void on_down(struct call *call, spanwire_event *event) {
     char *rest = text;
     call->count = strtoul(rest, &rest, 10);
     const size_t size = strtoul(rest, NULL, 10);
-    call->message = (spanwire_buffer){.data = ZEROS, .len = size < sizeof ZEROS ? size : sizeof ZEROS, .release = keep};
+    call->message =
+        (spanwire_buffer){.data = ZEROS, .len = size < sizeof ZEROS ? size : sizeof ZEROS, .release = keep};
   }
   while (call->count > 0) {
     call->count--;
