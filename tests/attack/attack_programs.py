@@ -42,7 +42,7 @@ PROGRAMS = (
         "Node",
         ("node", "--expose-gc", str(ATTACK / "node" / "server.mjs")),
         _build_node,
-        flags=("--is-host", "--slack-mb=64", "--late-ms=400"),
+        flags=("--is-host", "--slack-mb=160", "--late-ms=400"),
     ),
 )
 
