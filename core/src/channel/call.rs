@@ -123,9 +123,9 @@ impl Prepared {
         status
     }
 
-    /// The tokens for retries, if there are any.
+    /// See [`Channel::throttle`].
     pub(crate) fn throttle(&self) -> Option<Arc<Throttle>> {
-        self.channel.configured().throttle.clone()
+        self.channel.throttle()
     }
 
     /// Where what the call needs besides its own task runs.
@@ -194,8 +194,7 @@ impl Prepared {
                 Ok(Opened { mut send, recv, tag }) => {
                     attempts.opened += 1;
                     send.set_watch(watch.cloned());
-                    let receive = Receive::new(self, recv, tag, *attempts, watcher);
-                    return Ok((send, Receive { watch: watch.cloned(), ..receive }));
+                    return Ok((send, Receive::new(self, recv, tag, *attempts, watcher, watch.cloned())));
                 }
                 Err(Unopened::TooLarge(excess)) => {
                     let status =
@@ -334,6 +333,7 @@ impl Receive {
         tag: StreamTag,
         attempts: Attempts,
         watcher: Option<Arc<Subchannel>>,
+        watch: Option<Arc<dyn StreamWatch>>,
     ) -> Self {
         let limits = prepared.channel.limits();
         let machine = ClientCall::new(prepared.response_kind(), prepared.max_recv_bytes, EncodingSet::all());
@@ -349,7 +349,7 @@ impl Receive {
             max_metadata_bytes: u32::try_from(limits.max_metadata_bytes).unwrap_or(u32::MAX),
             connection_over: false,
             given_up: false,
-            watch: None,
+            watch,
         }
     }
 
@@ -481,7 +481,7 @@ impl Receive {
         let mut retries = self.attempts.retries;
         let policy = self.config.as_ref().and_then(|config| config.retry.as_ref());
         let hedging = self.config.as_ref().and_then(|config| config.hedging.as_ref());
-        let throttle = self.channel.configured().throttle.clone();
+        let throttle = self.channel.throttle();
         if let (Some(hedging), Some(throttle)) = (hedging, &throttle) {
             hedging.account(&status, throttle);
         }

@@ -288,6 +288,11 @@ impl Channel {
         self.inner.control.configured()
     }
 
+    /// The tokens for retries, if there are any.
+    pub(crate) fn throttle(&self) -> Option<Arc<retry::Throttle>> {
+        self.configured().throttle.clone()
+    }
+
     pub(crate) fn credentials(&self) -> Option<&Credentials> {
         self.inner.credentials.as_deref()
     }
