@@ -1,14 +1,23 @@
 //! What a process holds, counted by itself.
 
+use std::alloc::System;
 use std::fs;
 use std::io;
 
+use cap::Cap;
 use serde::{Deserialize, Serialize};
+
+/// Counts what is allocated. What is resident is also what the allocator keeps, and holes between what lives: by
+/// megabytes another in each run.
+#[global_allocator]
+static MEMORY: Cap<System> = Cap::new(System, usize::MAX);
 
 /// What one process holds at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Census {
-    /// Memory that is resident, in bytes.
+    /// Memory that is allocated, in bytes.
+    pub allocated: u64,
+    /// Memory that is resident, in bytes: shown, but it decides nothing.
     pub resident: u64,
     /// Open file descriptors.
     pub descriptors: usize,
@@ -29,6 +38,7 @@ impl Census {
     /// Where there is no `/proc` like that of Linux.
     pub fn take() -> io::Result<Self> {
         Ok(Census {
+            allocated: MEMORY.allocated() as u64,
             resident: resident()?,
             // The folder that is read is one of them.
             descriptors: fs::read_dir("/proc/self/fd")?.count() - 1,
@@ -72,6 +82,7 @@ mod tests {
         let memory = vec![7_u8; 8 << 20];
         let after = Census::take().unwrap();
         assert_eq!((after.descriptors, after.tasks), (before.descriptors + 1, before.tasks + 1));
+        assert!(after.allocated >= before.allocated + (7 << 20), "{} bytes are not seen", memory.len());
         assert!(after.resident >= before.resident + (7 << 20), "{} bytes are not seen", memory.len());
         assert!(!after.is_at_rest(&before));
         drop(file);

@@ -91,10 +91,12 @@ pub async fn run(plan: Plan, say: impl Fn(&str)) -> Result<Vec<String>, Box<dyn 
 fn shown(reading: &Reading) -> String {
     let Reading { client, server, .. } = reading;
     format!(
-        "client {} kB {} fds {} tasks, server {} kB {} fds {} tasks {} handlers",
+        "client {} kB of {} {} fds {} tasks, server {} kB of {} {} fds {} tasks {} handlers",
+        client.allocated / 1024,
         client.resident / 1024,
         client.descriptors,
         client.tasks,
+        server.allocated / 1024,
         server.resident / 1024,
         server.descriptors,
         server.tasks,

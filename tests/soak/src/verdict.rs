@@ -3,7 +3,7 @@
 use crate::census::Census;
 
 /// Memory may grow by so much, in bytes, from the end of the first third of the rounds to the last.
-pub const MAX_GROWTH: f64 = 2.0 * 1024.0 * 1024.0;
+pub const MAX_GROWTH: f64 = 256.0 * 1024.0;
 
 /// What is left of the first rounds' speed and windows must be this much.
 pub const MIN_SHARE: f64 = 0.9;
@@ -38,8 +38,8 @@ const SIDES: [Side; 2] = [
 
 /// How much memory grew over the rounds after the first third, in bytes, by the line that fits best: one reading
 /// that is off does not decide.
-fn growth(resident: &[u64]) -> f64 {
-    let rest = &resident[resident.len() / 3..];
+fn growth(allocated: &[u64]) -> f64 {
+    let rest = &allocated[allocated.len() / 3..];
     let count = rest.len() as f64;
     if rest.len() < 2 {
         return 0.0;
@@ -69,8 +69,8 @@ pub fn numbers(readings: &[Reading]) -> Vec<String> {
     let mut lines = Vec::new();
     let (Some(before), Some(last)) = (readings.first(), readings.last()) else { return lines };
     for Side { name, of } in SIDES {
-        let kilobytes = |reading: &Reading| of(reading).resident / 1024;
-        let grown = growth(&residents(readings, of)) / 1024.0;
+        let kilobytes = |reading: &Reading| of(reading).allocated / 1024;
+        let grown = growth(&allocations(readings, of)) / 1024.0;
         let (before, last) = (kilobytes(before), kilobytes(last));
         lines.push(format!(
             "{name}: {before} kB before, {last} kB after, {grown:+.0} kB in the last two thirds"
@@ -91,10 +91,10 @@ pub fn faults(readings: &[Reading]) -> Vec<String> {
     let mut faults = Vec::new();
     let (Some(before), Some(last)) = (readings.first(), readings.last()) else { return faults };
     for Side { name, of } in SIDES {
-        let resident = residents(readings, of);
-        let grown = growth(&resident);
+        let allocated = allocations(readings, of);
+        let grown = growth(&allocated);
         if grown > MAX_GROWTH {
-            faults.push(format!("{name}: memory grew by {:.1} MB: {resident:?}", grown / 1e6));
+            faults.push(format!("{name}: memory grew by {:.0} kB: {allocated:?}", grown / 1024.0));
         }
         let (before, last) = (of(before), of(last));
         if !last.is_at_rest(&before) {
@@ -115,8 +115,8 @@ pub fn faults(readings: &[Reading]) -> Vec<String> {
     faults
 }
 
-fn residents(readings: &[Reading], of: fn(&Reading) -> Census) -> Vec<u64> {
-    readings.iter().map(|reading| of(reading).resident).collect()
+fn allocations(readings: &[Reading], of: fn(&Reading) -> Census) -> Vec<u64> {
+    readings.iter().map(|reading| of(reading).allocated).collect()
 }
 
 fn most_unread(readings: &[Reading], direction: usize) -> u64 {
@@ -138,7 +138,7 @@ mod tests {
     /// Readings of thirty rounds of 0.4 s each.
     fn rounds(mut server: impl FnMut(u64) -> Census) -> Vec<Reading> {
         let reading = |n| Reading {
-            client: Census { resident: 20 * MB, ..Census::default() },
+            client: Census { allocated: 2 * MB, ..Census::default() },
             server: Census { cpu_micros: n * 400_000, ..server(n) },
             unread: [1 << 20; 2],
         };
@@ -148,16 +148,18 @@ mod tests {
     #[test]
     fn steady_rounds_are_without_fault() {
         // A warm-up, and noise.
-        let readings =
-            rounds(|n| Census { resident: 20 * MB + n.min(8) * MB + n % 3 * MB / 4, ..Census::default() });
+        let readings = rounds(|n| Census {
+            allocated: 2 * MB + n.min(8) * MB / 8 + n % 3 * MB / 32,
+            ..Census::default()
+        });
         assert_eq!(faults(&readings), Vec::<String>::new());
     }
 
     #[test]
     fn slow_growth_is_found() {
-        let readings = rounds(|n| Census { resident: 20 * MB + n * MB / 8, ..Census::default() });
+        let readings = rounds(|n| Census { allocated: 2 * MB + n * MB / 64, ..Census::default() });
         let faults = faults(&readings);
-        assert!(faults.len() == 1 && faults[0].starts_with("server: memory grew by 2."), "{faults:?}");
+        assert!(faults.len() == 1 && faults[0].starts_with("server: memory grew by 3"), "{faults:?}");
     }
 
     #[test]
