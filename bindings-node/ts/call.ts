@@ -1,8 +1,8 @@
 import { type Abortable, unwatch, watch } from "./abort.js";
 import { Code } from "./code.js";
 import { type Codec, Uncompressed } from "./codec.js";
-import { type ClientSink, type Outcome, type Start, client, connectivityChanged, unary } from "./crossing.js";
-import type { Metadata } from "./metadata.js";
+import type { ClientSink, Engine, Outcome } from "./engine.js";
+import type { Metadata, Raw } from "./metadata.js";
 import type { Method } from "./method.js";
 import { Facts, errorOf } from "./outcome.js";
 
@@ -54,21 +54,26 @@ export function callOf<O>(promise: Promise<O>, state: CallState): Call<O> {
   return Object.setPrototypeOf(promise, prototype) as Call<O>;
 }
 
+/** What ends calls. */
+type Canceller = Pick<Engine<unknown, unknown>, "cancel">;
+
 /** A unary call that was made. */
 class Unary<O> implements ClientSink, CallState, Abortable {
   readonly facts = new Facts();
   compressed = false;
   resolve!: (response: O) => void;
   reject!: (reason: unknown) => void;
-  #call = -1;
   #codec: Codec<O>;
+  #engine: Canceller;
+  #call: unknown;
   #signal: AbortSignal | undefined;
 
-  constructor(codec: Codec<O>) {
+  constructor(codec: Codec<O>, engine: Canceller) {
     this.#codec = codec;
+    this.#engine = engine;
   }
 
-  begin(make: () => number, signal: AbortSignal | undefined): void {
+  begin(make: () => unknown, signal: AbortSignal | undefined): void {
     if (signal?.aborted) {
       this.facts.end(NOTHING);
       this.reject(signal.reason);
@@ -87,11 +92,11 @@ class Unary<O> implements ClientSink, CallState, Abortable {
   }
 
   cancel(): void {
-    if (!this.facts.over) client.cancel(this.#call);
+    if (!this.facts.over) this.#engine.cancel(this.#call);
   }
 
-  headers(packed: Uint8Array): void {
-    this.facts.arrive(packed);
+  headers(raw: Raw): void {
+    this.facts.arrive(raw);
   }
 
   message(): void {}
@@ -129,7 +134,8 @@ export const NOTHING: Outcome = {
 };
 
 /** Makes a unary call. */
-export function unaryCall<I, O>(
+export function unaryCall<I, O, Start>(
+  engine: Engine<Start, unknown>,
   method: Method<I, O>,
   start: Start,
   request: I,
@@ -137,9 +143,19 @@ export function unaryCall<I, O>(
 ): Call<O> {
   const plain = request instanceof Uncompressed;
   const message = method.input.encode(plain ? (request.message as I) : request);
-  const state = new Unary<O>(method.output);
+  return begin(engine, method.output, (sink) => engine.unary(sink, start, message, plain), signal);
+}
+
+/** Begins what has one answer, and can be cancelled until then. */
+export function begin<O>(
+  engine: Canceller,
+  codec: Codec<O>,
+  make: (sink: ClientSink) => unknown,
+  signal: AbortSignal | undefined,
+): Call<O> {
+  const state = new Unary(codec, engine);
   const promise = promiseOf(state);
-  state.begin(() => unary(state, start, message, plain), signal);
+  state.begin(() => make(state), signal);
   return callOf(promise, state);
 }
 
@@ -148,17 +164,4 @@ function promiseOf<O>(state: Unary<O>): Promise<O> {
     state.resolve = resolve;
     state.reject = reject;
   });
-}
-
-/** Waits for another state of a channel than that of the number `known`, and gives its number. */
-export function stateCall(
-  channel: number,
-  known: number,
-  timeout: number,
-  signal: AbortSignal | undefined,
-): Promise<number> {
-  const state = new Unary<number>({ encode: () => NO_BYTES, decode: (bytes) => bytes[0]! });
-  const promise = promiseOf(state);
-  state.begin(() => connectivityChanged(state, channel, known, timeout), signal);
-  return promise;
 }

@@ -8,7 +8,7 @@ import type {
   MessageShape,
 } from "@bufbuild/protobuf";
 import type { Call } from "./call.js";
-import type { Channel } from "./channel.js";
+import type { Caller } from "./caller.js";
 import type { Interceptor } from "./interceptor.js";
 import { Method } from "./method.js";
 import { nameOf } from "./misuse.js";
@@ -16,15 +16,15 @@ import type { CallOptions } from "./options.js";
 import type { ChatCall, Messages, StreamCall, UploadCall } from "./stream.js";
 
 /** A method of a client, by the descriptor of the method. */
-type ClientMethod<Desc> =
+type ClientMethod<Desc, Options> =
   Desc extends DescMethodUnary<infer I, infer O>
-    ? (request: MessageInitShape<I>, options?: CallOptions) => Call<MessageShape<O>>
+    ? (request: MessageInitShape<I>, options?: Options) => Call<MessageShape<O>>
     : Desc extends DescMethodServerStreaming<infer I, infer O>
-      ? (request: MessageInitShape<I>, options?: CallOptions) => StreamCall<MessageShape<O>>
+      ? (request: MessageInitShape<I>, options?: Options) => StreamCall<MessageShape<O>>
       : Desc extends DescMethodClientStreaming<infer I, infer O>
-        ? (requests?: Messages<MessageInitShape<I>>, options?: CallOptions) => UploadCall<MessageInitShape<I>, MessageShape<O>>
+        ? (requests?: Messages<MessageInitShape<I>>, options?: Options) => UploadCall<MessageInitShape<I>, MessageShape<O>>
         : Desc extends DescMethodBiDiStreaming<infer I, infer O>
-          ? (requests?: Messages<MessageInitShape<I>>, options?: CallOptions) => ChatCall<MessageInitShape<I>, MessageShape<O>>
+          ? (requests?: Messages<MessageInitShape<I>>, options?: Options) => ChatCall<MessageInitShape<I>, MessageShape<O>>
           : never;
 
 /**
@@ -32,12 +32,12 @@ type ClientMethod<Desc> =
  * which the call is one with one response or with many.
  */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- So that fields can be used without a cast each.
-export type LoadedMethod = (request?: any, options?: CallOptions) => Call<any> & ChatCall<any, any>;
+export type LoadedMethod<Options = CallOptions> = (request?: any, options?: Options) => Call<any> & ChatCall<any, any>;
 
 /** The methods of a service, as functions. */
-export type Client<Service extends DescService> = string extends keyof Service["method"]
-  ? Readonly<Record<string, LoadedMethod>>
-  : { readonly [Name in keyof Service["method"]]: ClientMethod<Service["method"][Name]> };
+export type Client<Service extends DescService, Options = CallOptions> = string extends keyof Service["method"]
+  ? Readonly<Record<string, LoadedMethod<Options>>>
+  : { readonly [Name in keyof Service["method"]]: ClientMethod<Service["method"][Name], Options> };
 
 /** Of a client. */
 export interface ClientOptions {
@@ -51,11 +51,11 @@ export interface ClientOptions {
  * @param service the descriptor: from generated code, or from `loadProto`.
  * @throws TypeError if it is none.
  */
-export function createClient<Service extends DescService>(
+export function createClient<Service extends DescService, Options extends CallOptions = CallOptions>(
   service: Service,
-  channel: Channel,
+  channel: Caller<Options>,
   options: ClientOptions = {},
-): Client<Service> {
+): Client<Service, Options> {
   if ((service as DescService | undefined)?.kind !== "service") {
     throw new TypeError(`service: the descriptor of a service is due, not ${nameOf(service)}`);
   }
@@ -63,9 +63,9 @@ export function createClient<Service extends DescService>(
   const client: Record<string, unknown> = {};
   for (const desc of service.methods) {
     const method = Method.of(desc);
-    client[desc.localName] = (request: unknown, options?: CallOptions) =>
+    client[desc.localName] = (request: unknown, options?: Options) =>
       channel.call(method, request, options, interceptors);
   }
-  return client as Client<Service>;
+  return client as Client<Service, Options>;
 }
 

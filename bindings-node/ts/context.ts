@@ -1,10 +1,10 @@
 import { Code } from "./code.js";
-import { type Head, env, server } from "./crossing.js";
+import { type Head, compressionOf, env, server } from "./crossing.js";
 import { RpcError } from "./error.js";
 import { Metadata } from "./metadata.js";
 import type { Method } from "./method.js";
 import { typeErrors } from "./misuse.js";
-import { type Compression, compressionOf } from "./options.js";
+import type { Compression } from "./options.js";
 
 /** Whom a client proved to be. */
 export interface TlsIdentity {
@@ -75,7 +75,7 @@ export class Context {
 
   /** The request's metadata. */
   get metadata(): Metadata {
-    return (this.#metadata ??= Metadata.unpack(this.#packed));
+    return (this.#metadata ??= Metadata.received(this.#packed));
   }
 
   /** Whether the last request that was taken came compressed. */

@@ -1,5 +1,7 @@
 import native from "../native/index.cjs";
 import { Code } from "./code.js";
+import type { ClientSink, Engine, Outcome } from "./engine.js";
+import type { Compression } from "./options.js";
 
 const { Happening, Flag, Operation } = native;
 
@@ -11,30 +13,6 @@ const TURN_BYTES = 65_536;
 const CHUNK_BYTES = 16_384;
 /** The largest record finds room in this. */
 const RECORD_BYTES = 6144;
-
-/** What the crossing tells a client's call. */
-export interface ClientSink {
-  headers(packed: Uint8Array): void;
-  message(bytes: Uint8Array, compressed: boolean): void;
-  /** There is room to send, or there is none until further notice. */
-  room(ready: boolean): void;
-  /** The last one: the number is free for others from here on. */
-  done(outcome: Outcome): void;
-}
-
-/** How a client's call ended. One object for all: what is to stay has to be taken out. */
-export interface Outcome {
-  code: Code;
-  attempts: number;
-  sent: number;
-  peer: string | undefined;
-  headers: Uint8Array | undefined;
-  trailers: Uint8Array | undefined;
-  text: string;
-  details: Uint8Array | undefined;
-  message: Uint8Array | undefined;
-  compressed: boolean;
-}
 
 /** What the crossing tells a server's call. */
 export interface ServerSink {
@@ -168,8 +146,7 @@ function start(operation: number, call: number, start: Start, flags: number, las
   if (metadata.length > 0) bytesDown(metadata);
 }
 
-/** Makes a unary call. The number by which it can be cancelled. */
-export function unary(sink: ClientSink, how: Start, message: Uint8Array, plain: boolean): number {
+function unary(sink: ClientSink, how: Start, message: Uint8Array, plain: boolean): number {
   reserve(48 + (how.metadata?.length ?? 0) + sizeDown(message));
   const call = number(sink);
   start(Operation.Unary, call, how, blobFlag(message) | (plain ? Flag.Plain : 0), message.length);
@@ -177,8 +154,7 @@ export function unary(sink: ClientSink, how: Start, message: Uint8Array, plain: 
   return call;
 }
 
-/** Begins a call of any kind that may receive `credit` messages. Its number. */
-export function begin(sink: ClientSink, how: Start, credit: number): number {
+function begin(sink: ClientSink, how: Start, credit: number): number {
   reserve(48 + (how.metadata?.length ?? 0));
   const call = number(sink);
   start(Operation.Begin, call, how, 0, credit);
@@ -222,12 +198,25 @@ function send(operation: number, call: number, message: Uint8Array, plain: boole
   messageDown(message);
 }
 
-/** Operations of a client's call. */
-export const client = {
-  send: (call: number, message: Uint8Array, plain: boolean): void => send(Operation.Send, call, message, plain),
-  halfClose: (call: number): void => bare(Operation.HalfClose, call),
-  cancel: (call: number): void => bare(Operation.Cancel, call),
-  grant: (call: number, messages: number): void => counted(Operation.Grant, call, messages),
+let encodings: string[] | undefined;
+
+/** The number of an encoding; 0 is none. */
+export function compressionOf(name: Compression | undefined): number {
+  if (name === undefined) return 0;
+  encodings ??= native.encodings();
+  const place = encodings.indexOf(name) + 1;
+  if (place === 0) throw new TypeError(`compression: ${JSON.stringify(name)} is none of ${encodings.join(", ")}`);
+  return place;
+}
+
+/** Operations of a client's calls, which are known by their numbers. */
+export const client: Engine<Start, number> = {
+  unary,
+  begin,
+  send: (call, message, plain) => send(Operation.Send, call, message, plain),
+  halfClose: (call) => bare(Operation.HalfClose, call),
+  cancel: (call) => bare(Operation.Cancel, call),
+  grant: (call, messages) => counted(Operation.Grant, call, messages),
 };
 
 /** What goes before a response. */

@@ -1,4 +1,5 @@
 /// <reference types="node" preserve="true" />
+import "./packed.js";
 export type { Call } from "./call.js";
 export { Channel, type Connectivity } from "./channel.js";
 export { type Client, type ClientOptions, createClient, type LoadedMethod } from "./client.js";

@@ -1,6 +1,6 @@
 import { Code } from "./code.js";
 import { type Call, callOf } from "./call.js";
-import type { Channel } from "./channel.js";
+import type { Caller } from "./caller.js";
 import type { Context } from "./context.js";
 import { RpcError } from "./error.js";
 import type { AnyHandler } from "./implement.js";
@@ -32,8 +32,6 @@ export class InterceptedCall {
   signal: AbortSignal | undefined;
   /** The message; an AsyncIterable of messages where the method takes many. */
   request: unknown;
-  /** @internal */
-  readonly options: CallOptions;
   /** @internal Resolves when a call was made, or none will be. */
   readonly made: Promised<void> = promised();
   /** @internal The call that `next` made at last; undefined if an interceptor has answered by itself. */
@@ -48,7 +46,6 @@ export class InterceptedCall {
     this.metadata = new Metadata(options.metadata);
     this.timeoutMs = options.timeoutMs;
     this.signal = options.signal;
-    this.options = options;
   }
 
   /** The kind of the method. */
@@ -108,11 +105,11 @@ export function interceptedHandler(
 }
 
 /** Makes a call through interceptors. */
-export function intercepted(
-  channel: Channel,
+export function intercepted<Options extends CallOptions>(
+  channel: Caller<Options>,
   method: Method,
   request: unknown,
-  options: CallOptions,
+  options: Options,
   interceptors: readonly Interceptor[],
 ): unknown {
   const manyRequests = method.kind === "client_streaming" || method.kind === "bidi_streaming";
@@ -122,7 +119,7 @@ export function intercepted(
   const run = chain(interceptors, async (call) => {
     if (call.cancelled) throw new RpcError(Code.CANCELLED, "the call was cancelled by its caller");
     const { metadata, timeoutMs, signal } = call;
-    const made = channel.direct(method, call.request, { ...call.options, metadata, timeoutMs, signal });
+    const made = channel.direct(method, call.request, { ...options, metadata, timeoutMs, signal });
     call.latest = made as Made;
     call.made.resolve();
     return made;

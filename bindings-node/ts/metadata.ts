@@ -1,5 +1,5 @@
-import native from "../native/index.cjs";
-import { nameOf, typeErrors } from "./misuse.js";
+import { nameOf } from "./misuse.js";
+import { check as checkHere } from "./rules.js";
 
 /** A value of metadata: text, or bytes under a name that ends in `-bin`. */
 export type MetadataValue = string | Uint8Array;
@@ -11,11 +11,27 @@ export type MetadataInit =
   | Iterable<readonly [string, MetadataValue]>
   | Readonly<Record<string, MetadataValue | readonly MetadataValue[] | undefined>>;
 
-type Entry = [name: string, value: MetadataValue];
+/** A name and one of its values. */
+export type Entry = [name: string, value: MetadataValue];
 
-/** In the length of a value: it is binary. src/convert/metadata.rs describes the form. */
-const BINARY = 0x8000_0000;
-const NO_BYTES = new Uint8Array(0);
+/** Metadata as an engine hands them over: packed by the addon, or as entries. */
+export type Raw = Uint8Array | Entry[] | undefined;
+
+/** How metadata cross to the addon and back. */
+export interface Packer {
+  /** @throws TypeError if an entry cannot be sent; it says which and why. */
+  check(packed: Uint8Array): void;
+  pack(entries: readonly Entry[]): Uint8Array;
+  unpack(packed: Uint8Array): Entry[];
+}
+
+/** There is none in browsers, where metadata never cross. */
+let packer: Packer | undefined;
+
+/** Has metadata checked by the addon, and makes them ready to cross. */
+export function usePacker(one: Packer): void {
+  packer = one;
+}
 
 /** Names that end in `-bin` have bytes. */
 type ValueOf<Name extends string> = string extends Name
@@ -36,22 +52,27 @@ export class Metadata implements Iterable<Entry> {
 
   /** @throws TypeError if an entry cannot be sent; it says which and why. */
   constructor(init?: MetadataInit) {
-    if (init === undefined) this.#packed = NO_BYTES;
+    if (init === undefined) this.#entries = [];
     else if (init instanceof Metadata) this.#entries = init.#read().slice();
     else this.#packed = check((this.#entries = entriesOf(init)));
   }
 
-  /** @internal Metadata that crossed. */
-  static unpack(packed: Uint8Array | undefined): Metadata {
+  /** @internal Metadata that were received. */
+  static received(raw: Raw): Metadata {
     const metadata = new Metadata();
-    metadata.#packed = packed ?? NO_BYTES;
+    if (Array.isArray(raw)) {
+      metadata.#entries = raw;
+    } else if (raw !== undefined) {
+      metadata.#packed = raw;
+      metadata.#entries = undefined;
+    }
     return metadata;
   }
 
   /** @internal The form in which they cross. */
   static pack(init: MetadataInit): Uint8Array {
     const metadata = init instanceof Metadata ? init : new Metadata(init);
-    return (metadata.#packed ??= pack(metadata.#read()));
+    return (metadata.#packed ??= packer!.pack(metadata.#read()));
   }
 
   /** @internal Refuses changes from here on, and says why. */
@@ -127,7 +148,7 @@ export class Metadata implements Iterable<Entry> {
   }
 
   #read(): Entry[] {
-    return (this.#entries ??= unpack(this.#packed ?? NO_BYTES));
+    return (this.#entries ??= this.#packed === undefined ? [] : packer!.unpack(this.#packed));
   }
 
   #change(change: (entries: Entry[]) => Entry[]): this {
@@ -157,39 +178,13 @@ function entriesOf(init: Exclude<MetadataInit, Metadata>): Entry[] {
   });
 }
 
-/** The entries as they cross; they are checked by the rules of gRPC. */
-function check(entries: readonly Entry[]): Uint8Array {
-  const packed = pack(entries);
-  typeErrors(() => native.checkMetadata(packed));
-  return packed;
-}
-
-function pack(entries: readonly Entry[]): Uint8Array {
-  const parts = entries.flatMap(([name, value]) => {
-    const [key, bytes] = [Buffer.from(name), typeof value === "string" ? Buffer.from(value) : value];
-    const lengths = Buffer.allocUnsafe(8);
-    lengths.writeUInt32LE(key.length, 0);
-    lengths.writeUInt32LE(bytes.length + (bytes === value ? BINARY : 0), 4);
-    return [lengths, key, bytes];
-  });
-  return Buffer.concat(parts);
-}
-
-function unpack(packed: Uint8Array): Entry[] {
-  const bytes = Buffer.from(packed.buffer, packed.byteOffset, packed.length);
-  const entries: Entry[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const nameEnd = at + 8 + bytes.readUInt32LE(at);
-    const length = bytes.readUInt32LE(at + 4);
-    const name = bytes.toString("latin1", at + 8, nameEnd);
-    at = nameEnd + (length % BINARY);
-    entries.push([name, length >= BINARY ? new Uint8Array(bytes.subarray(nameEnd, at)) : text(bytes, nameEnd, at)]);
+/** Checks entries by the rules of gRPC; gives them as they cross, where they do. */
+function check(entries: readonly Entry[]): Uint8Array | undefined {
+  if (packer === undefined) {
+    checkHere(entries);
+    return undefined;
   }
-  return entries;
-}
-
-/** Peers may send what is no ASCII, against the rules: it is UTF-8, or else every byte is a character. */
-function text(bytes: Buffer, start: number, end: number): string {
-  const text = bytes.toString("utf8", start, end);
-  return text.includes("\ufffd") ? bytes.toString("latin1", start, end) : text;
+  const packed = packer.pack(entries);
+  packer.check(packed);
+  return packed;
 }

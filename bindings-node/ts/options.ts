@@ -1,4 +1,3 @@
-import native from "../native/index.cjs";
 import type { Interceptor } from "./interceptor.js";
 import type { Context } from "./context.js";
 import type { MetadataInit } from "./metadata.js";
@@ -224,17 +223,6 @@ export function timeoutOf(ms: number | undefined): number {
   if (typeof ms !== "number" || Number.isNaN(ms)) throw new TypeError(`timeoutMs: a number is due, not ${nameOf(ms)}`);
   // What is too long for the number is as good as for ever.
   return ms <= 0 ? PASSED : ms >= PASSED ? 0 : Math.ceil(ms);
-}
-
-let encodings: string[] | undefined;
-
-/** The number of an encoding; 0 is none. */
-export function compressionOf(name: Compression | undefined): number {
-  if (name === undefined) return 0;
-  encodings ??= native.encodings();
-  const place = encodings.indexOf(name) + 1;
-  if (place === 0) throw new TypeError(`compression: ${JSON.stringify(name)} is none of ${encodings.join(", ")}`);
-  return place;
 }
 
 /** A size as it crosses: 0 is the default. */

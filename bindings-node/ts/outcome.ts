@@ -1,7 +1,7 @@
 import { Code } from "./code.js";
-import type { Outcome } from "./crossing.js";
+import type { Outcome } from "./engine.js";
 import { RpcError, type Sent } from "./error.js";
-import { Metadata } from "./metadata.js";
+import { Metadata, type Raw } from "./metadata.js";
 
 const SENT: readonly Sent[] = ["not_sent", "maybe_sent", "answered"];
 const NO_BYTES = new Uint8Array(0);
@@ -9,7 +9,7 @@ const NO_BYTES = new Uint8Array(0);
 /** The error of a call that ended so; undefined if it succeeded. */
 export function errorOf(outcome: Outcome): RpcError | undefined {
   if (outcome.code === Code.OK) return undefined;
-  const trailers = Metadata.unpack(outcome.trailers);
+  const trailers = Metadata.received(outcome.trailers);
   const error = RpcError.received(outcome.code, outcome.text, outcome.details ?? NO_BYTES, trailers);
   error.peer = outcome.peer;
   error.attempts = outcome.attempts;
@@ -25,30 +25,30 @@ export class Facts {
   over = false;
   #headers: Promised<Metadata> | undefined;
   #trailers: Promised<Metadata> | undefined;
-  #packedHeaders: Uint8Array | undefined;
-  #packedTrailers: Uint8Array | undefined;
+  #rawHeaders: Raw;
+  #rawTrailers: Raw;
   #arrived = false;
 
   /** The leading metadata; those of a call that ended without any are empty. */
   get headers(): Promise<Metadata> {
     this.#headers ??= promised();
-    if (this.#arrived) this.#headers.resolve(Metadata.unpack(this.#packedHeaders));
+    if (this.#arrived) this.#headers.resolve(Metadata.received(this.#rawHeaders));
     return this.#headers.promise;
   }
 
   /** What came behind the last message. */
   get trailers(): Promise<Metadata> {
     this.#trailers ??= promised();
-    if (this.over) this.#trailers.resolve(Metadata.unpack(this.#packedTrailers));
+    if (this.over) this.#trailers.resolve(Metadata.received(this.#rawTrailers));
     return this.#trailers.promise;
   }
 
   /** The leading metadata are here. */
-  arrive(headers: Uint8Array | undefined): void {
+  arrive(headers: Raw): void {
     if (this.#arrived) return;
     this.#arrived = true;
-    this.#packedHeaders = headers;
-    this.#headers?.resolve(Metadata.unpack(headers));
+    this.#rawHeaders = headers;
+    this.#headers?.resolve(Metadata.received(headers));
   }
 
   /** Everything is here. */
@@ -57,8 +57,8 @@ export class Facts {
     this.attempts = outcome.attempts;
     this.over = true;
     this.arrive(outcome.headers);
-    this.#packedTrailers = outcome.trailers;
-    this.#trailers?.resolve(Metadata.unpack(outcome.trailers));
+    this.#rawTrailers = outcome.trailers;
+    this.#trailers?.resolve(Metadata.received(outcome.trailers));
   }
 }
 

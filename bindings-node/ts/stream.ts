@@ -1,10 +1,10 @@
 import { type Abortable, unwatch, watch } from "./abort.js";
 import { Code } from "./code.js";
 import { type Call, type CallState, NOTHING, callOf } from "./call.js";
-import { type ClientSink, type Outcome, type Start, begin, client } from "./crossing.js";
+import type { ClientSink, Engine, Outcome } from "./engine.js";
 import { RpcError } from "./error.js";
 import { FIRST_CREDIT, Inbound } from "./inbound.js";
-import type { Metadata } from "./metadata.js";
+import type { Metadata, Raw } from "./metadata.js";
 import type { Method } from "./method.js";
 import { Outbound } from "./outbound.js";
 import { Facts, errorOf } from "./outcome.js";
@@ -49,28 +49,30 @@ export type UploadCall<I, O> = Call<O> & Sender<I>;
 /** A call with many messages both ways. */
 export type ChatCall<I, O> = StreamCall<O> & Sender<I>;
 
-/** A stream that was begun: what the crossing tells, and what its user's objects stand on. */
+/** A stream that was begun: what the engine tells, and what its user's objects stand on. */
 class Stream<I, O> implements ClientSink, CallState, Abortable {
   readonly facts = new Facts();
   readonly inbound: Inbound<O>;
   readonly outbound: Outbound<I>;
   /** Why it ended, when it has not succeeded. */
   error: unknown;
-  #call = -1;
+  #engine: Engine<unknown, unknown>;
+  #call: unknown;
   #signal: AbortSignal | undefined;
   #halfClosed = false;
 
-  constructor(method: Method<I, O>) {
-    this.inbound = new Inbound(method.output, (messages) => client.grant(this.#call, messages));
-    this.outbound = new Outbound(method.input, (bytes, plain) => client.send(this.#call, bytes, plain));
+  constructor(engine: Engine<unknown, unknown>, method: Method<I, O>) {
+    this.#engine = engine;
+    this.inbound = new Inbound(method.output, (messages) => engine.grant(this.#call, messages));
+    this.outbound = new Outbound(method.input, (bytes, plain) => engine.send(this.#call, bytes, plain));
   }
 
-  begin(start: Start, signal: AbortSignal | undefined): void {
+  begin(start: unknown, signal: AbortSignal | undefined): void {
     if (signal?.aborted) {
       this.#over(NOTHING, signal.reason);
       return;
     }
-    this.#call = begin(this, start, FIRST_CREDIT);
+    this.#call = this.#engine.begin(this, start, FIRST_CREDIT);
     if (signal !== undefined) {
       this.#signal = signal;
       watch(signal, this);
@@ -101,7 +103,7 @@ class Stream<I, O> implements ClientSink, CallState, Abortable {
   end(): void {
     if (this.facts.over || this.#halfClosed) return;
     this.#halfClosed = true;
-    client.halfClose(this.#call);
+    this.#engine.halfClose(this.#call);
   }
 
   /** Ends the call for a reason of ours, which its user gets at once. */
@@ -114,15 +116,15 @@ class Stream<I, O> implements ClientSink, CallState, Abortable {
   }
 
   cancel(): void {
-    if (!this.facts.over) client.cancel(this.#call);
+    if (!this.facts.over) this.#engine.cancel(this.#call);
   }
 
   get compressed(): boolean {
     return this.inbound.compressed;
   }
 
-  headers(packed: Uint8Array): void {
-    this.facts.arrive(packed);
+  headers(raw: Raw): void {
+    this.facts.arrive(raw);
   }
 
   message(bytes: Uint8Array, compressed: boolean): void {
@@ -211,26 +213,28 @@ class Responses<I, O> implements StreamCall<O>, Sender<I> {
 }
 
 /** Begins a call with many responses; without `requests` they are sent by hand. */
-export function streamCall<I, O>(
+export function streamCall<I, O, Start>(
+  engine: Engine<Start, unknown>,
   method: Method<I, O>,
   start: Start,
   requests: Messages<I> | undefined,
   signal: AbortSignal | undefined,
 ): ChatCall<I, O> {
-  const stream = new Stream(method);
+  const stream = new Stream(engine, method);
   stream.begin(start, signal);
   if (requests !== undefined) stream.pump(requests);
   return new Responses(stream);
 }
 
 /** Begins a call with many requests and one response; without `requests` they are sent by hand. */
-export function uploadCall<I, O>(
+export function uploadCall<I, O, Start>(
+  engine: Engine<Start, unknown>,
   method: Method<I, O>,
   start: Start,
   requests: Messages<I> | undefined,
   signal: AbortSignal | undefined,
 ): UploadCall<I, O> {
-  const stream = new Stream(method);
+  const stream = new Stream(engine, method);
   stream.begin(start, signal);
   if (requests !== undefined) stream.pump(requests);
   const call = callOf(onlyResponse(stream), stream) as UploadCall<I, O>;
