@@ -1,45 +1,13 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { createServer, type Http2Server, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { type CallOptions, Channel, implement, Metadata, RpcError } from "spanwire";
 import { Code, failure, pair } from "./support.js";
+import { cases, hex } from "./vectors.js";
 
-/**
- * The wire format as data: tests/vectors/README.md says what the cases mean. Timeouts, and lists of accepted encodings, do not
- * come up to the package: the engine checks itself against those.
- */
-function cases(file: string, key: string): Case[] {
-  const path = new URL(`../../../tests/vectors/${file}`, import.meta.url);
-  const lists = JSON.parse(readFileSync(path, "utf8")) as Record<string, Case[]>;
-  const list = lists[key];
-  assert.ok(list !== undefined && list.length > 0, `${file} has no ${key}`);
-  return list;
-}
-
-/** A case; each list has the fields that its readers take. */
-interface Case {
-  name: string;
-  chunks: string[];
-  code: string;
-  encoding: string;
-  end: string;
-  error?: string;
-  http: number;
-  key: string;
-  limit: number;
-  message: string;
-  messages: string[];
-  ok: boolean;
-  reason: number;
-  value: string;
-  values: string[];
-  wire: string;
-}
-
-const hex = (text: string): Buffer => Buffer.from(text, "hex");
+// Timeouts, and lists of accepted encodings, do not come up to the package: the engine checks itself against those.
 
 /** No limit of 0 can be set. */
 const LEAST_LIMIT = 1;

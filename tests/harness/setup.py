@@ -437,7 +437,7 @@ def spanwire_node(folder: Path, profile_folder: str = "debug") -> None:
         shutil.copy(manifest, package)
         shutil.copy(loader, package / "native")
 
-    sources = [*(NODE_BINDING / "ts").iterdir(), *NODE_BINDING.glob("*.json"), loader]
+    sources = [*(NODE_BINDING / "ts").rglob("*.ts"), *NODE_BINDING.glob("*.json"), loader]
     step(f"our package for Node in {shown(folder)}", package / ".stamp", sources, [], make)
     addon = TARGET / profile_folder / ("libspanwire_node" + _LIBRARY_ENDING)
     shutil.copy(addon, package / "native" / "spanwire.node")
