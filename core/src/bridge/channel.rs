@@ -28,6 +28,7 @@ struct Inner {
     channel: crate::Channel,
     lane: Arc<Lane>,
     engine: Engine,
+    hands_on_traces: bool,
     /// Ends those who wait for another state.
     closed: CancellationToken,
     /// Made once for each, because every call needs one.
@@ -60,7 +61,16 @@ impl Channel {
         }
         let channel = builder.build().map_err(|error| OpError::Argument(error.to_string()))?;
         let (engine, closed) = (engine.clone(), CancellationToken::new());
-        Ok(Channel(Arc::new(Inner { channel, lane, engine, closed, methods: Mutex::default() })))
+        let hands_on_traces = options.telemetry.as_ref().is_some_and(|telemetry| !telemetry.traces_off);
+        let methods = Mutex::default();
+        Ok(Channel(Arc::new(Inner { channel, lane, engine, hands_on_traces, closed, methods })))
+    }
+
+    /// Whether `traceparent` in a call's metadata is the call's parent, so that a binding may ask its language's tracing for
+    /// one.
+    #[must_use]
+    pub fn hands_on_traces(&self) -> bool {
+        self.0.hands_on_traces
     }
 
     /// Makes a unary call: one operation, and one event with everything that came back. With `call` the host can cancel

@@ -128,7 +128,9 @@ impl ServerCallRef {
         self.trace().map(ToString::to_string)
     }
 
-    pub(crate) fn trace(&self) -> Option<&TraceContext> {
+    /// The same for bindings that hand it to their language's tracing.
+    #[must_use]
+    pub fn trace(&self) -> Option<&TraceContext> {
         self.cell.shared.trace()
     }
 

@@ -18,19 +18,10 @@ pub(super) struct Tracing {
 }
 
 impl Tracing {
-    /// The place in a trace that headers name.
+    /// The place in a trace that headers name which came from another process.
     pub(super) fn extract(&self, headers: &HeaderMap) -> Option<TraceContext> {
         self.propagators.iter().find_map(|propagator| match propagator {
-            Propagator::TraceContext => {
-                let mut values = headers.get_all(TRACEPARENT).iter();
-                let context = TraceContext::from_traceparent(values.next()?.as_bytes())?;
-                // Several are as good as none.
-                let context = values.next().is_none().then_some(context)?;
-                // As a rule there is none, or one.
-                let states = headers.get_all(TRACESTATE).iter().filter_map(|value| value.to_str().ok());
-                let states = states.collect::<Vec<_>>().join(",");
-                Some(if states.is_empty() { context } else { context.with_state(&states) })
-            }
+            Propagator::TraceContext => traceparent(headers),
             Propagator::GrpcTraceBin => {
                 let value = headers.get(TRACE_BIN)?.as_bytes();
                 let bytes = STANDARD_NO_PAD.decode(value).or_else(|_| STANDARD.decode(value)).ok()?;
@@ -39,8 +30,18 @@ impl Tracing {
         })
     }
 
+    /// The place in a trace that the caller names in a call's metadata: as `traceparent`, in whatever form it is handed on.
+    pub(super) fn named(&self, metadata: &HeaderMap) -> Option<TraceContext> {
+        traceparent(metadata).or_else(|| self.extract(metadata))
+    }
+
     /// Writes the place into headers, over what is there.
     pub(super) fn inject(&self, context: &TraceContext, headers: &mut HeaderMap) {
+        if !self.propagators.contains(&Propagator::TraceContext) {
+            // It was meant for us: the next one would find itself beside our span, instead of inside of it.
+            headers.remove(TRACEPARENT);
+            headers.remove(TRACESTATE);
+        }
         for propagator in &self.propagators {
             match propagator {
                 Propagator::TraceContext => {
@@ -85,6 +86,17 @@ impl Tracing {
     }
 }
 
+fn traceparent(headers: &HeaderMap) -> Option<TraceContext> {
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    let context = TraceContext::from_traceparent(values.next()?.as_bytes())?;
+    // Several are as good as none.
+    let context = values.next().is_none().then_some(context)?;
+    // As a rule there is none, or one.
+    let states = headers.get_all(TRACESTATE).iter().filter_map(|value| value.to_str().ok());
+    let states = states.collect::<Vec<_>>().join(",");
+    Some(if states.is_empty() { context } else { context.with_state(&states) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +134,24 @@ mod tests {
         assert_eq!(w3c.extract(&headers).unwrap().state(), Some("a=1,b=2"));
         headers.append(TRACEPARENT, headers[TRACEPARENT].clone());
         assert_eq!(w3c.extract(&headers), None);
+    }
+
+    #[test]
+    fn callers_name_their_place_in_one_way_whatever_is_handed_on() {
+        let binary = tracing(&[Propagator::GrpcTraceBin], 1.0);
+        let mut headers = HeaderMap::new();
+        headers.insert(TRACEPARENT, HeaderValue::from_bytes(&context().to_traceparent()).unwrap());
+        headers.insert(TRACESTATE, HeaderValue::from_static("a=1"));
+        assert_eq!(binary.named(&headers), Some(context().with_state("a=1")));
+        assert_eq!(
+            binary.extract(&headers),
+            None,
+            "from another process it is in the form that was agreed on"
+        );
+        let span = context().child([1; 8]);
+        binary.inject(&span, &mut headers);
+        assert_eq!(headers.keys().collect::<Vec<_>>(), [TRACE_BIN], "one form alone is handed on");
+        assert_eq!(binary.named(&headers), Some(span), "as bytes will do as well");
     }
 
     #[test]

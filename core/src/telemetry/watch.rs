@@ -47,7 +47,7 @@ impl ChannelWatch for Calls {
         let recorder = self.telemetry.recorder();
         let place = recorder.tracing.as_ref().map(|tracing| {
             // What the caller put into the metadata was meant.
-            let parent = tracing.extract(headers).or(parent);
+            let parent = tracing.named(headers).or(parent);
             Place::new(tracing.begin(parent.as_ref()), parent.as_ref(), false)
         });
         Arc::new(Call {
