@@ -22,6 +22,7 @@ mod engine;
 mod guard;
 mod imported;
 mod log;
+mod opentelemetry;
 mod parent;
 mod stack;
 mod sync;

@@ -161,7 +161,7 @@ def test_options_that_make_no_sense_are_named(telemetry: Any, error: type[Except
 
 def test_the_snippet_of_the_page_works() -> None:
     page = (ROOT / "docs" / "observability.md").read_text()
-    (snippet,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    snippet, *_ = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     inside = re.sub("^", "    ", snippet, flags=re.MULTILINE)
     program = f"import asyncio\nasync def main():\n{inside}\nasyncio.run(main())"
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=20)

@@ -19,6 +19,7 @@ use crate::credit::Credit;
 use crate::engine;
 use crate::guard::guard;
 use crate::imported::Imported;
+use crate::opentelemetry;
 use crate::parent::{self, Parent};
 
 /// A channel, whatever event loop uses it. See `spanwire.Channel`.
@@ -52,10 +53,11 @@ impl Channel {
         &self,
         method: &Bound<'py, Method>,
         request: &Bound<'py, PyAny>,
-        options: CallOptions,
+        mut options: CallOptions,
     ) -> PyResult<Py<PyAny>> {
         let py = method.py();
         let channel = self.bridge(py)?;
+        opentelemetry::put_behind_current(py, &channel, &mut options)?;
         let event_loop = current(py)?;
         if method.get().kind == Kind::Unary {
             return start_unary(&channel, event_loop, method, request, options);

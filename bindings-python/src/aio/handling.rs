@@ -22,7 +22,7 @@ use super::stream::{Sending, Want};
 use crate::convert::status::status_of;
 use crate::guard::guard;
 use crate::imported::Imported;
-use crate::parent;
+use crate::{opentelemetry, parent};
 
 /// So many messages of a generator that never waits are sent before others have their turn.
 const MESSAGES_PER_TURN: u32 = 256;
@@ -110,7 +110,9 @@ impl Handling {
     fn begin(&mut self, py: Python<'_>) -> PyResult<()> {
         let Stage::Begin(request) = std::mem::replace(&mut self.stage, Stage::Over) else { return Ok(()) };
         parent::serving();
-        parent::enter(self.context.bind(py))?;
+        let context = self.context.bind(py);
+        parent::enter(context)?;
+        opentelemetry::enter(context, &self.served.call)?;
         let route = &self.served.route;
         let method = route.method.get();
         let request = match request {

@@ -18,6 +18,7 @@ use crate::convert::status::op_error;
 use crate::credit::Credit;
 use crate::engine;
 use crate::guard::guard;
+use crate::opentelemetry;
 use crate::parent::{self, Parent};
 
 /// A channel whose calls are waited for. Connects with the first call; in the child of a fork it connects anew.
@@ -90,7 +91,8 @@ impl SyncChannel {
             let live = self.live(py)?;
             let method = method.get();
             let request = method.request.encode(&method.path, request)?;
-            let options = call_options(options)?;
+            let mut options = call_options(options)?;
+            opentelemetry::put_behind_current(py, &live.channel, &mut options)?;
             let parent = parent::current(py)?;
             let parent = parent.as_ref().map(Parent::call);
             let inbox = Arc::new(Inbox::new(None));
@@ -121,6 +123,7 @@ impl SyncChannel {
             let request =
                 request.map(|request| described.request.encode(&described.path, request)).transpose()?;
             let mut options = call_options(options)?;
+            opentelemetry::put_behind_current(py, &live.channel, &mut options)?;
             let parent = parent::current(py)?;
             let parent = parent.as_ref().map(Parent::call);
             let inbox = Arc::new(Inbox::new(bell.map(|bell| Rope::new(bell.get(), next_number()))));

@@ -16,7 +16,7 @@ use crate::convert::metadata::{Metadata, metadata_from};
 use crate::convert::options::encoding;
 use crate::convert::status::{op_error, rpc_error, status_of};
 use crate::guard::guard;
-use crate::parent;
+use crate::{opentelemetry, parent};
 
 /// What a handler knows of its call and sets for its answer. It may be used from any thread while the handler runs.
 #[pyclass(module = "spanwire.sync", frozen)]
@@ -281,7 +281,10 @@ impl SyncContext {
 
     /// Makes the call the one that the running code handles: calls that it makes end no later.
     fn _enter(slf: &Bound<'_, Self>) -> PyResult<()> {
-        guard(|| parent::enter(slf))
+        guard(|| {
+            parent::enter(slf)?;
+            opentelemetry::enter(slf, slf.get().call())
+        })
     }
 
     /// Ends the call with the status of an exception. Of one that is no `RpcError` the client learns nothing. Raises what
