@@ -68,6 +68,7 @@ export class Environment {
   tlsIdentity(call: number): TlsIdentity | null;
   claims(call: number): string | null;
   traceparent(call: number): string;
+  tracestate(call: number): string;
 }
 
 /** Whom a client proved to be; ts/context.ts says more. */

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use napi::bindgen_prelude::{AsyncTask, Buffer, Object, Result};
 use napi::{Env, Task};
 use napi_derive::napi;
+use spanwire::TraceContext;
 use spanwire::bridge::{Destination, OpError, Server};
 
 use crate::convert::error::{argument, op_error};
@@ -172,6 +173,17 @@ impl Environment {
         let mut state = self.state()?;
         let served = state.served.get(call).ok_or_else(over)?;
         Ok(served.call.traceparent().unwrap_or_default())
+    }
+
+    /// What goes with it, of other systems; empty if there is nothing.
+    ///
+    /// # Errors
+    /// The call is over.
+    #[napi(catch_unwind)]
+    pub fn tracestate(&self, call: u32) -> Result<String> {
+        let mut state = self.state()?;
+        let served = state.served.get(call).ok_or_else(over)?;
+        Ok(served.call.trace().and_then(TraceContext::state).unwrap_or_default().to_owned())
     }
 
     /// Whom the client proved to be by a certificate.

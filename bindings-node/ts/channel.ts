@@ -6,6 +6,7 @@ import type { ClientSink } from "./engine.js";
 import { Metadata } from "./metadata.js";
 import type { Method } from "./method.js";
 import { nameOf, typeErrors } from "./misuse.js";
+import { behindCurrent } from "./opentelemetry.js";
 import { type CallOptions, type ChannelOptions, sizeOf, timeoutOf } from "./options.js";
 import { forgetSource, keepSource } from "./token.js";
 
@@ -28,6 +29,8 @@ export class Channel extends Caller<CallOptions> {
   #number: number;
   /** Of the function that gives it tokens. */
   #source: number | undefined;
+  /** What says in the metadata where a call belongs is its parent. */
+  #handsOnTraces: boolean;
 
   /**
    * @param target such as `orders:443`, `dns:///orders:443`, `ipv4:192.0.2.1:443`, `unix:/run/orders`.
@@ -41,6 +44,7 @@ export class Channel extends Caller<CallOptions> {
     if (typeof own.serviceConfig === "object") own.serviceConfig = JSON.stringify(own.serviceConfig);
     super(client, interceptors);
     this.target = target;
+    this.#handsOnTraces = own.telemetry !== undefined && own.telemetry.traces !== false;
     const { bearerToken: source } = own;
     if (typeof source === "function") {
       delete own.bearerToken;
@@ -103,7 +107,8 @@ export class Channel extends Caller<CallOptions> {
   protected override start(method: Method, options: CallOptions): Start {
     if (this.#number < 0) throw new TypeError("the channel is closed");
     if (method.number < 0) method.number = env().method(method.path, method.kindNumber);
-    const { metadata, parent } = options;
+    const { parent } = options;
+    const metadata = this.#handsOnTraces ? behindCurrent(options.metadata) : options.metadata;
     return {
       channel: this.#number,
       method: method.number,

@@ -121,6 +121,11 @@ export class Context {
     return typeErrors(() => env().traceparent(this.#call)) || undefined;
   }
 
+  /** @internal What goes with it, of other systems; empty if there is nothing. */
+  get tracestate(): string {
+    return typeErrors(() => env().tracestate(this.#call));
+  }
+
   /** The leading metadata of the response. They go out with its first message. */
   get headers(): Metadata {
     return (this.#headers ??= new Metadata());

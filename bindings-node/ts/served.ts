@@ -8,6 +8,7 @@ import { Inbound } from "./inbound.js";
 import { Metadata } from "./metadata.js";
 import type { Method } from "./method.js";
 import { nameOf } from "./misuse.js";
+import { within } from "./opentelemetry.js";
 import { Outbound } from "./outbound.js";
 import type { Messages } from "./stream.js";
 
@@ -20,6 +21,8 @@ export interface Route {
   readonly handler: AnyHandler;
   /** Hears of errors that are no {@link RpcError}. */
   readonly onError: (error: unknown, context: Context) => void;
+  /** Its calls are places in a trace. */
+  readonly traced: boolean;
 }
 
 /** A call that a server answers. */
@@ -44,6 +47,11 @@ export class Served implements ServerSink {
   }
 
   run(): void {
+    if (this.#route.traced) within(this.#context, () => this.#handle());
+    else this.#handle();
+  }
+
+  #handle(): void {
     const { method, handler } = this.#route;
     let response: unknown;
     try {

@@ -107,9 +107,10 @@ export async function serve(options: ServerOptions): Promise<Server> {
   if (graceMs !== undefined) checkGrace(graceMs);
   const described = reflection === true ? describe(services as readonly Implementation[]) : reflection;
   const number = typeErrors(() => env().server({ ...own, reflection: described === false ? undefined : described }));
+  const traced = own.telemetry !== undefined && own.telemetry.traces !== false;
   const acceptors: number[] = [];
   const route = (method: Method, handler: AnyHandler, path: string | undefined): void => {
-    const acceptor = addAcceptor(acceptorOf({ method, handler: interceptedHandler(method, handler, interceptors), onError }));
+    const acceptor = addAcceptor(acceptorOf({ method, handler: interceptedHandler(method, handler, interceptors), onError, traced }));
     acceptors.push(acceptor);
     env().serveMethod(number, path, method.kindNumber, acceptor, FIRST_CREDIT);
   };

@@ -426,7 +426,7 @@ def spanwire_node(folder: Path, profile_folder: str = "debug") -> None:
     """
     node_packages(NODE_BINDING)
     package = folder / "node_modules" / "spanwire"
-    manifest, loader = NODE_BINDING / "package.json", NODE_BINDING / "native" / "index.cjs"
+    manifest, loaders = NODE_BINDING / "package.json", [*(NODE_BINDING / "native").glob("*.cjs")]
 
     def make() -> None:
         shutil.rmtree(package, ignore_errors=True)
@@ -435,9 +435,10 @@ def spanwire_node(folder: Path, profile_folder: str = "debug") -> None:
         project = NODE_BINDING / "tsconfig.json"
         command(["node", tsc, "--project", project, "--outDir", package / "esm"])
         shutil.copy(manifest, package)
-        shutil.copy(loader, package / "native")
+        for loader in loaders:
+            shutil.copy(loader, package / "native")
 
-    sources = [*(NODE_BINDING / "ts").rglob("*.ts"), *NODE_BINDING.glob("*.json"), loader]
+    sources = [*(NODE_BINDING / "ts").rglob("*.ts"), *NODE_BINDING.glob("*.json"), *loaders]
     step(f"our package for Node in {shown(folder)}", package / ".stamp", sources, [], make)
     addon = TARGET / profile_folder / ("libspanwire_node" + _LIBRARY_ENDING)
     shutil.copy(addon, package / "native" / "spanwire.node")

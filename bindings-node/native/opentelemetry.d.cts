@@ -1,0 +1,3 @@
+/** `@opentelemetry/api`, or undefined if there is none. */
+declare function load(): unknown;
+export = load;
