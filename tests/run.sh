@@ -44,6 +44,8 @@ step "attacks on servers of all languages, and honest traffic that looks alike"
 .venv/bin/python tests/attack/run.py --quick
 step "services: grpcurl and its like read health, reflection and channelz"
 .venv/bin/python tests/services/run.py
+step "traces: one through Python, Node and C++"
+.venv/bin/python tests/traces/run.py
 step "h2spec"
 .venv/bin/python tests/h2spec/run.py
 step "demo"

@@ -22,6 +22,31 @@ TEST(unary_is_answered) {
   }(test));
 }
 
+TEST(handlers_see_where_in_a_trace_they_are) {
+  const std::string caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  for (bool traced : {true, false}) {
+    pair test(traced ? spanwire::server_options{.telemetry = spanwire::telemetry_options{.endpoint = ""}}
+                     : spanwire::server_options{});
+    CHECK_OK(test.server.unary("/test.Test/Where", [](bytes, context &context) -> task<result<bytes>> {
+      co_return bytes::copy(context.traceparent());
+    }));
+    test.start();
+    test.run([](pair &test, const std::string &caller, bool traced) -> task<> {
+      spanwire::call_options options{.timeout = 10s};
+      options.metadata.append("traceparent", caller);
+      auto answer = co_await test.channel.unary("/test.Test/Where", "", options);
+      CHECK_OK(answer);
+      std::string seen = text(answer->message);
+      if (traced) {
+        CHECK(seen.size() == caller.size() && seen != caller);
+        CHECK(seen.substr(0, 36) == caller.substr(0, 36));
+      } else {
+        CHECK(seen.empty());
+      }
+    }(test, caller, traced));
+  }
+}
+
 TEST(another_state_is_waited_for) {
   pair test;
   test.start();
