@@ -13,6 +13,7 @@
 //! | [`encoding`] | message compression | `doc/compression.md` |
 //! | [`frame`] | the five-byte message prefix | `PROTOCOL-HTTP2.md` |
 //! | [`content_type`] | which content types are gRPC | `PROTOCOL-HTTP2.md` |
+//! | [`web`] | gRPC-Web's content types, trailers and base64 | `doc/PROTOCOL-WEB.md` |
 //! | [`call`] | one call as a state machine, for each side | all of the above |
 //!
 //! Documents named `doc/…` are those of the public `grpc/grpc` repository. Where its implementations
@@ -27,6 +28,7 @@ pub mod frame;
 pub mod metadata;
 pub mod status;
 pub mod timeout;
+pub mod web;
 
 mod header;
 mod percent;
