@@ -31,6 +31,7 @@ mod streaming;
 pub mod telemetry;
 mod timer;
 mod transport;
+mod web;
 
 pub use channel::balance;
 pub use channel::{
@@ -57,6 +58,7 @@ pub use telemetry::Telemetry;
 pub use transport::{
     ClientTls, FloodLimits, Keepalive, Peer, PeerAddr, Rate, ServerTls, TlsError, TlsIdentity,
 };
+pub use web::Web;
 
 /// What generated code refers to; not for other use.
 #[doc(hidden)]

@@ -16,12 +16,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Extensions;
-use spanwire_wire::call::{Accepted, Excess, RequestKind, accept_request};
+use spanwire_wire::call::{Accepted, Excess, Refusal, RequestKind, accept_request};
 use spanwire_wire::encoding::EncodingSet;
 use spanwire_wire::reset::{CANCEL, ENHANCE_YOUR_CALM};
 use tokio::time::Instant;
 
 use super::context::{Context, Facts, RequestMetadata};
+use super::edge::{Admitted, Edge};
 use super::guard::Head;
 use super::handler::{Run, UnaryAnswer};
 use super::receive::ServerReceive;
@@ -44,6 +45,35 @@ pub(crate) struct Dispatcher {
     pub(crate) peer: Arc<Peer>,
     /// Other threads may run the calls.
     pub(crate) threads: bool,
+    /// Who is asked about requests that are none of gRPC.
+    pub(crate) edge: Option<Arc<dyn Edge>>,
+}
+
+impl Dispatcher {
+    /// Answers a request that is no call, unless it is one at the edge.
+    fn other(&self, refusal: Refusal, incoming: Incoming) -> Option<ServerTask> {
+        let incoming = match &self.edge {
+            None => incoming,
+            Some(edge) => match edge.admit(incoming) {
+                Admitted::Call(incoming) => return self.dispatch(incoming),
+                Admitted::Answered => return None,
+                Admitted::Refused(incoming) => incoming,
+            },
+        };
+        let limits = &self.router.limits;
+        let framing = Framing { max_send_bytes: limits.max_send_bytes, encoding: Encoding::Identity };
+        let mut responder = Responder::new(incoming.respond, EncodingSet::none(), framing);
+        match refusal.excess {
+            Some(Excess::Bytes(_)) => incoming.live.limits().metadata_bytes.hit(),
+            Some(Excess::Fields(_)) => incoming.live.limits().metadata_fields.hit(),
+            None => {}
+        }
+        match refusal.reset {
+            Some(code) => responder.reset(code),
+            None => responder.refuse(refusal.response, refusal.body),
+        }
+        None
+    }
 }
 
 impl Dispatch for Dispatcher {
@@ -56,19 +86,7 @@ impl Dispatch for Dispatcher {
         let Accepted { method: path, timeout, encoding, accept, .. } =
             match accept_request(&head, EncodingSet::all(), &limits.metadata) {
                 Ok(accepted) => accepted,
-                Err(refusal) => {
-                    let mut responder = Responder::new(respond, EncodingSet::none(), framing);
-                    match refusal.excess {
-                        Some(Excess::Bytes(_)) => live.limits().metadata_bytes.hit(),
-                        Some(Excess::Fields(_)) => live.limits().metadata_fields.hit(),
-                        None => {}
-                    }
-                    match refusal.reset {
-                        Some(code) => responder.reset(code),
-                        None => responder.refuse(refusal.response, refusal.body),
-                    }
-                    return None;
-                }
+                Err(refusal) => return self.other(*refusal, Incoming { head, body, respond, live }),
             };
         let responder = Responder::new(respond, accept, framing);
         let route = self.router.find(path.as_str());

@@ -4,6 +4,7 @@ mod authorization;
 mod built_in;
 mod call;
 mod context;
+mod edge;
 mod guard;
 mod handler;
 mod intercept;
@@ -26,7 +27,10 @@ use spanwire_wire::call::Limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub(crate) use built_in::{BuiltIn, Host};
+pub(crate) use call::Dispatcher;
 pub use context::Context;
+use edge::MakeEdge;
+pub(crate) use edge::{Admitted, Connection, Edge};
 use guard::{Guard, Guards, MakeGuard, Stage};
 pub(crate) use handler::UnaryAnswer;
 pub use handler::{Fallback, Handler, Service};
@@ -160,6 +164,7 @@ impl Server {
             share_port: false,
             drain_delay: Duration::ZERO,
             built_in: Vec::new(),
+            edge: None,
             watch: None,
             spawner: Spawner::Current,
         }
@@ -183,6 +188,7 @@ pub struct ServerBuilder {
     share_port: bool,
     drain_delay: Duration,
     built_in: Vec<BuiltIn>,
+    edge: Option<MakeEdge>,
     watch: Option<Arc<dyn ServerWatch>>,
     spawner: Spawner,
 }
@@ -209,6 +215,12 @@ impl ServerBuilder {
     /// Like a fallback, with messages that flow by themselves.
     pub(crate) fn other_methods(mut self, handler: Handler) -> Self {
         self.other_methods = Some(handler);
+        self
+    }
+
+    /// Lets others in than those who speak gRPC; `make` runs when the server binds.
+    pub(crate) fn edge(mut self, make: MakeEdge) -> Self {
+        self.edge = Some(make);
         self
     }
 
@@ -458,7 +470,8 @@ impl ServerBuilder {
 
     fn settings(self) -> Result<(serve::Settings, Spawner), ServeError> {
         self.check()?;
-        let tls = self.tls.as_ref().map(ServerTls::build).transpose()?;
+        let edge = self.edge.map(|make| make()).transpose()?;
+        let tls = self.tls.as_ref().map(|tls| tls.build(edge.is_some())).transpose()?;
         let interceptors = Interceptors::new(self.interceptors);
         let host = Host::default();
         SERVERS.add(&host.counters);
@@ -479,6 +492,7 @@ impl ServerBuilder {
         let settings = serve::Settings {
             router: Arc::new(router),
             tls,
+            edge,
             http2: self.http2,
             lifetime: self.lifetime,
             max_connections: self.max_connections,

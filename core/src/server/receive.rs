@@ -96,6 +96,9 @@ impl Source for ServerReceive {
                 StreamEvent::Failed(StreamFailure::LocalReset(code)) => self.machine.fail(Status::internal(
                     format!("the client broke HTTP/2 on this stream: {}", crate::transport::code_name(code)),
                 )),
+                StreamEvent::Failed(StreamFailure::Unreadable(why)) => {
+                    self.machine.fail(Status::internal(why))
+                }
                 StreamEvent::Failed(_) => {
                     self.machine.fail(Status::cancelled("the connection to the client is lost"))
                 }

@@ -1,6 +1,5 @@
 //! Accepting connections, and ending them.
 
-use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,22 +11,25 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::ServeError;
 use super::built_in::Host;
 use super::call::Dispatcher;
+use super::edge::{Connection, Edge};
 use super::router::Router;
 use crate::engine::Spawner;
 use crate::registry::next_id;
 use crate::stats::{Calls, ServerCounters, ServerStats};
 use crate::timer::after;
 use crate::transport::custom::Incoming;
+use crate::transport::http1::Terms;
 use crate::transport::io::{Io, PeerAddr, RawIo, USER_TIMEOUT};
 use crate::transport::listen::{self, AcceptBackoff, Address, Bound};
-use crate::transport::server::{Driver, Lifetime, Shutdown, open};
+use crate::transport::server::{Lifetime, Shutdown, open};
 use crate::transport::tls::ServerTlsConfig;
-use crate::transport::{Http2, Peer, inprocess};
+use crate::transport::{Http2, Peer, Version, inprocess, sniff};
 
 /// Everything that a connection needs to know.
 pub(crate) struct Settings {
     pub(crate) router: Arc<Router>,
     pub(crate) tls: Option<ServerTlsConfig>,
+    pub(crate) edge: Option<Arc<dyn Edge>>,
     pub(crate) http2: Http2,
     pub(crate) lifetime: Lifetime,
     pub(crate) max_connections: usize,
@@ -308,7 +310,7 @@ impl Acceptor {
         self.shutdown.tracker.spawn_on(connection, runtime);
     }
 
-    async fn open(self, raw: RawIo, calls: Arc<Calls>) -> Option<(Pin<Box<Driver<Dispatcher>>>, Arc<Peer>)> {
+    async fn open(self, raw: RawIo, calls: Arc<Calls>) -> Option<(Connection, Arc<Peer>)> {
         let peer = raw.peer_addr();
         match self.try_open(raw, &calls).await {
             Ok(opened) => opened,
@@ -323,7 +325,7 @@ impl Acceptor {
         &self,
         raw: RawIo,
         calls: &Arc<Calls>,
-    ) -> Result<Option<(Pin<Box<Driver<Dispatcher>>>, Arc<Peer>)>, String> {
+    ) -> Result<Option<(Connection, Arc<Peer>)>, String> {
         let settings = &*self.settings;
         let deadline = after(Instant::now(), settings.lifetime.handshake_timeout);
         // Without it a vanished peer is noticed by the ping alone: worth having, not worth failing for. To the system a
@@ -350,9 +352,34 @@ impl Acceptor {
         let peer = Arc::new(Peer::of(&io));
         calls.set_peer(&peer);
         let threads = Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread;
-        let dispatcher = Dispatcher { router: settings.router.clone(), peer: peer.clone(), threads };
-        let Settings { http2, lifetime, .. } = settings;
+        let Settings { router, edge, http2, lifetime, .. } = settings;
+        let dispatcher =
+            Dispatcher { router: router.clone(), peer: peer.clone(), threads, edge: edge.clone() };
+        let (io, version) = match edge {
+            None => (io, Version::Http2),
+            Some(_) => tokio::select! {
+                biased;
+                sniffed = timeout_at(deadline, sniff(io)) => sniffed
+                    .map_err(|_| {
+                        self.counters.limits.handshakes.hit();
+                        "no request within handshake_timeout".to_owned()
+                    })?
+                    .map_err(|error| error.to_string())?,
+                () = self.shutdown.newcomers_end() => return Ok(None),
+            },
+        };
+        if let (Some(edge), Version::Http1) = (edge, version) {
+            let terms = Terms {
+                deadline,
+                http2: http2.clone(),
+                max_fields: router.limits.metadata.max_metadata_fields,
+                lifetime: lifetime.clone(),
+                shutdown: self.shutdown.clone(),
+                calls: calls.clone(),
+            };
+            return Ok(Some((edge.serve(io, terms, dispatcher), peer)));
+        }
         let opened = open(io, deadline, http2, lifetime, &self.shutdown, calls, dispatcher).await?;
-        Ok(opened.map(|connection| (connection, peer)))
+        Ok(opened.map(|connection| (connection as Connection, peer)))
     }
 }

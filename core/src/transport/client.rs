@@ -239,6 +239,7 @@ fn connection_status(failure: &StreamFailure, facts: &WireFacts) -> Status {
         StreamFailure::Violation { code } => {
             Status::unavailable(format!("the server broke HTTP/2: {}; connection closed", code_name(*code)))
         }
+        StreamFailure::Unreadable(why) => Status::internal(why.as_str()),
         StreamFailure::Lost(text) => Status::unavailable(format!("connection lost: {text}")),
         StreamFailure::Reset(code) | StreamFailure::LocalReset(code) => Status::from_reset(*code),
     }

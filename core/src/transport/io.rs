@@ -22,6 +22,7 @@ use tokio::net::UnixStream;
 use tokio_rustls::{client, server};
 
 use super::custom::Custom;
+use super::sniff::Begun;
 use super::tls::TlsIdentity;
 
 /// The address of the other end of a connection.
@@ -359,6 +360,8 @@ pub(crate) enum Io {
     TlsClient(Box<client::TlsStream<RawIo>>),
     /// We are the TLS server.
     TlsServer(Box<server::TlsStream<RawIo>>),
+    /// Something was read of it before.
+    Begun(Box<Begun>),
 }
 
 impl Io {
@@ -368,6 +371,7 @@ impl Io {
             Self::Plain(stream) => stream,
             Self::TlsClient(stream) => stream.get_ref().0,
             Self::TlsServer(stream) => stream.get_ref().0,
+            Self::Begun(stream) => stream.io.raw(),
         }
     }
 
@@ -377,7 +381,21 @@ impl Io {
     }
 
     pub(crate) fn is_tls(&self) -> bool {
-        !matches!(self, Self::Plain(_))
+        match self {
+            Self::Plain(_) => false,
+            Self::TlsClient(_) | Self::TlsServer(_) => true,
+            Self::Begun(stream) => stream.io.is_tls(),
+        }
+    }
+
+    /// The protocol that TLS agreed upon.
+    pub(super) fn alpn(&self) -> Option<&[u8]> {
+        match self {
+            Self::Plain(_) => None,
+            Self::TlsClient(stream) => stream.get_ref().1.alpn_protocol(),
+            Self::TlsServer(stream) => stream.get_ref().1.alpn_protocol(),
+            Self::Begun(stream) => stream.io.alpn(),
+        }
     }
 
     /// The peer's certificates. `None` without TLS and for a client that showed none.
@@ -386,6 +404,7 @@ impl Io {
             Self::Plain(_) => None,
             Self::TlsClient(stream) => stream.get_ref().1.peer_certificates(),
             Self::TlsServer(stream) => stream.get_ref().1.peer_certificates(),
+            Self::Begun(stream) => return stream.io.tls_identity(),
         };
         certificates.and_then(TlsIdentity::from_chain)
     }
@@ -399,13 +418,13 @@ impl<T: Into<RawIo>> From<T> for Io {
 
 impl AsyncRead for Io {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        delegate!(self, [Self::Plain, Self::TlsClient, Self::TlsServer], s => s.poll_read(cx, buf))
+        delegate!(self, [Self::Plain, Self::TlsClient, Self::TlsServer, Self::Begun], s => s.poll_read(cx, buf))
     }
 }
 
 impl AsyncWrite for Io {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        delegate!(self, [Self::Plain, Self::TlsClient, Self::TlsServer], s => s.poll_write(cx, buf))
+        delegate!(self, [Self::Plain, Self::TlsClient, Self::TlsServer, Self::Begun], s => s.poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
@@ -413,7 +432,7 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        delegate!(self, [Self::Plain, Self::TlsClient, Self::TlsServer], s => s.poll_write_vectored(cx, bufs))
+        delegate!(self, [Self::Plain, Self::TlsClient, Self::TlsServer, Self::Begun], s => s.poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -421,15 +440,16 @@ impl AsyncWrite for Io {
             Self::Plain(stream) => stream.is_write_vectored(),
             Self::TlsClient(stream) => stream.is_write_vectored(),
             Self::TlsServer(stream) => stream.is_write_vectored(),
+            Self::Begun(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        delegate!(self, [Self::Plain, Self::TlsClient, Self::TlsServer], s => s.poll_flush(cx))
+        delegate!(self, [Self::Plain, Self::TlsClient, Self::TlsServer, Self::Begun], s => s.poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        delegate!(self, [Self::Plain, Self::TlsClient, Self::TlsServer], s => s.poll_shutdown(cx))
+        delegate!(self, [Self::Plain, Self::TlsClient, Self::TlsServer, Self::Begun], s => s.poll_shutdown(cx))
     }
 }
 

@@ -7,8 +7,10 @@
 
 pub(crate) mod client;
 pub(crate) mod custom;
+pub(crate) mod foreign;
 pub(crate) mod header_list;
 mod heart;
+pub(crate) mod http1;
 pub(crate) mod inprocess;
 pub(crate) mod io;
 pub(crate) mod limits;
@@ -18,6 +20,7 @@ pub(crate) mod outbox;
 pub(crate) mod ping;
 mod room;
 pub(crate) mod server;
+mod sniff;
 pub(crate) mod stream;
 pub(crate) mod tls;
 pub(crate) mod watch;
@@ -25,6 +28,7 @@ pub(crate) mod watch;
 pub use io::PeerAddr;
 pub use limits::{FloodLimits, Rate};
 pub use ping::Keepalive;
+pub(crate) use sniff::{Version, sniff};
 pub(crate) use stream::{RecvPart, SendPart, StreamEvent, StreamFailure, code_name};
 pub use tls::{ClientTls, ServerTls, TlsError, TlsIdentity};
 

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
+use super::foreign::ForeignRespond;
 use super::header_list::{self, Unsent};
 use super::heart::{Beat, Heart};
 use super::io::Io;
@@ -36,7 +37,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long a connection that is still in its handshakes when the server begins to drain may go on with them. What
 /// the client sends with them it cannot take back: closed now, such calls would be lost; afterwards, GOAWAY saves them.
-const NEWCOMER: Duration = Duration::from_secs(1);
+pub(super) const NEWCOMER: Duration = Duration::from_secs(1);
 
 /// A request whose headers arrived.
 pub(crate) struct Incoming {
@@ -49,17 +50,28 @@ pub(crate) struct Incoming {
 
 /// The way to answer a request.
 #[derive(Debug)]
-pub(crate) struct Respond {
-    respond: h2::server::SendResponse<Frame>,
-    outbox: Arc<Outbox>,
+pub(crate) struct Respond(Way);
+
+#[derive(Debug)]
+enum Way {
+    Http2(h2::server::SendResponse<Frame>, Arc<Outbox>),
+    Foreign(Box<dyn ForeignRespond>),
 }
 
 impl Respond {
+    pub(crate) fn foreign(respond: Box<dyn ForeignRespond>) -> Self {
+        Respond(Way::Foreign(respond))
+    }
+
     /// Sends the head; with `end` the answer is complete, without it the stream for the rest is returned.
     pub(crate) fn send(&mut self, head: http::Response<()>, end: bool) -> Result<SendPart, Unsent> {
-        header_list::check_response(self.outbox.header_list_limit(), &head)?;
-        match self.respond.send_response(head, end) {
-            Ok(stream) => Ok(SendPart::new(stream, self.outbox.clone())),
+        let (respond, outbox) = match &mut self.0 {
+            Way::Http2(respond, outbox) => (respond, outbox),
+            Way::Foreign(respond) => return respond.send(head, end),
+        };
+        header_list::check_response(outbox.header_list_limit(), &head)?;
+        match respond.send_response(head, end) {
+            Ok(stream) => Ok(SendPart::new(stream, outbox.clone())),
             Err(_) => Err(Unsent::Closed),
         }
     }
@@ -74,12 +86,20 @@ impl Respond {
     }
 
     pub(crate) fn reset(&mut self, code: u32) {
-        self.respond.send_reset(Reason::from(code));
+        match &mut self.0 {
+            Way::Http2(respond, _) => respond.send_reset(Reason::from(code)),
+            Way::Foreign(respond) => respond.reset(code),
+        }
     }
 
     /// Ready when the client gave the call up, or is gone.
     pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<u32> {
-        self.respond.poll_reset(cx).map(|result| result.map_or(u32::from(Reason::CANCEL), u32::from))
+        match &mut self.0 {
+            Way::Http2(respond, _) => {
+                respond.poll_reset(cx).map(|result| result.map_or(u32::from(Reason::CANCEL), u32::from))
+            }
+            Way::Foreign(respond) => respond.poll_reset(cx),
+        }
     }
 }
 
@@ -92,7 +112,7 @@ pub(crate) struct LiveCall {
 }
 
 impl LiveCall {
-    fn begin(calls: &Arc<Calls>) -> Self {
+    pub(super) fn begin(calls: &Arc<Calls>) -> Self {
         calls.begin();
         LiveCall { calls: calls.clone(), succeeded: false }
     }
@@ -253,7 +273,7 @@ fn builder(settings: &Http2) -> h2::server::Builder {
 }
 
 /// ±10 %, so that connections made together do not end together (gRFC A9).
-fn with_jitter(age: Duration) -> Duration {
+pub(super) fn with_jitter(age: Duration) -> Duration {
     // Whatever is longer than a century is not worth a jitter, and could not be multiplied.
     let age = age.min(Duration::from_secs(100 * 365 * 24 * 3600));
     age.mul_f64(0.9 + 0.2 * crate::random::unit())
@@ -431,7 +451,7 @@ impl<D: Dispatch> Driver<D> {
                 Poll::Ready(Some(Ok((request, respond)))) => {
                     // Behind the newest of all streams, nothing is left to ask for.
                     let last = respond.stream_id().as_u32() >= self.facts.max_read_stream();
-                    let respond = Respond { respond, outbox: self.outbox.clone() };
+                    let respond = Respond(Way::Http2(respond, self.outbox.clone()));
                     if last
                         && self.batch.is_empty()
                         && self.calls.running() < self.max_calls

@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use h2::Reason;
 use http::HeaderMap;
 
+use super::foreign::{ForeignRecv, ForeignSend};
 use super::header_list::{self, Unsent};
 use super::outbox::{self, GATHERED_BYTES, Line, Outbox};
 use crate::message::Frame;
@@ -37,6 +38,8 @@ pub(crate) enum StreamFailure {
     Violation { code: u32 },
     /// The connection is gone without a word.
     Lost(String),
+    /// What came is not to be read, for this reason.
+    Unreadable(String),
 }
 
 impl From<h2::Error> for StreamFailure {
@@ -86,6 +89,7 @@ enum Sender {
     Direct(h2::SendStream<Frame>),
     /// From its second small message on, a stream may gather them.
     Lined(Arc<Mutex<Line>>),
+    Foreign(Box<dyn ForeignSend>),
     /// On the way from one to the other.
     Moving,
 }
@@ -99,7 +103,7 @@ impl Sender {
         }
         match self {
             Sender::Lined(line) => Ok(line),
-            Sender::Direct(_) | Sender::Moving => Err(SendClosed),
+            Sender::Direct(_) | Sender::Foreign(_) | Sender::Moving => Err(SendClosed),
         }
     }
 }
@@ -111,6 +115,10 @@ pub(crate) struct SendClosed;
 impl SendPart {
     pub(crate) fn new(stream: h2::SendStream<Frame>, outbox: Arc<Outbox>) -> Self {
         SendPart { sender: Sender::Direct(stream), outbox, watch: None }
+    }
+
+    pub(crate) fn foreign(stream: Box<dyn ForeignSend>) -> Self {
+        SendPart { sender: Sender::Foreign(stream), outbox: Arc::default(), watch: None }
     }
 
     /// Has messages told to `watch` from here on.
@@ -126,7 +134,7 @@ impl SendPart {
         }
     }
 
-    /// Does something with the stream, behind everything that was gathered.
+    /// Does something with the stream of HTTP/2, behind everything that was gathered.
     fn with<R>(&mut self, act: impl FnOnce(&mut h2::SendStream<Frame>) -> R) -> Result<R, SendClosed> {
         match &mut self.sender {
             Sender::Direct(stream) => Ok(act(stream)),
@@ -135,7 +143,7 @@ impl SendPart {
                 line.flush()?;
                 Ok(act(line.stream()))
             }
-            Sender::Moving => Err(SendClosed),
+            Sender::Foreign(_) | Sender::Moving => Err(SendClosed),
         }
     }
 
@@ -143,7 +151,11 @@ impl SendPart {
     /// call, which costs less than waiting would.
     pub(crate) fn send_now(&mut self, frame: Frame, end: bool) -> Result<(), SendClosed> {
         let (bytes, first) = (frame.len(), frame.first_byte());
-        self.with(|stream| stream.send_data(frame, end))?.map_err(|_| SendClosed)?;
+        if let Sender::Foreign(stream) = &mut self.sender {
+            stream.send_now(frame, end)?;
+        } else {
+            self.with(|stream| stream.send_data(frame, end))?.map_err(|_| SendClosed)?;
+        }
         self.tell(bytes, first, true);
         Ok(())
     }
@@ -172,6 +184,9 @@ impl SendPart {
         frame: &mut Frame,
         end: bool,
     ) -> Poll<Result<(), SendClosed>> {
+        if let Sender::Foreign(stream) = &mut self.sender {
+            return stream.poll_send(cx, frame);
+        }
         if frame.len() <= GATHERED_BYTES && !end {
             let line = self.sender.lined()?;
             return outbox::poll_gather(line, &self.outbox, cx, frame);
@@ -208,6 +223,9 @@ impl SendPart {
 
     /// Whether the peer's windows have room for all that was handed over, and for more.
     pub(crate) fn has_room_behind(&mut self) -> bool {
+        if let Sender::Foreign(stream) = &mut self.sender {
+            return stream.has_room_behind();
+        }
         let asked = self.with(|stream| {
             stream.reserve_capacity(1);
             stream.capacity() > 0
@@ -219,6 +237,7 @@ impl SendPart {
         match &self.sender {
             Sender::Direct(stream) => stream.stream_id().as_u32(),
             Sender::Lined(line) => outbox::lock(line).stream().stream_id().as_u32(),
+            Sender::Foreign(stream) => stream.id(),
             Sender::Moving => 0,
         }
     }
@@ -228,6 +247,7 @@ impl SendPart {
         match &self.sender {
             Sender::Direct(stream) => stream.capacity() > 0,
             Sender::Lined(line) => outbox::lock(line).stream().capacity() > 0,
+            Sender::Foreign(stream) => stream.has_room(),
             Sender::Moving => false,
         }
     }
@@ -238,13 +258,18 @@ impl SendPart {
     }
 
     pub(crate) fn trailers(&mut self, trailers: HeaderMap) -> Result<(), Unsent> {
+        if let Sender::Foreign(stream) = &mut self.sender {
+            return stream.trailers(trailers);
+        }
         header_list::check_trailers(self.outbox.header_list_limit(), &trailers)?;
         self.with(|stream| stream.send_trailers(trailers))?.map_err(|_| Unsent::Closed)
     }
 
     pub(crate) fn reset(&mut self, code: u32) {
-        if let Sender::Lined(line) = &self.sender {
-            outbox::lock(line).clear();
+        match &mut self.sender {
+            Sender::Foreign(stream) => return stream.reset(code),
+            Sender::Lined(line) => outbox::lock(line).clear(),
+            Sender::Direct(_) | Sender::Moving => {}
         }
         // An error means that there is nothing left to reset.
         let _ = self.with(|stream| stream.send_reset(Reason::from(code)));
@@ -268,6 +293,7 @@ impl SendPart {
         let result = match &mut self.sender {
             Sender::Direct(stream) => stream.poll_reset(cx),
             Sender::Lined(line) => outbox::lock(line).stream().poll_reset(cx),
+            Sender::Foreign(stream) => return stream.poll_reset(cx).map(Some),
             Sender::Moving => return Poll::Ready(None),
         };
         result.map(|code| code.ok().map(u32::from))
@@ -299,6 +325,7 @@ pub(crate) struct RecvPart(State);
 enum State {
     AwaitingHeaders(h2::client::ResponseFuture),
     Body(h2::RecvStream),
+    Foreign(Box<dyn ForeignRecv>),
     Ended,
 }
 
@@ -313,9 +340,17 @@ impl RecvPart {
         RecvPart(State::Body(body))
     }
 
+    pub(crate) fn foreign(body: Box<dyn ForeignRecv>) -> Self {
+        RecvPart(State::Foreign(body))
+    }
+
     /// Whether a good end is all that is left to come, which spares a reader that knows it two more looks.
     pub(crate) fn at_end(&self) -> bool {
-        matches!(&self.0, State::Body(body) if body.is_end_stream())
+        match &self.0 {
+            State::Body(body) => body.is_end_stream(),
+            State::Foreign(body) => body.at_end(),
+            State::AwaitingHeaders(_) | State::Ended => false,
+        }
     }
 
     /// The next event; after an ending one there are no more ([`StreamEvent::End`] for ever).
@@ -343,6 +378,10 @@ impl RecvPart {
                     Ok(None) => StreamEvent::End,
                     Err(error) => StreamEvent::Failed(error.into()),
                 },
+            },
+            State::Foreign(body) => match ready!(body.poll_event(cx)) {
+                data @ StreamEvent::Data(_) => return Poll::Ready(data),
+                event => event,
             },
             State::Ended => StreamEvent::End,
         };

@@ -1,4 +1,5 @@
-//! TLS for clients and servers: rustls with its ring provider, HTTP/2 by ALPN and nothing else.
+//! TLS for clients and servers: rustls with its ring provider, HTTP/2 by ALPN, and nothing else unless a server speaks
+//! gRPC-Web.
 //!
 //! The provider is always named. A process-wide default would make the behaviour depend on what else is linked in.
 
@@ -33,7 +34,10 @@ mod tests;
 const FILES: &str = "TLS files";
 
 /// The protocol that both sides offer and require.
-const ALPN_H2: &[u8] = b"h2";
+pub(super) const ALPN_H2: &[u8] = b"h2";
+
+/// The one that servers offer besides, for gRPC-Web.
+pub(super) const ALPN_HTTP1: &[u8] = b"http/1.1";
 
 /// A certificate chain and its key.
 #[derive(Clone, Debug)]
@@ -315,15 +319,16 @@ impl ServerTls {
         self
     }
 
-    /// Reads the files and makes the configuration all connections of a server share.
-    pub(crate) fn build(&self) -> Result<ServerTlsConfig, TlsError> {
+    /// Reads the files and makes the configuration all connections of a server share. With `http1` it takes clients
+    /// that do not speak HTTP/2, too.
+    pub(crate) fn build(&self, http1: bool) -> Result<ServerTlsConfig, TlsError> {
         let files = files(&self.client_authorities, std::iter::once(&self.identity).chain(&self.more));
         let tls = self.clone();
-        let acceptor = Reloading::new(FILES, files, Duration::ZERO, move || tls.acceptor())?;
-        Ok(ServerTlsConfig { acceptor: Arc::new(acceptor) })
+        let acceptor = Reloading::new(FILES, files, Duration::ZERO, move || tls.acceptor(http1))?;
+        Ok(ServerTlsConfig { acceptor: Arc::new(acceptor), http1 })
     }
 
-    fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {
+    fn acceptor(&self, http1: bool) -> Result<TlsAcceptor, TlsError> {
         let provider = provider();
         let builder = ServerConfig::builder_with_provider(provider.clone());
         let certified = |identity: &Identity| {
@@ -354,6 +359,9 @@ impl ServerTls {
         let mut config =
             builder.with_cert_resolver(Arc::new(ByName { first: certified(&self.identity)?, more }));
         config.alpn_protocols = vec![ALPN_H2.to_vec()];
+        if http1 {
+            config.alpn_protocols.push(ALPN_HTTP1.to_vec());
+        }
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 }
@@ -362,6 +370,7 @@ impl ServerTls {
 #[derive(Clone)]
 pub(crate) struct ServerTlsConfig {
     acceptor: Arc<Reloading<TlsAcceptor>>,
+    http1: bool,
 }
 
 impl fmt::Debug for ServerTlsConfig {
@@ -377,7 +386,9 @@ impl ServerTlsConfig {
     pub(crate) async fn handshake(&self, io: RawIo) -> io::Result<Io> {
         let acceptor = Arc::clone(&self.acceptor.current());
         let stream = acceptor.accept(io).await.map_err(explain_handshake)?;
-        require_h2(stream.get_ref().1.alpn_protocol(), "client")?;
+        if !self.http1 {
+            require_h2(stream.get_ref().1.alpn_protocol(), "client")?;
+        }
         Ok(Io::TlsServer(Box::new(stream)))
     }
 }

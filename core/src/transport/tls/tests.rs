@@ -32,7 +32,7 @@ impl Authority {
 
 async fn handshake(client: &ClientTls, server: &ServerTls, host: &str) -> (io::Result<Io>, io::Result<Io>) {
     let (near, far) = tokio::io::duplex(64 * 1024);
-    let (client, server) = (client.build().unwrap(), server.build().unwrap());
+    let (client, server) = (client.build().unwrap(), server.build(false).unwrap());
     // Each side drops its end when it fails, so the other never waits for ever.
     tokio::join!(client.handshake(near.into(), host), server.handshake(far.into()))
 }
@@ -41,7 +41,7 @@ async fn handshake(client: &ClientTls, server: &ServerTls, host: &str) -> (io::R
 async fn handshake_with_alpn(alpn: &[&[u8]]) -> io::Result<Io> {
     let authority = Authority::new();
     let (certificate, key) = authority.issue("a.test");
-    let server = ServerTls::from_pem(certificate, key).build().unwrap();
+    let server = ServerTls::from_pem(certificate, key).build(false).unwrap();
     let mut roots = RootCertStore::empty();
     add_authorities(&mut roots, &[PemSource::Memory(authority.pem().into())]).unwrap();
     let mut config = ClientConfig::builder_with_provider(provider())
@@ -202,14 +202,15 @@ fn client_error(tls: ClientTls) -> String {
 }
 
 fn server_error(certificate: &str, key: &str) -> String {
-    ServerTls::from_pem(certificate, key).build().unwrap_err().to_string()
+    ServerTls::from_pem(certificate, key).build(false).unwrap_err().to_string()
 }
 
 #[test]
 fn unreadable_files_are_named() {
     let text = client_error(ClientTls::new().with_ca_file("/nowhere/ca.pem"));
     assert!(text.starts_with("CA certificate (/nowhere/ca.pem): cannot read the file: "), "{text}");
-    let text = ServerTls::from_files("/nowhere/a.pem", "/nowhere/a.key").build().unwrap_err().to_string();
+    let text =
+        ServerTls::from_files("/nowhere/a.pem", "/nowhere/a.key").build(false).unwrap_err().to_string();
     assert!(text.starts_with("certificate (/nowhere/a.pem): cannot read the file: "), "{text}");
 }
 
@@ -275,9 +276,9 @@ async fn files_that_change_hold_from_the_next_connection_on() {
     files.write_identity(old.issue("client.test"));
     let (certificate, key) = old.issue("a.test");
     let both = format!("{}{}", old.pem(), new.pem());
-    let server = ServerTls::from_pem(certificate, key).client_ca_pem(both.clone()).build().unwrap();
+    let server = ServerTls::from_pem(certificate, key).client_ca_pem(both.clone()).build(false).unwrap();
     let renewed = new.issue("a.test");
-    let renewed_server = ServerTls::from_pem(renewed.0, renewed.1).client_ca_pem(both).build().unwrap();
+    let renewed_server = ServerTls::from_pem(renewed.0, renewed.1).client_ca_pem(both).build(false).unwrap();
     let client = ClientTls::new().with_ca_file(files.path("ca.pem"));
     let client = client.with_identity_files(files.path("a.pem"), files.path("a.key")).build().unwrap();
     shake(&client, &server).await.unwrap();
@@ -299,7 +300,7 @@ async fn files_that_cannot_be_used_leave_the_old_ones() {
     let (authority, files) = (Authority::new(), Files::new());
     let first = authority.issue("a.test");
     files.write_identity(first.clone());
-    let server = ServerTls::from_files(files.path("a.pem"), files.path("a.key")).build().unwrap();
+    let server = ServerTls::from_files(files.path("a.pem"), files.path("a.key")).build(false).unwrap();
     let client = ClientTls::new().with_ca_pem(authority.pem()).build().unwrap();
     let shown = async || shake(&client, &server).await.unwrap().0;
     assert_eq!(shown().await, leaf(&first.0));
