@@ -223,7 +223,7 @@ fn files_are_read_when_the_configuration_is_built() {
     let (certificate, key) = Authority::new().issue("a.test");
     fs::write(&certificate_file, certificate).unwrap();
     fs::write(&key_file, key).unwrap();
-    tls.build().unwrap();
+    tls.build(false).unwrap();
     fs::remove_dir_all(&folder).unwrap();
 }
 
@@ -378,7 +378,7 @@ fn impossible_settings_are_refused() {
     let (certificate, key) = Authority::new().issue("a.test");
     let tls = ServerTls::from_pem(certificate, key).require_client_auth(true);
     assert_eq!(
-        tls.build().unwrap_err().to_string(),
+        tls.build(false).unwrap_err().to_string(),
         "TLS server: client certificates are required but no client CA is given"
     );
     let tls = ClientTls::new().with_ca_pem(Authority::new().pem()).server_name("not a name");
@@ -409,7 +409,7 @@ async fn a_certificate_is_chosen_by_the_name_that_the_client_asks_for() {
     let server = ServerTls::from_pem(first.0.clone(), first.1)
         .and_files(files.path("a.pem"), files.path("a.key"))
         .and_pem(wild.0.clone(), wild.1)
-        .build()
+        .build(false)
         .unwrap();
     let client = ClientTls::new().with_ca_pem(authority.pem()).build().unwrap();
     for (name, certificate) in
