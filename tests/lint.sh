@@ -42,6 +42,7 @@ step "Python"
 .venv/bin/mypy --config-file tests/mypy.ini tests/attack/run.py
 .venv/bin/mypy --config-file tests/mypy.ini tests/services/run.py
 .venv/bin/mypy --config-file tests/mypy.ini tests/traces/run.py
+.venv/bin/mypy --config-file tests/mypy.ini tests/web/run.py
 .venv/bin/mypy --config-file tests/mypy.ini tests/scenarios/run.py tests/scenarios/test_scenarios.py
 .venv/bin/mypy --config-file tests/mypy.ini bench/run.py bench/size.py
 python3 bindings-python/tests/check_types.py

@@ -46,6 +46,8 @@ step "services: grpcurl and its like read health, reflection and channelz"
 .venv/bin/python tests/services/run.py
 step "traces: one through Python, Node and C++"
 .venv/bin/python tests/traces/run.py
+step "web: clients of gRPC-Web, in Node and in a browser, against ours and others"
+.venv/bin/python tests/web/run.py --quick
 step "h2spec"
 .venv/bin/python tests/h2spec/run.py
 step "demo"
