@@ -136,6 +136,41 @@ impl Method {
     }
 }
 
+/// Some methods, by name: `/package.Service/Method`, or all of a service, `/package.Service/*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pattern(String);
+
+impl Pattern {
+    /// # Errors
+    /// The rest of a sentence that begins with the text, which is not of these forms.
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+        let (service, name) = split(text);
+        let whole =
+            text.starts_with('/') && !service.is_empty() && !service.contains('/') && !name.is_empty();
+        if !whole || service.contains('*') || (name.contains('*') && name != "*") {
+            return Err("must be a method: /package.Service/Method, or /package.Service/*");
+        }
+        Ok(Pattern(text.to_owned()))
+    }
+
+    /// Reads several.
+    ///
+    /// # Errors
+    /// Which of them is not of these forms.
+    pub(crate) fn all(texts: &[String]) -> Result<Vec<Self>, String> {
+        let parse = |text: &String| Pattern::parse(text).map_err(|problem| format!("{text:?} {problem}"));
+        texts.iter().map(parse).collect()
+    }
+
+    /// Whether `path` is one of them.
+    pub(crate) fn matches(&self, path: &str) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(service) => path.strip_prefix(service).is_some_and(|name| !name.contains('/')),
+            None => path == self.0,
+        }
+    }
+}
+
 fn split(path: &str) -> (&str, &str) {
     path.strip_prefix('/').unwrap_or(path).rsplit_once('/').unwrap_or(("", path))
 }
@@ -149,5 +184,21 @@ mod tests {
         let method = Method::new("/shop.v1.Orders/Get", Kind::Unary);
         assert_eq!((method.service(), method.name()), ("shop.v1.Orders", "Get"));
         assert_eq!(Method::new("odd", Kind::Bidi).name(), "odd");
+    }
+
+    #[test]
+    fn patterns_are_a_method_or_all_of_a_service() {
+        let matches = |pattern: &str, path: &str| Pattern::parse(pattern).unwrap().matches(path);
+        assert!(matches("/shop.v1.Orders/Get", "/shop.v1.Orders/Get"));
+        assert!(!matches("/shop.v1.Orders/Get", "/shop.v1.Orders/GetAll"));
+        assert!(matches("/shop.v1.Orders/*", "/shop.v1.Orders/Get"));
+        for other in
+            ["/shop.v1.OrdersToo/Get", "/shop.v1.Orders/a/b", "/shop.v1.Orders", "shop.v1.Orders/Get"]
+        {
+            assert!(!matches("/shop.v1.Orders/*", other), "{other}");
+        }
+        for wrong in ["", "*", "/*", "/*/*", "/a", "//a", "/a/", "a/b", "/a/b/c", "/a/b*", "/a*/b", "/a/**"] {
+            assert!(Pattern::parse(wrong).is_err(), "{wrong}");
+        }
     }
 }

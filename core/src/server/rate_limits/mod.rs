@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::guard::{Guard, Head, Stage, come_back_in};
 use super::{Claims, ServeError, ServerBuilder};
 use crate::json::At;
+use crate::method::Pattern;
 use crate::{PeerAddr, Status};
 
 /// Clients that one limit knows at once. Each that it does not know has its whole allowance.
@@ -65,28 +66,15 @@ impl RateLimit {
         self
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// Which methods it is for, if all of it makes sense.
+    fn check(&self) -> Result<Vec<Pattern>, String> {
         if self.burst == 0 {
             return Err("burst must be above 0".to_owned());
         }
         if !(self.per_second.is_finite() && self.per_second > 0.0) {
             return Err("per_second must be a number above 0".to_owned());
         }
-        match self.methods.iter().find(|method| !method.starts_with('/') || method.matches('/').count() != 2)
-        {
-            Some(method) => {
-                Err(format!("{method:?} is no method: /package.Service/Method, or /package.Service/*"))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn applies_to(&self, path: &str) -> bool {
-        let matches = |method: &String| match method.strip_suffix('*') {
-            Some(service) => path.starts_with(service),
-            None => path == method,
-        };
-        self.methods.is_empty() || self.methods.iter().any(matches)
+        Pattern::all(&self.methods)
     }
 }
 
@@ -108,14 +96,19 @@ fn read_one(at: &At<'_>) -> Result<RateLimit, String> {
     let burst = at.need("burst")?;
     let whole = burst.whole(1, "a whole number from 1 on")?;
     let whole = u32::try_from(whole).map_err(|_| burst.wrong("must be below 2^32"))?;
-    let mut limit = RateLimit::new(whole, at.need("perSecond")?.number()?);
+    let per_second = at.need("perSecond")?;
+    let mut limit = RateLimit::new(whole, per_second.number()?);
+    if limit.per_second <= 0.0 {
+        return Err(per_second.wrong("must be above 0"));
+    }
     for method in at.list("methods")? {
-        limit = limit.method(method.text()?);
+        let text = method.text()?;
+        Pattern::parse(text).map_err(|problem| method.wrong(problem))?;
+        limit = limit.method(text);
     }
     if at.get("forEachClient").map_or(Ok(false), |each| each.truth())? {
         limit = limit.for_each_client();
     }
-    limit.check().map_err(|problem| at.wrong(&problem))?;
     Ok(limit)
 }
 
@@ -127,9 +120,9 @@ impl ServerBuilder {
     pub fn rate_limits(self, limits: impl IntoIterator<Item = RateLimit>) -> Self {
         limits.into_iter().fold(self, |builder, limit| {
             builder.guard(Stage::RateLimits, move || {
-                let checked = limit.check();
-                checked.map_err(|problem| ServeError::Security { setting: "rate_limits", problem })?;
-                Ok(Box::new(Limiter::new(limit)))
+                let limiter = Limiter::new(limit);
+                let wrong = |problem| ServeError::Security { setting: "rate_limits", problem };
+                Ok(Box::new(limiter.map_err(wrong)?))
             })
         })
     }
@@ -137,6 +130,8 @@ impl ServerBuilder {
 
 struct Limiter {
     limit: RateLimit,
+    /// All of them if it is empty.
+    methods: Vec<Pattern>,
     /// From one call to the next.
     pause: Duration,
     began: Instant,
@@ -146,16 +141,16 @@ struct Limiter {
 }
 
 impl Limiter {
-    fn new(limit: RateLimit) -> Self {
-        // Longer than a year from one call to the next is as good as never.
-        let pause = Duration::from_secs_f64((1.0 / limit.per_second).min(3e7));
-        Limiter {
+    fn new(limit: RateLimit) -> Result<Self, String> {
+        Ok(Limiter {
+            methods: limit.check()?,
+            // Longer than a year from one call to the next is as good as never.
+            pause: Duration::from_secs_f64((1.0 / limit.per_second).min(3e7)),
             limit,
-            pause,
             began: Instant::now(),
             hasher: RandomState::new(),
             whole_at: Mutex::default(),
-        }
+        })
     }
 
     fn client(&self, head: &Head<'_>) -> u64 {
@@ -204,7 +199,8 @@ impl Limiter {
 
 impl Guard for Limiter {
     fn check(&self, head: &mut Head<'_>) -> Result<(), Status> {
-        if !self.limit.applies_to(head.method) {
+        let methods = &self.methods;
+        if !methods.is_empty() && !methods.iter().any(|method| method.matches(head.method)) {
             return Ok(());
         }
         self.take(self.client(head)).map_err(|pause| {

@@ -38,7 +38,7 @@ async fn pass(millis: u64) {
 
 #[tokio::test(start_paused = true)]
 async fn the_allowance_is_used_up_and_grows_again() {
-    let (limiter, peer) = (Limiter::new(RateLimit::new(3, 10.0)), ip("192.0.2.1"));
+    let (limiter, peer) = (Limiter::new(RateLimit::new(3, 10.0)).unwrap(), ip("192.0.2.1"));
     let call = || call(&limiter, "/a.B/C", &peer, None);
     for _ in 0..2 {
         assert_eq!([call(), call(), call()], [None; 3]);
@@ -54,7 +54,7 @@ async fn the_allowance_is_used_up_and_grows_again() {
 #[tokio::test(start_paused = true)]
 async fn only_the_named_methods_count() {
     let limit = RateLimit::new(1, 1.0).method("/a.B/One").method("/a.C/*");
-    let (limiter, peer) = (Limiter::new(limit), ip("192.0.2.1"));
+    let (limiter, peer) = (Limiter::new(limit).unwrap(), ip("192.0.2.1"));
     assert_eq!(call(&limiter, "/a.B/Two", &peer, None), None);
     assert_eq!(call(&limiter, "/a.B/One", &peer, None), None);
     assert!(call(&limiter, "/a.C/Any", &peer, None).is_some(), "all of them together");
@@ -63,7 +63,7 @@ async fn only_the_named_methods_count() {
 
 #[tokio::test(start_paused = true)]
 async fn each_client_has_its_own() {
-    let limiter = Limiter::new(RateLimit::new(1, 1.0).for_each_client());
+    let limiter = Limiter::new(RateLimit::new(1, 1.0).for_each_client()).unwrap();
     let first = |peer: &Peer, subject| call(&limiter, "/a.B/C", peer, subject).is_none();
     assert!(first(&ip("192.0.2.1"), None));
     assert!(!first(&ip("192.0.2.1"), None));
@@ -83,7 +83,7 @@ async fn each_client_has_its_own() {
 
 #[tokio::test(start_paused = true)]
 async fn clients_that_are_known_are_bounded() {
-    let limiter = Limiter::new(RateLimit::new(1, 1.0).for_each_client());
+    let limiter = Limiter::new(RateLimit::new(1, 1.0).for_each_client()).unwrap();
     for client in 0..MOST_CLIENTS as u64 {
         limiter.take(client).unwrap();
     }
@@ -134,11 +134,11 @@ fn mistakes_are_named_with_their_place() {
             "rate_limits: limits[0].burst: must be a whole number from 1 on",
         ),
         (r#"[{"burst": 5000000000, "perSecond": 1}]"#, "rate_limits: limits[0].burst: must be below 2^32"),
-        (r#"[{"burst": 1, "perSecond": 0}]"#, "rate_limits: limits[0]: per_second must be a number above 0"),
+        (r#"[{"burst": 1, "perSecond": 0}]"#, "rate_limits: limits[0].perSecond: must be above 0, and is 0"),
         (r#"[{"burst": 1, "perSecond": 1, "per": 2}]"#, "rate_limits: limits[0].per: is not known here"),
         (
             r#"[{"burst": 1, "perSecond": 1, "methods": ["a.B"]}]"#,
-            "rate_limits: limits[0]: \"a.B\" is no method",
+            "rate_limits: limits[0].methods[0]: must be a method: /package.Service/Method",
         ),
     ] {
         let error = read(json).unwrap_err();
@@ -151,7 +151,7 @@ async fn a_limit_that_makes_no_sense_is_an_error_of_bind() {
     for (limit, problem) in [
         (RateLimit::new(0, 1.0), "rate_limits: burst must be above 0"),
         (RateLimit::new(1, f64::NAN), "rate_limits: per_second must be a number above 0"),
-        (RateLimit::new(1, 1.0).method("a.B/C"), "rate_limits: \"a.B/C\" is no method"),
+        (RateLimit::new(1, 1.0).method("a.B/C"), "rate_limits: \"a.B/C\" must be a method"),
     ] {
         let error = Server::builder().rate_limits([limit]).bind("inprocess:no-limit").await.unwrap_err();
         assert!(error.to_string().starts_with(problem), "{error}");
