@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -64,6 +67,24 @@ describe("who calls", () => {
     assert.equal(seen.pop()!.subject, "ada");
   });
 
+  it("is told by a token with keys from a URL", async (test) => {
+    const web = createServer((_, response) => response.end(readFileSync(file("keys.json"))));
+    await once(web.listen(0, "127.0.0.1"), "listening");
+    test.after(() => web.close());
+    const { port } = web.address() as AddressInfo;
+    const { jwksFile: _, ...rest } = jwt();
+    const remote = { jwksUrl: `http://127.0.0.1:${port}/keys.json`, jwksRefreshIntervalMs: 60_000 };
+    const { channel } = await pair(test, services, {
+      health: true,
+      jwt: { ...rest, ...remote, dangerAcceptPlaintext: true, unauthenticatedMethods: ["/grpc.health.v1.Health/*"] },
+    });
+    const metadata = { authorization: `Bearer ${readFileSync(file("token"), "utf8")}` };
+    await channel.unary(PATH, body, { metadata });
+    assert.equal(seen.pop()!.subject, "ada");
+    assert.equal((await failure(channel.unary(PATH, body))).code, Code.UNAUTHENTICATED);
+    await channel.unary("/grpc.health.v1.Health/Check", new Uint8Array());
+  });
+
   it("is told by a certificate, which a policy knows", async (test) => {
     const options = {
       tls: { ...tls(), caFile: file("ca.pem"), clientCertificateOptional: true },
@@ -116,6 +137,9 @@ describe("who calls", () => {
       [{ authorizationPolicy: {} }, /authorizationPolicy: the whole: has no allow_rules/],
       [{ jwt: { ...jwt(), issuers: [] } }, /jwt: whose tokens are good/],
       [{ jwt: { ...jwt(), jwksFile: "/nowhere" } }, /jwksFile: \/nowhere: /],
+      [{ jwt: { ...jwt(), jwksUrl: "https://login.test/" } }, /jwt: whose keys\? it needs a file of them, or a URL/],
+      [{ jwt: { ...jwt(), jwksFile: undefined, jwksUrl: "http://login.test/" } }, /jwksUrl: .* is not encrypted/],
+      [{ jwt: { ...jwt(), unauthenticatedMethods: ["Health"] } }, /unauthenticatedMethods: "Health" must be a method/],
       [{ jwt: { ...jwt(), issuers: "me" } }, /issuers: an array of strings is due, not string/],
       [{ jwt: { ...jwt(), key: "k" } }, /jwt has no option "key"/],
       [{ jwt: true }, /jwt: an object is due, not boolean/],
@@ -138,5 +162,7 @@ describe("who calls", () => {
     assert.ok(Number(refused.trailers.get("grpc-retry-pushback-ms")) > 50_000);
     const wrong = serve({ address: "127.0.0.1:0", services, rateLimits: [{ burst: 0, perSecond: 1 }] });
     await assert.rejects(wrong, /rateLimits: limits\[0\]\.burst: must be a whole number/);
+    const never = serve({ address: "127.0.0.1:0", services, rateLimits: [{ burst: 1, perSecond: 0 }] });
+    await assert.rejects(never, /rateLimits: limits\[0\]\.perSecond: must be above 0, and is 0/);
   });
 });

@@ -45,6 +45,19 @@ export interface ServerTlsOptions extends TlsOptions {
 export interface JwtOptions {
   /** The keys of the issuers: the file of a JSON Web Key Set, read again when it changes. */
   jwksFile?: string | undefined;
+  /**
+   * The keys from a URL, instead of the file: `https`, or `http` on this machine. They are fetched when the server
+   * listens, and again and again after that.
+   */
+  jwksUrl?: string | undefined;
+  /** How long the keys of the URL are used without asking for newer ones: 5 minutes by default. */
+  jwksRefreshIntervalMs?: number | undefined;
+  /** The authorities to trust for the URL, instead of the system's: a PEM file. */
+  jwksCaFile?: string | undefined;
+  /**
+   * Keys are taken from `http` URLs of other machines too: who can change them on the way decides whose tokens are good.
+   */
+  dangerJwksOverPlaintext?: boolean | undefined;
   /** Whose tokens are good (`iss`); at least one. */
   issuers: readonly string[];
   /** Whom they must be for (`aud`): one of these, or nobody if there are none. */
@@ -55,6 +68,11 @@ export interface JwtOptions {
   clockSkewMs?: number | undefined;
   /** What they must say besides. */
   requiredClaims?: readonly string[] | undefined;
+  /**
+   * Methods whose calls need no token: `/package.Service/Method`, or all of a service, such as
+   * `/grpc.health.v1.Health/*`.
+   */
+  unauthenticatedMethods?: readonly string[] | undefined;
   /** They are taken from connections without TLS too, where others may read them. */
   dangerAcceptPlaintext?: boolean | undefined;
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 import spanwire.sync
 from aio import RAW, run
-from spanwire import Channel, Code, Context, Jwt, RpcError, Server, Tls
+from spanwire import Channel, Code, Context, Jwt, Method, RpcError, Server, Tls
 from spanwire.options import Certificate, ServerOptions
 
 CERTS = Path(__file__).resolve().parents[2] / "ffi-c" / "tests" / "certs.sh"
@@ -86,6 +88,58 @@ def test_tokens_need_tls_unless_said_otherwise(made: Path) -> None:
             else:
                 with pytest.raises(RpcError, match="bearer tokens are taken over TLS alone"):
                     channel.unary(RAW, b"", metadata=token)
+
+
+class Keys(http.server.BaseHTTPRequestHandler):
+    """A web server with the keys of an issuer."""
+
+    text = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-length", str(len(self.text)))
+        self.end_headers()
+        self.wfile.write(self.text)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def test_keys_come_from_a_url(made: Path) -> None:
+    async def get(request: bytes, context: Context) -> bytes:
+        return (context.subject or "nobody").encode()
+
+    Keys.text = (made / "keys.json").read_bytes()
+    web = http.server.HTTPServer(("127.0.0.1", 0), Keys)
+    jwt = Jwt(
+        jwks_url=f"http://127.0.0.1:{web.server_port}/keys.json",
+        jwks_refresh_interval=60,
+        issuers=[ISSUER],
+        audiences=["orders"],
+        unauthenticated_methods=["/grpc.health.v1.Health/*"],
+        danger_accept_plaintext=True,
+    )
+    token = [("authorization", "Bearer " + (made / "token").read_text())]
+
+    async def main() -> None:
+        async with (
+            Server(handlers={RAW: get}, address="127.0.0.1:0", health=True, jwt=jwt) as server,
+            Channel(server.target) as channel,
+        ):
+            assert await channel.call(RAW, b"", metadata=token) == b"ada"
+            with pytest.raises(RpcError) as raised:
+                await channel.call(RAW, b"")
+            assert raised.value.code == Code.UNAUTHENTICATED
+            assert await channel.call(Method.unary("/grpc.health.v1.Health/Check"), b"") == b"\x08\x01"
+
+    serving = threading.Thread(target=web.serve_forever)
+    serving.start()
+    try:
+        run(main())
+    finally:
+        web.shutdown()
+        serving.join()
+        web.server_close()
 
 
 def test_handlers_see_the_names_of_certificates(made: Path) -> None:
@@ -170,6 +224,12 @@ def test_mistakes_are_named(made: Path) -> None:
         ({"authorization_policy": "{}"}, "authorization_policy: the whole: has no allow_rules"),
         ({"jwt": Jwt(issuers=[], jwks_file=made / "keys.json")}, "jwt: whose tokens are good"),
         ({"jwt": Jwt(issuers=["i"], jwks_file="/nowhere")}, "jwks_file: /nowhere: "),
+        ({"jwt": Jwt(issuers=["i"])}, "jwt: whose keys"),
+        ({"jwt": Jwt(issuers=["i"], jwks_url="http://login.test/")}, "jwks_url: .* is not encrypted"),
+        (
+            {"jwt": Jwt(issuers=["i"], jwks_file=made / "keys.json", unauthenticated_methods=["Health"])},
+            'unauthenticated_methods: "Health" must be a method',
+        ),
         ({"jwt": {}}, "jwt: spanwire.Jwt is due, not dict"),
     ):
 

@@ -13,6 +13,9 @@ use std::time::{Duration, SystemTime};
 use arc_swap::{ArcSwap, Guard};
 use tokio::time::Instant;
 
+/// Longest that a change of [one file](Reloading::file) goes unnoticed.
+pub(crate) const PAUSE: Duration = Duration::from_secs(1);
+
 /// See the [module](self).
 pub(crate) struct Reloading<T> {
     current: ArcSwap<T>,
@@ -55,6 +58,21 @@ impl<T> Reloading<T> {
         let current = ArcSwap::from_pointee(make()?);
         let make = Box::new(move || make().map_err(|error| error.to_string()));
         Ok(Reloading { current, what, files, pause, seen: Mutex::new(seen), make })
+    }
+
+    /// Of one file, which `read` makes it of; a change goes unnoticed for [`PAUSE`] at most.
+    ///
+    /// # Errors
+    /// What is wrong with the file, and its path.
+    pub(crate) fn file(
+        what: &'static str,
+        path: PathBuf,
+        read: impl Fn(&[u8]) -> Result<T, String> + Send + Sync + 'static,
+    ) -> Result<Self, String> {
+        Reloading::new(what, vec![path.clone()], PAUSE, move || {
+            let text = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            read(&text).map_err(|problem| format!("{}: {problem}", path.display()))
+        })
     }
 
     /// What the files say now, or what they said when they were last of use.

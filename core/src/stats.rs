@@ -116,6 +116,8 @@ limit_counts! {
     connection_waits,
     /// Times that accepting a connection failed, such as when the process had no file descriptor left.
     accept_errors,
+    /// Times that the keys of `jwks_url` could not be fetched.
+    jwks_errors,
 }
 
 /// The numbers of a server; see [`ServerHandle::stats`](crate::ServerHandle::stats).

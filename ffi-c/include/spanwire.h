@@ -669,6 +669,20 @@ typedef struct spanwire_jwt_options {
   int64_t clock_skew_ms;
   // They are taken from connections without TLS too, where others may read them.
   bool danger_accept_plaintext;
+  // The keys from a URL, instead of the file: "https://...", or "http://..." on this machine. They are fetched when the
+  // server listens, and again and again after that.
+  const char *jwks_url;
+  // The authorities to trust for that URL, instead of the system's: a PEM file.
+  const char *jwks_ca_file;
+  // How long the keys of the URL are used without asking for newer ones, 5 minutes by default.
+  int64_t jwks_refresh_interval_ms;
+  // Methods whose calls need no token, such as "/grpc.health.v1.Health/*": "/package.Service/Method", or all of a
+  // service.
+  const char *const *unauthenticated_methods;
+  // How many.
+  size_t unauthenticated_method_count;
+  // Keys are taken from "http" URLs of other machines too: who can change them on the way decides whose tokens are good.
+  bool danger_jwks_over_plaintext;
 } spanwire_jwt_options;
 
 // Options of a server. Zeros are the defaults; numbers that can be off are off when negative. `docs/limits.md` explains the

@@ -242,6 +242,20 @@ pub struct spanwire_jwt_options {
     pub clock_skew_ms: i64,
     /// They are taken from connections without TLS too, where others may read them.
     pub danger_accept_plaintext: bool,
+    /// The keys from a URL, instead of the file: "https://...", or "http://..." on this machine. They are fetched when the
+    /// server listens, and again and again after that.
+    pub jwks_url: *const c_char,
+    /// The authorities to trust for that URL, instead of the system's: a PEM file.
+    pub jwks_ca_file: *const c_char,
+    /// How long the keys of the URL are used without asking for newer ones, 5 minutes by default.
+    pub jwks_refresh_interval_ms: i64,
+    /// Methods whose calls need no token, such as "/grpc.health.v1.Health/*": "/package.Service/Method", or all of a
+    /// service.
+    pub unauthenticated_methods: *const *const c_char,
+    /// How many.
+    pub unauthenticated_method_count: usize,
+    /// Keys are taken from "http" URLs of other machines too: who can change them on the way decides whose tokens are good.
+    pub danger_jwks_over_plaintext: bool,
 }
 
 /// Options of a server. Zeros are the defaults; numbers that can be off are off when negative. `docs/limits.md` explains the
@@ -611,6 +625,15 @@ unsafe fn jwt(options: *const spanwire_jwt_options) -> Result<Option<JwtOptions>
             clock_skew_ms: options.clock_skew_ms,
             required_claims: texts(options.required_claims, options.required_claim_count, "required_claims")?,
             danger_accept_plaintext: options.danger_accept_plaintext,
+            jwks_url: owned(options.jwks_url, "jwks_url")?,
+            jwks_ca_file: owned(options.jwks_ca_file, "jwks_ca_file")?,
+            jwks_refresh_interval_ms: options.jwks_refresh_interval_ms,
+            unauthenticated_methods: texts(
+                options.unauthenticated_methods,
+                options.unauthenticated_method_count,
+                "unauthenticated_methods",
+            )?,
+            danger_jwks_over_plaintext: options.danger_jwks_over_plaintext,
         }))
     }
 }

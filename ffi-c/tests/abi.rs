@@ -45,6 +45,8 @@ fn layout_is_that_of_the_header() {
         spanwire_jwt_options {
             size jwks_file issuers issuer_count audiences audience_count algorithms algorithm_count
             required_claims required_claim_count clock_skew_ms danger_accept_plaintext
+            jwks_url jwks_ca_file jwks_refresh_interval_ms
+            unauthenticated_methods unauthenticated_method_count danger_jwks_over_plaintext
         }
         spanwire_channel_options {
             size tls authority user_agent compression keepalive_without_calls connect_timeout_ms

@@ -201,9 +201,10 @@ fn jwt(name: &str, value: Unknown<'_>) -> Result<Option<JwtOptions>> {
     let options: Object<'_> = unsafe { value.cast()? };
     each(&options, name, |snake, name, value| {
         fields!(snake, name, value, to, {
-            text: jwks_file;
-            texts: issuers, audiences, algorithms, required_claims;
-            flag: danger_accept_plaintext;
+            text: jwks_file, jwks_url, jwks_ca_file;
+            texts: issuers, audiences, algorithms, required_claims, unauthenticated_methods;
+            number: jwks_refresh_interval_ms;
+            flag: danger_accept_plaintext, danger_jwks_over_plaintext;
         } else match snake {
             // No skew at all is no default.
             "clock_skew_ms" if is_zero(value)? => to.clock_skew_ms = -1,

@@ -106,10 +106,15 @@ class Jwt:
         *,
         issuers: Sequence[str],
         jwks_file: str | PathLike[str] | None = None,
+        jwks_url: str | None = None,
+        jwks_refresh_interval: float | None = None,
+        jwks_ca_file: str | PathLike[str] | None = None,
+        danger_jwks_over_plaintext: bool = False,
         audiences: Sequence[str] | None = None,
         algorithms: Sequence[str] | None = None,
         clock_skew: float | None = None,
         required_claims: Sequence[str] | None = None,
+        unauthenticated_methods: Sequence[str] | None = None,
         danger_accept_plaintext: bool = False,
     ) -> Jwt: ...
 

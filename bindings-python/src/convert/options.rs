@@ -111,31 +111,45 @@ pub(crate) struct Jwt(JwtOptions);
 impl Jwt {
     #[new]
     #[pyo3(signature = (
-        *, issuers, jwks_file = None, audiences = None, algorithms = None, clock_skew = None, required_claims = None,
-        danger_accept_plaintext = false
+        *, issuers, jwks_file = None, jwks_url = None, jwks_refresh_interval = None, jwks_ca_file = None,
+        danger_jwks_over_plaintext = false, audiences = None, algorithms = None, clock_skew = None,
+        required_claims = None, unauthenticated_methods = None, danger_accept_plaintext = false
     ))]
     #[allow(clippy::too_many_arguments, reason = "keywords of Python")]
     fn new(
         issuers: Vec<String>,
         jwks_file: Option<std::path::PathBuf>,
+        jwks_url: Option<String>,
+        jwks_refresh_interval: Option<&Bound<'_, PyAny>>,
+        jwks_ca_file: Option<std::path::PathBuf>,
+        danger_jwks_over_plaintext: bool,
         audiences: Option<Vec<String>>,
         algorithms: Option<Vec<String>>,
         clock_skew: Option<&Bound<'_, PyAny>>,
         required_claims: Option<Vec<String>>,
+        unauthenticated_methods: Option<Vec<String>>,
         danger_accept_plaintext: bool,
     ) -> PyResult<Self> {
         guard(|| {
+            let path = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
+            let time = |name, value: Option<_>| value.map(|value| milliseconds(name, value)).transpose();
             Ok(Jwt(JwtOptions {
-                jwks_file: jwks_file.map(|path| path.to_string_lossy().into_owned()),
+                jwks_file: jwks_file.map(path),
+                jwks_url,
+                jwks_refresh_interval_ms: time("jwks_refresh_interval", jwks_refresh_interval)?
+                    .unwrap_or_default(),
+                jwks_ca_file: jwks_ca_file.map(path),
+                danger_jwks_over_plaintext,
                 issuers,
                 audiences: audiences.unwrap_or_default(),
                 algorithms: algorithms.unwrap_or_default(),
                 // No skew at all is no default.
-                clock_skew_ms: match clock_skew.map(|skew| milliseconds("clock_skew", skew)).transpose()? {
+                clock_skew_ms: match time("clock_skew", clock_skew)? {
                     Some(0) => -1,
                     skew => skew.unwrap_or_default(),
                 },
                 required_claims: required_claims.unwrap_or_default(),
+                unauthenticated_methods: unauthenticated_methods.unwrap_or_default(),
                 danger_accept_plaintext,
             }))
         })

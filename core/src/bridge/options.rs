@@ -152,6 +152,16 @@ pub struct JwtOptions {
     pub required_claims: Vec<String>,
     /// They are taken from connections without TLS too.
     pub danger_accept_plaintext: bool,
+    /// The keys from a URL, instead of the file: `https`, or `http` on this machine.
+    pub jwks_url: Option<String>,
+    /// How long they are used without asking for newer ones.
+    pub jwks_refresh_interval_ms: i64,
+    /// The authorities to trust for that URL, instead of the system's: a file.
+    pub jwks_ca_file: Option<String>,
+    /// They are taken from `http` URLs of other machines too.
+    pub danger_jwks_over_plaintext: bool,
+    /// Methods whose calls need no token: `/package.Service/Method`, or `/package.Service/*`.
+    pub unauthenticated_methods: Vec<String>,
 }
 
 /// Of telemetry: see [`crate::TelemetryBuilder`](crate::telemetry::TelemetryBuilder). Channels and servers of an engine that
@@ -439,10 +449,17 @@ impl ServerOptions {
 
 impl JwtOptions {
     fn jwt(&self) -> Result<Jwt, OpError> {
-        let Some(file) = &self.jwks_file else {
-            return Err(OpError::Argument("jwt: whose keys? it needs jwks_file".to_owned()));
+        let keys = match (&self.jwks_file, &self.jwks_url) {
+            (Some(file), None) => Jwt::from_jwks_file(file),
+            (None, Some(url)) => Jwt::from_jwks_url(url),
+            _ => {
+                let problem = "jwt: whose keys? it needs a file of them, or a URL, and not both";
+                return Err(OpError::Argument(problem.to_owned()));
+            }
         };
-        let mut jwt = Jwt::from_jwks_file(file)
+        let mut jwt = keys
+            .danger_jwks_over_plaintext(self.danger_jwks_over_plaintext)
+            .unauthenticated_methods(&self.unauthenticated_methods)
             .issuers(&self.issuers)
             .audiences(&self.audiences)
             .algorithms(&self.algorithms)
@@ -450,6 +467,12 @@ impl JwtOptions {
             .danger_accept_plaintext(self.danger_accept_plaintext);
         if self.clock_skew_ms != 0 {
             jwt = jwt.clock_skew(positive_time(self.clock_skew_ms).unwrap_or_default());
+        }
+        if let Some(interval) = time("jwks_refresh_interval_ms", self.jwks_refresh_interval_ms)? {
+            jwt = jwt.jwks_refresh_interval(interval);
+        }
+        if let Some(file) = &self.jwks_ca_file {
+            jwt = jwt.jwks_ca_file(file);
         }
         Ok(jwt)
     }

@@ -11,11 +11,13 @@
 //!
 //! A guard runs on the connection's task, so it does not wait. To check allocates nothing by itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Extensions, HeaderMap};
 
 use super::ServeError;
+use crate::middleware::BoxFuture;
 use crate::stats::Counters;
 use crate::transport::Peer;
 use crate::{Metadata, PeerAddr, Status};
@@ -46,6 +48,12 @@ impl Head<'_> {
 pub(crate) trait Guard: Send + Sync + 'static {
     /// Lets the request pass, or says why not. The status's metadata go out as trailers.
     fn check(&self, head: &mut Head<'_>) -> Result<(), Status>;
+
+    /// The server is about to accept connections, here: begins what runs beside it. What this gives is waited for; it ends
+    /// soon. Each lane says so.
+    fn start(&self, _counters: &Arc<Counters>) -> Option<BoxFuture<'static, ()>> {
+        None
+    }
 }
 
 /// A refusal that says when to try again, which retries of every gRPC client keep to (gRFC A6).
@@ -89,11 +97,18 @@ impl Guards {
     pub(crate) fn check(&self, head: &mut Head<'_>) -> Result<(), Status> {
         self.0.iter().try_for_each(|guard| guard.check(head))
     }
+
+    /// Resolves when the guards are ready for the first request.
+    pub(crate) async fn start(&self, counters: &Arc<Counters>) {
+        for ready in self.0.iter().filter_map(|guard| guard.start(counters)) {
+            ready.await;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use http::HeaderValue;
 

@@ -232,8 +232,13 @@ impl Acceptor {
             biased;
             () = self.shutdown.drain.cancelled() => {}
             () = self.shutdown.accept.cancelled() => {}
-            () = self.accept_all(socket, &spawner) => {}
+            () = self.accept_when_ready(socket, &spawner) => {}
         }
+    }
+
+    async fn accept_when_ready(&self, socket: Socket, spawner: &Spawner) {
+        self.settings.router.guards.start(&self.counters.limits).await;
+        self.accept_all(socket, spawner).await;
     }
 
     async fn accept_all(&self, socket: Socket, spawner: &Spawner) {

@@ -7,6 +7,7 @@
 
 pub(crate) mod client;
 pub(crate) mod custom;
+pub(crate) mod fetch;
 pub(crate) mod foreign;
 pub(crate) mod header_list;
 mod heart;

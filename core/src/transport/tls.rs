@@ -1,5 +1,5 @@
 //! TLS for clients and servers: rustls with its ring provider, HTTP/2 by ALPN, and nothing else unless a server speaks
-//! gRPC-Web.
+//! gRPC-Web or a page of the web is fetched.
 //!
 //! The provider is always named. A process-wide default would make the behaviour depend on what else is linked in.
 
@@ -36,7 +36,7 @@ const FILES: &str = "TLS files";
 /// The protocol that both sides offer and require.
 pub(super) const ALPN_H2: &[u8] = b"h2";
 
-/// The one that servers offer besides, for gRPC-Web.
+/// The one that servers offer besides, for gRPC-Web, and that of web servers.
 pub(super) const ALPN_HTTP1: &[u8] = b"http/1.1";
 
 /// A certificate chain and its key.
@@ -174,14 +174,20 @@ impl ClientTls {
 
     /// Reads the files and makes the configuration all connections of a channel share.
     pub(crate) fn build(&self) -> Result<ClientTlsConfig, TlsError> {
+        self.build_for(ALPN_H2)
+    }
+
+    /// The same for connections that speak `protocol`.
+    pub(crate) fn build_for(&self, protocol: &'static [u8]) -> Result<ClientTlsConfig, TlsError> {
         let server_name = self.server_name.as_deref().map(parse_server_name).transpose()?;
         let files = files(&self.authorities, self.identity.as_ref());
         let tls = self.clone();
-        let connector = Arc::new(Reloading::new(FILES, files, Duration::ZERO, move || tls.connector())?);
-        Ok(ClientTlsConfig { connector, server_name })
+        let connector =
+            Arc::new(Reloading::new(FILES, files, Duration::ZERO, move || tls.connector(protocol))?);
+        Ok(ClientTlsConfig { connector, server_name, protocol })
     }
 
-    fn connector(&self) -> Result<TlsConnector, TlsError> {
+    fn connector(&self, protocol: &[u8]) -> Result<TlsConnector, TlsError> {
         let provider = provider();
         let builder = ClientConfig::builder_with_provider(provider.clone());
         let builder = builder.with_safe_default_protocol_versions().map_err(no_versions)?;
@@ -197,7 +203,7 @@ impl ClientTls {
                 builder.with_client_auth_cert(chain, key).map_err(|error| identity.explain(error))?
             }
         };
-        config.alpn_protocols = vec![ALPN_H2.to_vec()];
+        config.alpn_protocols = vec![protocol.to_vec()];
         Ok(TlsConnector::from(Arc::new(config)))
     }
 
@@ -231,6 +237,7 @@ fn parse_server_name(name: &str) -> Result<ServerName<'static>, TlsError> {
 pub(crate) struct ClientTlsConfig {
     connector: Arc<Reloading<TlsConnector>>,
     server_name: Option<ServerName<'static>>,
+    protocol: &'static [u8],
 }
 
 impl fmt::Debug for ClientTlsConfig {
@@ -251,7 +258,10 @@ impl ClientTlsConfig {
         };
         let connector = Arc::clone(&self.connector.current());
         let stream = connector.connect(name, io).await.map_err(explain_handshake)?;
-        require_h2(stream.get_ref().1.alpn_protocol(), "server")?;
+        // HTTP/1.1 is what a server speaks that says nothing.
+        if self.protocol == ALPN_H2 {
+            require_h2(stream.get_ref().1.alpn_protocol(), "server")?;
+        }
         Ok(Io::TlsClient(Box::new(stream)))
     }
 }

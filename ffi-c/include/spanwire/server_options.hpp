@@ -22,6 +22,19 @@ struct jwt_options {
   std::vector<std::string> required_claims = {};
   /// They are taken from connections without TLS too, where others may read them.
   bool danger_accept_plaintext = false;
+  /// The keys from a URL, instead of the file: "https://...", or "http://..." on this machine. They are fetched
+  /// when the server starts, and again and again after that.
+  std::string jwks_url = {};
+  /// The authorities to trust for that URL, instead of the system's: a PEM file.
+  std::string jwks_ca_file = {};
+  /// How long the keys of the URL are used without asking for newer ones.
+  milliseconds jwks_refresh_interval{0};
+  /// Methods whose calls need no token, such as "/grpc.health.v1.Health/*": "/package.Service/Method", or all of a
+  /// service.
+  std::vector<std::string> unauthenticated_methods = {};
+  /// Keys are taken from "http" URLs of other machines too: who can change them on the way decides whose tokens are
+  /// good.
+  bool danger_jwks_over_plaintext = false;
 };
 
 /// Options of a server.
@@ -93,6 +106,12 @@ struct lent_jwt {
     lend(from->required_claims, required_claims_, raw.required_claims, raw.required_claim_count);
     raw.clock_skew_ms = from->clock_skew.count();
     raw.danger_accept_plaintext = from->danger_accept_plaintext;
+    raw.jwks_url = or_null(from->jwks_url);
+    raw.jwks_ca_file = or_null(from->jwks_ca_file);
+    raw.jwks_refresh_interval_ms = from->jwks_refresh_interval.count();
+    lend(from->unauthenticated_methods, unauthenticated_methods_, raw.unauthenticated_methods,
+         raw.unauthenticated_method_count);
+    raw.danger_jwks_over_plaintext = from->danger_jwks_over_plaintext;
   }
   lent_jwt(const lent_jwt &) = delete;
   lent_jwt &operator=(const lent_jwt &) = delete;
@@ -107,7 +126,7 @@ struct lent_jwt {
     count = kept.size();
   }
 
-  std::vector<const char *> issuers_, audiences_, algorithms_, required_claims_;
+  std::vector<const char *> issuers_, audiences_, algorithms_, required_claims_, unauthenticated_methods_;
 };
 
 /// A server of the C API; null if it could not be made.

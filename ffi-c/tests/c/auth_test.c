@@ -1,4 +1,6 @@
 /* Who calls, by token and by certificate, and who may: options, and what handlers see. */
+#include <pthread.h>
+
 #include "pair.h"
 
 /* Made by certs.sh; the runner says where. */
@@ -124,6 +126,67 @@ static void tokens(void) {
   CHECK_EQ(outcome(options, channel, "localhost", said), SPANWIRE_CODE_UNAUTHENTICATED);
 }
 
+/* A web server with the keys of an issuer, for one request. */
+static void *give_keys(void *listener) {
+  int client = accept(*(int *)listener, NULL, NULL);
+  char request[4096], keys[4096], head[128];
+  size_t len = 0;
+  while (len < 4 || memcmp(request + len - 4, "\r\n\r\n", 4) != 0) {
+    ssize_t got = recv(client, request + len, sizeof request - len, 0);
+    CHECK(got > 0);
+    len += (size_t)got;
+  }
+  FILE *file = fopen(path_of("keys.json"), "rb");
+  CHECK(file != NULL);
+  size_t key_len = fread(keys, 1, sizeof keys, file);
+  fclose(file);
+  int head_len = snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", key_len);
+  CHECK_EQ(send(client, head, (size_t)head_len, 0), head_len);
+  CHECK_EQ(send(client, keys, key_len, 0), (ssize_t)key_len);
+  close(client);
+  return NULL;
+}
+
+static void keys_come_from_a_url(void) {
+  int listener = socket(AF_INET, SOCK_STREAM, 0);
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t len = sizeof address;
+  CHECK_EQ(bind(listener, (struct sockaddr *)&address, len), 0);
+  CHECK_EQ(listen(listener, 1), 0);
+  CHECK_EQ(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+  char url[64];
+  snprintf(url, sizeof url, "http://127.0.0.1:%d/keys.json", ntohs(address.sin_port));
+  pthread_t web;
+  CHECK_EQ(pthread_create(&web, NULL, give_keys, &listener), 0);
+
+  spanwire_tls_options server = server_tls(), client = client_tls();
+  spanwire_jwt_options remote = jwt();
+  remote.jwks_file = NULL;
+  remote.jwks_url = url;
+  remote.jwks_refresh_interval_ms = 60000;
+  spanwire_server_options options = {.tls = &server, .jwt = &remote};
+  spanwire_channel_options channel = {.tls = &client, .bearer_token_file = path_of("token")};
+  CHECK_EQ(outcome(options, channel, "localhost", said), SPANWIRE_CODE_OK);
+  CHECK(strcmp(subject, "ada") == 0);
+  pthread_join(web, NULL);
+  close(listener);
+}
+
+static void listed_methods_need_no_token(void) {
+  static const char *const other[] = {"/test.Other/*"}, *const listed[] = {"/test.Other/*", "/test.Service/*"};
+  spanwire_tls_options server = server_tls(), client = client_tls();
+  spanwire_jwt_options lenient = jwt();
+  lenient.unauthenticated_methods = listed;
+  lenient.unauthenticated_method_count = 2;
+  spanwire_server_options options = {.tls = &server, .jwt = &lenient};
+  spanwire_channel_options channel = {.tls = &client};
+  CHECK_EQ(outcome(options, channel, "localhost", said), SPANWIRE_CODE_OK);
+  CHECK_EQ(subject[0], 0);
+  lenient.unauthenticated_methods = other;
+  lenient.unauthenticated_method_count = 1;
+  CHECK_EQ(outcome(options, channel, "localhost", said), SPANWIRE_CODE_UNAUTHENTICATED);
+}
+
 static void certificates(void) {
   spanwire_tls_options server = server_tls(), client = client_tls();
   server.ca_file = path_of("ca.pem");
@@ -182,7 +245,11 @@ static void mistakes_are_named(void) {
   wrong.jwks_file = path_of("nowhere.json");
   refuses((spanwire_server_options){.jwt = &wrong}, "nowhere.json");
   wrong.jwks_file = NULL;
-  refuses((spanwire_server_options){.jwt = &wrong}, "jwks_file");
+  refuses((spanwire_server_options){.jwt = &wrong}, "jwt: whose keys?");
+  wrong.jwks_url = "http://login.test/keys.json";
+  refuses((spanwire_server_options){.jwt = &wrong}, "is not encrypted");
+  wrong.jwks_file = path_of("keys.json");
+  refuses((spanwire_server_options){.jwt = &wrong}, "a file of them, or a URL, and not both");
   wrong = jwt();
   wrong.issuers = NULL;
   refuses((spanwire_server_options){.jwt = &wrong}, "issuers is null or too long, but its count is 2");
@@ -202,6 +269,8 @@ static void mistakes_are_named(void) {
 int main(int argc, char **argv) {
   static const test tests[] = {
       TEST(tokens),
+      TEST(keys_come_from_a_url),
+      TEST(listed_methods_need_no_token),
       TEST(certificates),
       TEST(names_choose_certificates),
       TEST(limits_let_pass_what_they_allow),

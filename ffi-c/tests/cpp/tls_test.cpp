@@ -99,8 +99,10 @@ TEST(callers_are_known_by_tokens_and_certificates) {
   tls.ca_file = made.file("ca.pem");
   tls.client_certificate_optional = true;
   tls.more_certificates = {{.certificate_file = made.file("named.pem"), .key_file = made.file("named.key")}};
-  spanwire::jwt_options jwt{
-      .jwks_file = made.file("keys.json"), .issuers = {"https://login.example.com"}, .audiences = {"orders"}};
+  spanwire::jwt_options jwt{.jwks_file = made.file("keys.json"),
+                            .issuers = {"https://login.example.com"},
+                            .audiences = {"orders"},
+                            .unauthenticated_methods = {"/test.Test/Open"}};
   const char *policy = R"({"name": "p", "allow_rules": [
       {"name": "r", "source": {"principals": ["spiffe://example/client"]}}]})";
   pair test({.tls = tls, .jwt = jwt, .authorization_policy = policy});
@@ -121,6 +123,7 @@ TEST(callers_are_known_by_tokens_and_certificates) {
     CHECK(who->message.view() == "ada spiffe://example/client client.example");
     spanwire::channel tokenless(test.server.target(), {.tls = known});
     CHECK_CODE(unauthenticated, (co_await tokenless.unary("/test.Test/Who", "x")).status());
+    CHECK_CODE(unimplemented, (co_await tokenless.unary("/test.Test/Open", "x")).status());
     spanwire::channel stranger(test.server.target(), {.tls = spanwire::tls_options{.ca_file = made.file("ca.pem")},
                                                       .bearer_token_file = made.file("token")});
     CHECK_CODE(permission_denied, (co_await stranger.unary("/test.Test/Who", "x")).status());

@@ -4,9 +4,8 @@ mod policy;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::HeaderName;
 
@@ -15,9 +14,6 @@ use super::guard::{Guard, Head, Stage};
 use super::{ServeError, ServerBuilder};
 use crate::Status;
 use crate::reload::Reloading;
-
-/// Longest that a changed file goes unnoticed.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// What is logged of a decision, for whoever collects it.
 const AUDIT: &str = "spanwire::audit";
@@ -53,9 +49,7 @@ impl ServerBuilder {
     pub fn authorization_policy_file(self, path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         self.guard(Stage::Authorization, move || {
-            let files = vec![path.clone()];
-            let file =
-                Reloading::new("the rules of authorization_policy_file", files, PAUSE, move || read(&path));
+            let file = Reloading::file("the rules of authorization_policy_file", path, Policy::read);
             Ok(Box::new(file.map_err(|problem| wrong("authorization_policy_file", problem))?))
         })
     }
@@ -63,11 +57,6 @@ impl ServerBuilder {
 
 fn wrong(setting: &'static str, problem: String) -> ServeError {
     ServeError::Security { setting, problem }
-}
-
-fn read(path: &PathBuf) -> Result<Policy, String> {
-    let text = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Policy::read(&text).map_err(|problem| format!("{}: {problem}", path.display()))
 }
 
 /// Reads a policy.

@@ -1,5 +1,6 @@
 //! Policies, against requests that are made up, and once against a server.
 
+use std::fs;
 use std::sync::{Arc, Mutex};
 
 use http::{Extensions, HeaderMap, HeaderValue};
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use super::policy::Audit;
 use super::*;
 use crate::middleware::{Call, Messages, Reply};
+use crate::reload::PAUSE;
 use crate::stats::Counters;
 use crate::transport::Peer;
 use crate::{Channel, Code, Kind, Method, PeerAddr, Raw, Server, TlsIdentity};

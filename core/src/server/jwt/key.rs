@@ -138,6 +138,7 @@ fn point(x: &[u8], y: &[u8], bytes: usize) -> Option<Vec<u8>> {
 
 /// The keys that are good now, and the tokens that were checked with them: when the keys change, no token that was
 /// signed with an old one lives on.
+#[derive(Default)]
 pub(super) struct KeySet {
     keys: Vec<Key>,
     pub(super) known: Mutex<Cache>,

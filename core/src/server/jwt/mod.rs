@@ -2,12 +2,14 @@
 
 mod cache;
 mod key;
+mod remote;
+#[cfg(test)]
+mod remote_tests;
 #[cfg(test)]
 mod tests;
 mod token;
 
 use std::fmt;
-use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -15,17 +17,19 @@ use std::time::{Duration, SystemTime};
 use ring::digest;
 
 use self::key::{ALGORITHMS, Algorithm, KeySet};
+use self::remote::Remote;
 use self::token::{Policy, Refused};
 use super::guard::{Guard, Head, Stage};
 use super::{ServeError, ServerBuilder};
-use crate::Status;
+use crate::method::Pattern;
+use crate::middleware::BoxFuture;
 use crate::reload::Reloading;
+use crate::stats::Counters;
+use crate::transport::fetch::Page;
+use crate::{ClientTls, Status};
 
 /// The default of [`Jwt::clock_skew`].
 pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(60);
-
-/// Longest that a changed file of keys goes unnoticed.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// What a token said of its caller, after it was found good.
 #[derive(Clone, Default)]
@@ -73,11 +77,20 @@ impl fmt::Debug for Claims {
 /// ```
 pub struct Jwt {
     keys: MakeSource,
+    remote: RemoteOptions,
     issuers: Vec<String>,
     audiences: Vec<String>,
     algorithms: Vec<String>,
     clock_skew: Duration,
     required_claims: Vec<String>,
+    unauthenticated_methods: Vec<String>,
+    plaintext: bool,
+}
+
+/// Of keys that come from a URL.
+struct RemoteOptions {
+    interval: Duration,
+    ca_file: Option<PathBuf>,
     plaintext: bool,
 }
 
@@ -86,24 +99,76 @@ impl Jwt {
     /// a second; one that cannot be used then leaves the old keys, with a warning.
     pub fn from_jwks_file(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        Self::with_keys(Box::new(move || {
-            let files = vec![path.clone()];
-            let file = Reloading::new("the keys of jwks_file", files, PAUSE, move || read(&path));
+        Self::with_keys(Box::new(move |_| {
+            let file = Reloading::file("the keys of jwks_file", path, KeySet::read);
             file.map(|file| Box::new(file) as Box<dyn Source>)
                 .map_err(|problem| ServeError::Security { setting: "jwks_file", problem })
+        }))
+    }
+
+    /// Checks with the keys of this URL, a JSON Web Key Set (RFC 7517): `https`, or `http` on this machine. They are fetched
+    /// when the server begins to run, which accepts no connection before it knows how that went; again every
+    /// [`jwks_refresh_interval`](Self::jwks_refresh_interval), or sooner if the answer's `Cache-Control` says so; and when a
+    /// token names a key that is not known, but never twice within five seconds.
+    ///
+    /// While they cannot be had the old ones stay, however long it takes, with a warning and a
+    /// [count](crate::LimitCounts::jwks_errors). Until the first are there, and for a key that may be in the next, calls are
+    /// UNAVAILABLE. An answer has 10 s and 256 KiB, and redirects are not followed.
+    ///
+    /// ```
+    /// # use spanwire::Jwt;
+    /// let jwt = Jwt::from_jwks_url("https://login.example.com/keys.json").issuers(["https://login.example.com"]);
+    /// ```
+    pub fn from_jwks_url(url: impl Into<String>) -> Self {
+        let url = url.into();
+        Self::with_keys(Box::new(move |options| {
+            let wrong = |setting, problem: String| ServeError::Security { setting, problem };
+            if options.interval.is_zero() {
+                return Err(wrong("jwks_refresh_interval", "it must be above 0".to_owned()));
+            }
+            let tls = options.ca_file.map_or_else(ClientTls::new, |file| ClientTls::new().with_ca_file(file));
+            let page = Page::new(&url, &tls, options.plaintext);
+            let page = Arc::new(page.map_err(|problem| wrong("jwks_url", problem))?);
+            let fetch = move || {
+                let page = page.clone();
+                Box::pin(async move { page.fetch().await }) as BoxFuture<'static, _>
+            };
+            Ok(Box::new(Remote::new(Box::new(fetch), options.interval)))
         }))
     }
 
     fn with_keys(keys: MakeSource) -> Self {
         Jwt {
             keys,
+            remote: RemoteOptions { interval: remote::INTERVAL, ca_file: None, plaintext: false },
             issuers: Vec::new(),
             audiences: Vec::new(),
             algorithms: Vec::new(),
             clock_skew: CLOCK_SKEW,
             required_claims: Vec::new(),
+            unauthenticated_methods: Vec::new(),
             plaintext: false,
         }
+    }
+
+    /// How long keys of a URL are used without asking for newer ones; 5 minutes by default. Keys that the issuer has
+    /// withdrawn are good for so long.
+    pub fn jwks_refresh_interval(mut self, interval: Duration) -> Self {
+        self.remote.interval = interval;
+        self
+    }
+
+    /// Trusts the authorities of this file (PEM) for the URL of the keys, instead of the system's.
+    pub fn jwks_ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.remote.ca_file = Some(path.into());
+        self
+    }
+
+    /// Takes keys from `http` URLs of other machines too: whoever can change the answer on its way decides whose tokens are
+    /// good.
+    pub fn danger_jwks_over_plaintext(mut self, accept: bool) -> Self {
+        self.remote.plaintext = accept;
+        self
     }
 
     /// Trusts tokens of these issuers (`iss`). At least one is needed; further calls add to them.
@@ -141,6 +206,14 @@ impl Jwt {
         self
     }
 
+    /// Calls of these methods need no token, and none that they have is looked at: `/package.Service/Method`, or all of a
+    /// service, `/package.Service/*`; further calls add to them. Health and reflection are guarded like all others unless
+    /// they are listed: `/grpc.health.v1.Health/*` for probes that have no token.
+    pub fn unauthenticated_methods<T: Into<String>>(mut self, methods: impl IntoIterator<Item = T>) -> Self {
+        self.unauthenticated_methods.extend(methods.into_iter().map(Into::into));
+        self
+    }
+
     /// Takes tokens from connections on which others may read them too: TCP without TLS. For servers behind a proxy that
     /// ends TLS, in a network that nobody else listens in.
     pub fn danger_accept_plaintext(mut self, accept: bool) -> Self {
@@ -170,7 +243,9 @@ impl Jwt {
             clock_skew: self.clock_skew,
             required_claims: self.required_claims,
         };
-        Ok(Box::new(JwtGuard { keys: (self.keys)()?, policy, plaintext: self.plaintext }))
+        let open = Pattern::all(&self.unauthenticated_methods)
+            .map_err(|problem| ServeError::Security { setting: "unauthenticated_methods", problem })?;
+        Ok(Box::new(JwtGuard { keys: (self.keys)(self.remote)?, policy, open, plaintext: self.plaintext }))
     }
 }
 
@@ -182,8 +257,8 @@ impl fmt::Debug for Jwt {
 }
 
 impl ServerBuilder {
-    /// Refuses calls without a good bearer token (`authorization: Bearer …`) with UNAUTHENTICATED, whatever their method.
-    /// Handlers find what the token says in [`Context::claims`](super::Context::claims). Tokens are taken over TLS, Unix
+    /// Refuses calls without a good bearer token (`authorization: Bearer …`) with UNAUTHENTICATED, whatever their method but
+    /// [those that need none](Jwt::unauthenticated_methods). Handlers find what the token says in [`Context::claims`](super::Context::claims). Tokens are taken over TLS, Unix
     /// sockets and in-process connections alone, unless [`Jwt::danger_accept_plaintext`] says otherwise.
     pub fn jwt(self, jwt: Jwt) -> Self {
         self.guard(Stage::Authentication, move || jwt.guard())
@@ -211,9 +286,19 @@ pub fn check_token(token: &str, keys: &[u8], issuer: &str, now: f64) -> Result<S
 trait Source: Send + Sync + 'static {
     /// Those that are good now.
     fn keys(&self) -> arc_swap::Guard<Arc<KeySet>>;
+
+    /// A token was signed with another. Whether that may be among keys that are about to come.
+    fn awaits_newer(&self) -> bool {
+        false
+    }
+
+    /// See [`Guard::start`].
+    fn start(&self, _counters: &Arc<Counters>) -> Option<BoxFuture<'static, ()>> {
+        None
+    }
 }
 
-type MakeSource = Box<dyn FnOnce() -> Result<Box<dyn Source>, ServeError> + Send>;
+type MakeSource = Box<dyn FnOnce(RemoteOptions) -> Result<Box<dyn Source>, ServeError> + Send>;
 
 impl Source for Reloading<KeySet> {
     fn keys(&self) -> arc_swap::Guard<Arc<KeySet>> {
@@ -221,14 +306,11 @@ impl Source for Reloading<KeySet> {
     }
 }
 
-fn read(path: &PathBuf) -> Result<KeySet, String> {
-    let text = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    KeySet::read(&text).map_err(|problem| format!("{} {problem}", path.display()))
-}
-
 struct JwtGuard {
     keys: Box<dyn Source>,
     policy: Policy,
+    /// Methods that need no token.
+    open: Vec<Pattern>,
     plaintext: bool,
 }
 
@@ -254,8 +336,20 @@ impl JwtGuard {
 
 impl Guard for JwtGuard {
     fn check(&self, head: &mut Head<'_>) -> Result<(), Status> {
-        let claims = self.authenticate(head).map_err(|refused| Status::unauthenticated(refused.message()))?;
+        if self.open.iter().any(|methods| methods.matches(head.method)) {
+            return Ok(());
+        }
+        let claims = self.authenticate(head).map_err(|refused| {
+            if refused == Refused::UnknownKey && self.keys.awaits_newer() {
+                return Status::unavailable("the keys that bearer tokens are checked with are being fetched");
+            }
+            Status::unauthenticated(refused.message())
+        })?;
         head.extensions.insert(claims);
         Ok(())
+    }
+
+    fn start(&self, counters: &Arc<Counters>) -> Option<BoxFuture<'static, ()>> {
+        self.keys.start(counters)
     }
 }

@@ -1,5 +1,7 @@
 //! Tokens good and bad, against the published examples and against keys made here.
 
+use std::fs;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::HeaderMap;
@@ -9,9 +11,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::middleware::{Call, Messages, Reply};
-use crate::{Channel, Code, Kind, Method, Raw, Server};
+use crate::reload::PAUSE;
+use crate::{Channel, Code, Kind, Method, Raw, Server, ServerHandle};
 
-const ISSUER: &str = "https://login.test";
+pub(super) const ISSUER: &str = "https://login.test";
 /// Whatever a test calls now, in seconds since 1970.
 const NOW: f64 = 1_800_000_000.0;
 
@@ -23,7 +26,7 @@ enum Pair {
 }
 
 /// Whoever issues tokens.
-struct Signer {
+pub(super) struct Signer {
     id: String,
     pair: Pair,
 }
@@ -47,7 +50,7 @@ impl Signer {
         Signer { id: id.to_owned(), pair: Pair::P384(pair) }
     }
 
-    fn ed25519(id: &str) -> Self {
+    pub(super) fn ed25519(id: &str) -> Self {
         let der = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
         Signer { id: id.to_owned(), pair: Pair::Ed25519(Ed25519KeyPair::from_pkcs8(der.as_ref()).unwrap()) }
     }
@@ -122,7 +125,7 @@ impl Signer {
     }
 }
 
-fn jwks(signers: &[&Signer]) -> String {
+pub(super) fn jwks(signers: &[&Signer]) -> String {
     json!({"keys": signers.iter().map(|signer| signer.jwk()).collect::<Vec<_>>()}).to_string()
 }
 
@@ -393,18 +396,18 @@ fn key_sets_leave_out_what_is_no_public_key_for_signatures() {
 }
 
 /// A server that answers whatever it is called with, with the subject of the caller.
-async fn serve(address: &str, jwt: Jwt) -> Channel {
+pub(super) async fn serve(address: &str, jwt: Jwt) -> (Channel, ServerHandle) {
     let whoami = |call: Call| async move {
         let claims = call.extensions.get::<Arc<Claims>>().cloned().unwrap_or_default();
         Ok(Reply::new(Messages::one(claims.subject().unwrap_or_default().to_owned().into())))
     };
     let server = Server::builder().jwt(jwt).fallback(whoami).bind(address).await.unwrap();
-    let channel = Channel::new(&server.target()).unwrap();
+    let (channel, handle) = (Channel::new(&server.target()).unwrap(), server.handle());
     tokio::spawn(server.run());
-    channel
+    (channel, handle)
 }
 
-async fn ask(channel: &Channel, headers: &[&str]) -> Result<String, Status> {
+pub(super) async fn ask(channel: &Channel, headers: &[&str]) -> Result<String, Status> {
     let method = Method::new("/any.Service/Method", Kind::Unary);
     let call = channel.unary::<Raw, Raw>(&method, Raw::default());
     let call = headers.iter().fold(call, |call, header| call.metadata("authorization", header));
@@ -415,7 +418,7 @@ fn now() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64()
 }
 
-fn fresh(signer: &Signer) -> String {
+pub(super) fn fresh(signer: &Signer) -> String {
     format!("Bearer {}", signer.token(&claims(&json!({"exp": now() + 600.0, "iat": null}))))
 }
 
@@ -428,7 +431,7 @@ async fn calls_need_one_good_token() {
     let signer = Signer::p256("k");
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), jwks(&[&signer])).unwrap();
-    let channel = serve("inprocess:jwt-one", accepting(file.path())).await;
+    let (channel, _) = serve("inprocess:jwt-one", accepting(file.path())).await;
     let good = fresh(&signer);
     let token = good.strip_prefix("Bearer ").unwrap();
     for same in [good.clone(), format!("bearer {token}"), format!("BEARER   {token}"), good.clone()] {
@@ -460,13 +463,13 @@ async fn tokens_are_not_taken_from_plaintext_connections() {
     let signer = Signer::p256("k");
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), jwks(&[&signer])).unwrap();
-    let refusing = serve("127.0.0.1:0", accepting(file.path())).await;
+    let (refusing, _) = serve("127.0.0.1:0", accepting(file.path())).await;
     let status = ask(&refusing, &[&fresh(&signer)]).await.unwrap_err();
     assert_eq!(
         (status.code(), status.message()),
         (Code::Unauthenticated, "bearer tokens are taken over TLS alone")
     );
-    let taking = serve("127.0.0.1:0", accepting(file.path()).danger_accept_plaintext(true)).await;
+    let (taking, _) = serve("127.0.0.1:0", accepting(file.path()).danger_accept_plaintext(true)).await;
     assert_eq!(ask(&taking, &[&fresh(&signer)]).await.unwrap(), "ada");
 }
 
@@ -475,7 +478,7 @@ async fn keys_rotate_under_load_and_no_call_is_lost() {
     let first = Signer::ed25519("0");
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), jwks(&[&first])).unwrap();
-    let channel = serve("inprocess:jwt-rotation", accepting(file.path())).await;
+    let (channel, _) = serve("inprocess:jwt-rotation", accepting(file.path())).await;
     let token = Arc::new(std::sync::Mutex::new(fresh(&first)));
     let stop = tokio_util::sync::CancellationToken::new();
     let callers: Vec<_> = (0..8)
@@ -530,7 +533,7 @@ async fn what_cannot_be_used_is_an_error_of_bind() {
         (Jwt::from_jwks_file("/nowhere/keys.json").issuers(["i"]), "jwks_file: /nowhere/keys.json: "),
         (
             Jwt::from_jwks_file(file.path()).issuers(["i"]),
-            &*format!("jwks_file: {path} has no list named keys"),
+            &*format!("jwks_file: {path}: has no list named keys"),
         ),
         (Jwt::from_jwks_file(file.path()), "jwt: whose tokens are good? it needs issuers"),
         (
