@@ -1,10 +1,9 @@
 //! Messages as the engine sees them: something that becomes bytes and comes back.
 
-use std::io::IoSlice;
-
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use spanwire_wire::encoding::Encoding;
 use spanwire_wire::frame;
+pub(crate) use spanwire_wire::outgoing::Frame;
 
 use crate::Status;
 use crate::transport::outbox::GATHERED_BYTES;
@@ -79,69 +78,6 @@ impl<T: Into<Bytes>> From<T> for Raw {
 
 /// Above this size an already encoded message is sent beside its prefix instead of being copied behind it.
 const COPY_BELOW: usize = 8 * 1024;
-
-/// One length-prefixed message, ready for the stream: `first`, then `rest`, which is empty where it is not needed.
-///
-/// It goes to the connection in one piece, so that both parts share a DATA frame.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Frame {
-    first: Bytes,
-    rest: Bytes,
-}
-
-impl Frame {
-    /// Bytes that have their prefixes already.
-    pub(crate) fn whole(bytes: Bytes) -> Self {
-        Frame { first: bytes, rest: Bytes::new() }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.first.len() + self.rest.len()
-    }
-
-    /// What it begins with: whether it is compressed, if it is a whole one.
-    pub(crate) fn first_byte(&self) -> u8 {
-        self.first.first().copied().unwrap_or_default()
-    }
-
-    /// Takes off the first `len` bytes, or all if there are fewer.
-    pub(crate) fn split_to(&mut self, len: usize) -> Frame {
-        let first = self.first.split_to(len.min(self.first.len()));
-        let rest = self.rest.split_to((len - first.len()).min(self.rest.len()));
-        Frame { first, rest }
-    }
-
-    /// The message without its prefix; only for frames that were not compressed.
-    pub(crate) fn into_message(self) -> Bytes {
-        if self.rest.is_empty() { self.first.slice(frame::HEADER_LEN..) } else { self.rest }
-    }
-}
-
-impl Buf for Frame {
-    fn remaining(&self) -> usize {
-        self.len()
-    }
-
-    fn chunk(&self) -> &[u8] {
-        if self.first.is_empty() { &self.rest } else { &self.first }
-    }
-
-    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let mut filled = 0;
-        let parts = [&self.first, &self.rest].into_iter().filter(|part| !part.is_empty());
-        for (slice, part) in slices.iter_mut().zip(parts) {
-            *slice = IoSlice::new(part);
-            filled += 1;
-        }
-        filled
-    }
-
-    fn advance(&mut self, count: usize) {
-        let of_first = count.min(self.first.len());
-        self.first.advance(of_first);
-        self.rest.advance(count - of_first);
-    }
-}
 
 /// A message that is encoded already.
 #[derive(Clone, Debug)]
@@ -253,8 +189,7 @@ impl Framing {
             return Ok(Frame::whole(frame::compressed_frame(&message, self.encoding)?));
         }
         if message.len() >= COPY_BELOW {
-            let header = frame::header(false, message.len())?;
-            return Ok(Frame { first: Bytes::copy_from_slice(&header), rest: message });
+            return Frame::beside(message);
         }
         Ok(Frame::whole(frame::frame(&message, false)?.freeze()))
     }

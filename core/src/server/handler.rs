@@ -67,12 +67,7 @@ impl Handler {
                         let framing: Framing = shared.framing();
                         framing.encode(&response, true)
                     });
-                    match framed {
-                        Ok(frame) => {
-                            UnaryAnswer { frame: Some(frame), status: context.into_status(Status::ok()) }
-                        }
-                        Err(status) => UnaryAnswer { frame: None, status: context.into_status(status) },
-                    }
+                    answered(framed, context)
                 }))
             };
         Handler { kind: Kind::Unary, run: Run::Unary(Arc::new(run)), waits: false }
@@ -142,6 +137,25 @@ impl Handler {
         })
     }
 
+    /// A unary method that needs its request alone, and answers at once. For services that come with the engine: what is
+    /// the same for all their methods is compiled once.
+    pub(crate) fn at_once<Req: Message, Resp: Message>(run: fn(Req) -> Result<Resp, Status>) -> Handler {
+        Handler::bytes_at_once(Arc::new(move |request| {
+            run(message::decode(request)?).map(|response| message::encoded(&response))
+        }))
+    }
+
+    fn bytes_at_once(run: Arc<dyn Fn(Bytes) -> Result<Bytes, Status> + Send + Sync>) -> Handler {
+        Handler::raw_unary(false, move |request, context| {
+            let run = run.clone();
+            Ok(async move {
+                let framing = context.shared().framing();
+                let framed = run(request).map_err(not_ok).and_then(|response| framing.frame(response, true));
+                answered(framed, context)
+            })
+        })
+    }
+
     /// A unary method whose answer somebody else makes: `waits` unless that is as a rule done when the handler is first
     /// polled.
     pub(crate) fn raw_unary<Fut>(
@@ -195,6 +209,14 @@ impl fmt::Debug for Handler {
 
 fn ended((result, context): (Result<(), Status>, Context)) -> Status {
     context.into_status(result.map_err(not_ok).err().unwrap_or_default())
+}
+
+fn answered(framed: Result<Frame, Status>, context: Context) -> UnaryAnswer {
+    let (frame, status) = match framed {
+        Ok(frame) => (Some(frame), Status::ok()),
+        Err(status) => (None, status),
+    };
+    UnaryAnswer { frame, status: context.into_status(status) }
 }
 
 /// A handler that fails with OK would make a call succeed without its answer.

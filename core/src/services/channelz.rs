@@ -7,18 +7,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::grpc::channelz::v1::{
-    self as proto, Channel, ChannelConnectivityState, ChannelData, ChannelRef, Channelz, ChannelzServer,
-    GetChannelRequest, GetChannelResponse, GetServerRequest, GetServerResponse, GetServerSocketsRequest,
+    self as proto, Channel, ChannelConnectivityState, ChannelData, ChannelRef, GetChannelRequest,
+    GetChannelResponse, GetServerRequest, GetServerResponse, GetServerSocketsRequest,
     GetServerSocketsResponse, GetServersRequest, GetServersResponse, GetSocketRequest, GetSocketResponse,
     GetSubchannelRequest, GetSubchannelResponse, GetTopChannelsRequest, GetTopChannelsResponse, Security,
     Server, ServerData, ServerRef, Socket, SocketData, SocketRef, Subchannel, SubchannelRef,
     address as addresses, channel_connectivity_state::State, security as securities,
 };
 use crate::channel::{CHANNELS, Control, balance};
+use crate::server::{Handler, Service};
 use crate::stats::{SERVERS, ServerCounters, Tally};
 use crate::transport::watch::WireFacts;
 use crate::transport::{Peer, PeerAddr};
-use crate::{Connectivity, Context, ServerBuilder, Status};
+use crate::{Connectivity, ServerBuilder, Status};
 
 /// The most that a list has, and what it has if nothing is asked for.
 const MOST: usize = 100;
@@ -29,89 +30,77 @@ impl ServerBuilder {
     pub fn channelz(self) -> Self {
         CHANNELS.turn_on();
         SERVERS.turn_on();
-        self.built_in(Box::new(|_| Ok(vec![Box::new(ChannelzServer::new(Census))])))
+        self.built_in(Box::new(|_| Ok(vec![Box::new(Census)])))
     }
 }
 
-/// Has nothing of its own.
+/// The service; it has nothing of its own.
 struct Census;
 
-impl Channelz for Census {
-    async fn get_top_channels(
-        &self,
-        request: GetTopChannelsRequest,
-        _context: &mut Context,
-    ) -> Result<GetTopChannelsResponse, Status> {
-        let all = CHANNELS.all().into_iter();
-        let (found, end) = page(all, request.start_channel_id, request.max_results);
-        let channel = found.into_iter().map(|(id, control)| channel(id, &control)).collect();
-        Ok(GetTopChannelsResponse { channel, end })
+impl Service for Census {
+    fn name(&self) -> &'static str {
+        "grpc.channelz.v1.Channelz"
     }
 
-    async fn get_servers(
-        &self,
-        request: GetServersRequest,
-        _context: &mut Context,
-    ) -> Result<GetServersResponse, Status> {
-        let all = SERVERS.all().into_iter();
-        let (found, end) = page(all, request.start_server_id, request.max_results);
-        let server = found.into_iter().map(|(id, counters)| server(id, &counters)).collect();
-        Ok(GetServersResponse { server, end })
+    fn methods(&self) -> Vec<(&'static str, Handler)> {
+        vec![
+            ("GetTopChannels", Handler::at_once(get_top_channels)),
+            ("GetServers", Handler::at_once(get_servers)),
+            ("GetServer", Handler::at_once(get_server)),
+            ("GetServerSockets", Handler::at_once(get_server_sockets)),
+            ("GetChannel", Handler::at_once(get_channel)),
+            ("GetSubchannel", Handler::at_once(get_subchannel)),
+            ("GetSocket", Handler::at_once(get_socket)),
+        ]
     }
+}
 
-    async fn get_server(
-        &self,
-        request: GetServerRequest,
-        _context: &mut Context,
-    ) -> Result<GetServerResponse, Status> {
-        let (id, counters) = server_of(request.server_id)?;
-        Ok(GetServerResponse { server: Some(server(id, &counters)) })
-    }
+fn get_top_channels(request: GetTopChannelsRequest) -> Result<GetTopChannelsResponse, Status> {
+    let all = CHANNELS.all().into_iter();
+    let (found, end) = page(all, request.start_channel_id, request.max_results);
+    let channel = found.into_iter().map(|(id, control)| channel(id, &control)).collect();
+    Ok(GetTopChannelsResponse { channel, end })
+}
 
-    async fn get_server_sockets(
-        &self,
-        request: GetServerSocketsRequest,
-        _context: &mut Context,
-    ) -> Result<GetServerSocketsResponse, Status> {
-        let (_, counters) = server_of(request.server_id)?;
-        let all = counters.connections().into_iter();
-        let (found, end) = page(all, request.start_socket_id, request.max_results);
-        let socket_ref =
-            found.into_iter().map(|(id, calls)| socket_ref(id, calls.peer().map(Peer::addr))).collect();
-        Ok(GetServerSocketsResponse { socket_ref, end })
-    }
+fn get_servers(request: GetServersRequest) -> Result<GetServersResponse, Status> {
+    let all = SERVERS.all().into_iter();
+    let (found, end) = page(all, request.start_server_id, request.max_results);
+    let server = found.into_iter().map(|(id, counters)| server(id, &counters)).collect();
+    Ok(GetServersResponse { server, end })
+}
 
-    async fn get_channel(
-        &self,
-        request: GetChannelRequest,
-        _context: &mut Context,
-    ) -> Result<GetChannelResponse, Status> {
-        let found = id_of(request.channel_id).and_then(|id| Some((id, CHANNELS.get(id)?)));
-        let (id, control) = found.ok_or_else(|| unknown("channel", request.channel_id))?;
-        Ok(GetChannelResponse { channel: Some(channel(id, &control)) })
-    }
+fn get_server(request: GetServerRequest) -> Result<GetServerResponse, Status> {
+    let (id, counters) = server_of(request.server_id)?;
+    Ok(GetServerResponse { server: Some(server(id, &counters)) })
+}
 
-    async fn get_subchannel(
-        &self,
-        request: GetSubchannelRequest,
-        _context: &mut Context,
-    ) -> Result<GetSubchannelResponse, Status> {
-        let wanted = id_of(request.subchannel_id);
-        let mut all = CHANNELS.all().into_iter().flat_map(|(_, control)| control.all_subchannels());
-        let found = all.find(|subchannel| Some(subchannel.id()) == wanted);
-        let found = found.ok_or_else(|| unknown("subchannel", request.subchannel_id))?;
-        Ok(GetSubchannelResponse { subchannel: Some(subchannel(&found)) })
-    }
+fn get_server_sockets(request: GetServerSocketsRequest) -> Result<GetServerSocketsResponse, Status> {
+    let (_, counters) = server_of(request.server_id)?;
+    let all = counters.connections().into_iter();
+    let (found, end) = page(all, request.start_socket_id, request.max_results);
+    let socket_ref =
+        found.into_iter().map(|(id, calls)| socket_ref(id, calls.peer().map(Peer::addr))).collect();
+    Ok(GetServerSocketsResponse { socket_ref, end })
+}
 
-    async fn get_socket(
-        &self,
-        request: GetSocketRequest,
-        _context: &mut Context,
-    ) -> Result<GetSocketResponse, Status> {
-        let found = id_of(request.socket_id).and_then(|id| client_socket(id).or_else(|| server_socket(id)));
-        let socket = found.ok_or_else(|| unknown("socket", request.socket_id))?;
-        Ok(GetSocketResponse { socket: Some(socket) })
-    }
+fn get_channel(request: GetChannelRequest) -> Result<GetChannelResponse, Status> {
+    let found = id_of(request.channel_id).and_then(|id| Some((id, CHANNELS.get(id)?)));
+    let (id, control) = found.ok_or_else(|| unknown("channel", request.channel_id))?;
+    Ok(GetChannelResponse { channel: Some(channel(id, &control)) })
+}
+
+fn get_subchannel(request: GetSubchannelRequest) -> Result<GetSubchannelResponse, Status> {
+    let wanted = id_of(request.subchannel_id);
+    let mut all = CHANNELS.all().into_iter().flat_map(|(_, control)| control.all_subchannels());
+    let found = all.find(|subchannel| Some(subchannel.id()) == wanted);
+    let found = found.ok_or_else(|| unknown("subchannel", request.subchannel_id))?;
+    Ok(GetSubchannelResponse { subchannel: Some(subchannel(&found)) })
+}
+
+fn get_socket(request: GetSocketRequest) -> Result<GetSocketResponse, Status> {
+    let found = id_of(request.socket_id).and_then(|id| client_socket(id).or_else(|| server_socket(id)));
+    let socket = found.ok_or_else(|| unknown("socket", request.socket_id))?;
+    Ok(GetSocketResponse { socket: Some(socket) })
 }
 
 /// Those from a number on, as many as are wanted; and whether there are none beyond.

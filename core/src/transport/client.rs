@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
-use h2::client::{Builder, SendRequest};
+use h2::client::Builder;
+use spanwire_http2::{ClientConnection, SendRequest};
 use tokio::time::Instant;
 
 use super::header_list::{self, TooLarge};
@@ -19,16 +20,13 @@ use super::stream::code_name;
 use super::watch::{Policing, Role, Watched, WireFacts};
 use super::{Http2, Peer, RecvPart, SendPart, StreamFailure, connection_window, count_end};
 use crate::Status;
-use crate::message::Frame;
 use crate::registry::next_id;
 use crate::stats::{Count, Counters, Tally};
-
-type H2 = h2::client::Connection<Watched<Io>, Frame>;
 
 /// A connection on which calls can be opened. It closes when the last clone and the last call are gone.
 #[derive(Clone)]
 pub(crate) struct Connection {
-    send: SendRequest<Frame>,
+    send: SendRequest,
     shared: Arc<Shared>,
 }
 
@@ -258,11 +256,10 @@ impl Connection {
         let policing = Policing { ping: None, floods: settings.floods.clone() };
         let (watched, facts) = Watched::new(io, Role::Client, Some(policing), counters.clone());
         facts.set_longest_block(u64::from(settings.h2_header_list_limit()) / 16 * 15);
-        let (send, mut h2) = builder(settings)
-            .handshake::<_, Frame>(watched)
+        let (send, mut h2) = ClientConnection::handshake(builder(settings), Box::new(watched))
             .await
             .map_err(|error| handshake_status(&error))?;
-        poll_fn(|cx| match Pin::new(&mut h2).poll(cx) {
+        poll_fn(|cx| match h2.poll(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(handshake_status(&error))),
             // It greets and says goodbye at once: it is well, and about to go. The next connection leads elsewhere.
             Poll::Ready(Ok(())) if facts.settings_read() > 0 && facts.has_go_away() => Poll::Ready(Ok(())),
@@ -374,7 +371,7 @@ impl Connection {
             Unopened::Closed(connection_status(&error.into(), &self.shared.facts))
         });
         let (response, send) = opened?;
-        let id = send.stream_id().as_u32();
+        let id = send.stream_id();
         let send = SendPart::new(send, self.shared.outbox.clone());
         if id >= LAST_STREAM {
             self.shared.closed.store(true, Ordering::Release);
@@ -411,7 +408,7 @@ fn handshake_status(error: &h2::Error) -> Status {
 
 /// The task of a connection: reads, runs what is ready, writes once. Ends when the connection does.
 pub(crate) struct Driver {
-    h2: Option<H2>,
+    h2: Option<ClientConnection>,
     heart: Heart,
     shared: Arc<Shared>,
     connection_window: u32,
@@ -430,7 +427,7 @@ impl Future for Driver {
         loop {
             this.shared.outbox.flush();
             let Some(h2) = this.h2.as_mut() else { return Poll::Ready(()) };
-            if let Poll::Ready(result) = Pin::new(&mut *h2).poll(cx) {
+            if let Poll::Ready(result) = h2.poll(cx) {
                 let status = match result {
                     Ok(()) => Status::unavailable("the server closed the connection"),
                     Err(error) => {

@@ -9,10 +9,12 @@
 //!     └──── it is awake ──► Line ── the task runs, the line is long, or its stream ends ──► HTTP/2
 //! ```
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, BytesMut};
+use spanwire_http2::SendStream;
 
 use super::stream::{SendClosed, poll_room};
 use super::watch::WireFacts;
@@ -28,6 +30,8 @@ const LINE_BYTES: usize = 32 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     state: Mutex<State>,
+    /// Lines wait. Written under the lock; where it is read without, the task asks again before it sleeps.
+    any: AtomicBool,
     facts: Arc<WireFacts>,
 }
 
@@ -41,7 +45,7 @@ struct State {
 
 impl Outbox {
     pub(crate) fn new(facts: Arc<WireFacts>) -> Self {
-        Outbox { state: Mutex::default(), facts }
+        Outbox { facts, ..Outbox::default() }
     }
 
     /// The largest header list that the peer takes.
@@ -55,10 +59,14 @@ impl Outbox {
 
     /// Hands over all lines. For the connection's task, before it writes.
     pub(crate) fn flush(&self) {
-        let mut lines = std::mem::take(&mut self.lock().waiting);
-        if lines.is_empty() {
+        if !self.any.load(Ordering::Acquire) {
             return;
         }
+        let mut lines = {
+            let mut state = self.lock();
+            self.any.store(false, Ordering::Release);
+            std::mem::take(&mut state.waiting)
+        };
         for line in lines.drain(..) {
             let mut line = lock(&line);
             line.waits = false;
@@ -101,6 +109,7 @@ impl Outbox {
         let awake = state.sleeps == sleeps && !state.closed;
         if awake {
             state.waiting.push(line.clone());
+            self.any.store(true, Ordering::Release);
         }
         awake
     }
@@ -109,7 +118,7 @@ impl Outbox {
 /// A stream to send on, and what was gathered for it.
 #[derive(Debug)]
 pub(super) struct Line {
-    stream: h2::SendStream<Frame>,
+    stream: SendStream,
     gathered: BytesMut,
     /// How much was gathered last time: as much place is made the next time.
     usual: usize,
@@ -124,11 +133,11 @@ pub(super) fn lock(line: &Mutex<Line>) -> MutexGuard<'_, Line> {
 }
 
 impl Line {
-    pub(super) fn new(stream: h2::SendStream<Frame>) -> Self {
+    pub(super) fn new(stream: SendStream) -> Self {
         Line { stream, gathered: BytesMut::new(), usual: 0, waits: false, sleeps: None }
     }
 
-    pub(super) fn stream(&mut self) -> &mut h2::SendStream<Frame> {
+    pub(super) fn stream(&mut self) -> &mut SendStream {
         &mut self.stream
     }
 

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_core::Stream as _;
 use futures_util::stream::FuturesUnordered;
 use h2::Reason;
+use spanwire_http2::{SendResponse, ServerConnection};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
@@ -54,7 +55,7 @@ pub(crate) struct Respond(Way);
 
 #[derive(Debug)]
 enum Way {
-    Http2(h2::server::SendResponse<Frame>, Arc<Outbox>),
+    Http2(SendResponse, Arc<Outbox>),
     Foreign(Box<dyn ForeignRespond>),
 }
 
@@ -237,7 +238,7 @@ pub(crate) async fn open<D: Dispatch>(
     let (watched, facts) = Watched::new(io, Role::Server, Some(policing), counters.clone());
     calls.set_facts(&facts);
     facts.set_longest_block(http2.h2_header_list_limit().into());
-    let handshake = builder(http2).handshake::<_, Frame>(watched);
+    let handshake = ServerConnection::handshake(&builder(http2), Box::new(watched));
     let h2 = tokio::select! {
         biased;
         result = timeout_at(deadline, handshake) => result
@@ -296,11 +297,9 @@ struct Limits {
     written: (u64, Instant),
 }
 
-type H2 = h2::server::Connection<Watched<Io>, Frame>;
-
 /// A connection: a future that ends with it.
 pub(crate) struct Driver<D: Dispatch> {
-    h2: H2,
+    h2: ServerConnection,
     heart: Heart,
     facts: Arc<WireFacts>,
     dispatch: D,
@@ -395,7 +394,7 @@ enum Check {
 impl<D: Dispatch> Driver<D> {
     #[allow(clippy::too_many_arguments, reason = "each is one field, and this is called once")]
     fn new(
-        mut h2: H2,
+        mut h2: ServerConnection,
         facts: Arc<WireFacts>,
         handshake_end: Instant,
         http2: &Http2,
@@ -450,7 +449,7 @@ impl<D: Dispatch> Driver<D> {
             match self.h2.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
                     // Behind the newest of all streams, nothing is left to ask for.
-                    let last = respond.stream_id().as_u32() >= self.facts.max_read_stream();
+                    let last = respond.stream_id() >= self.facts.max_read_stream();
                     let respond = Respond(Way::Http2(respond, self.outbox.clone()));
                     if last
                         && self.batch.is_empty()
@@ -516,6 +515,9 @@ impl<D: Dispatch> Driver<D> {
     /// Runs the calls that live in this task and have something to do. Whether one of them ended.
     fn run_housed(&mut self, cx: &mut Context<'_>) -> bool {
         let mut any = false;
+        if self.housed.is_empty() {
+            return any;
+        }
         while let Poll::Ready(Some(())) = Pin::new(&mut self.housed).poll_next(cx) {
             any = true;
         }

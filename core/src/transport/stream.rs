@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use h2::Reason;
 use http::HeaderMap;
+use spanwire_http2::SendStream;
 
 use super::foreign::{ForeignRecv, ForeignSend};
 use super::header_list::{self, Unsent};
@@ -86,7 +87,7 @@ pub(crate) struct SendPart {
 
 #[derive(Debug)]
 enum Sender {
-    Direct(h2::SendStream<Frame>),
+    Direct(SendStream),
     /// From its second small message on, a stream may gather them.
     Lined(Arc<Mutex<Line>>),
     Foreign(Box<dyn ForeignSend>),
@@ -113,7 +114,7 @@ impl Sender {
 pub(crate) struct SendClosed;
 
 impl SendPart {
-    pub(crate) fn new(stream: h2::SendStream<Frame>, outbox: Arc<Outbox>) -> Self {
+    pub(crate) fn new(stream: SendStream, outbox: Arc<Outbox>) -> Self {
         SendPart { sender: Sender::Direct(stream), outbox, watch: None }
     }
 
@@ -135,7 +136,7 @@ impl SendPart {
     }
 
     /// Does something with the stream of HTTP/2, behind everything that was gathered.
-    fn with<R>(&mut self, act: impl FnOnce(&mut h2::SendStream<Frame>) -> R) -> Result<R, SendClosed> {
+    fn with<R>(&mut self, act: impl FnOnce(&mut SendStream) -> R) -> Result<R, SendClosed> {
         match &mut self.sender {
             Sender::Direct(stream) => Ok(act(stream)),
             Sender::Lined(line) => {
@@ -235,8 +236,8 @@ impl SendPart {
 
     pub(crate) fn id(&self) -> u32 {
         match &self.sender {
-            Sender::Direct(stream) => stream.stream_id().as_u32(),
-            Sender::Lined(line) => outbox::lock(line).stream().stream_id().as_u32(),
+            Sender::Direct(stream) => stream.stream_id(),
+            Sender::Lined(line) => outbox::lock(line).stream().stream_id(),
             Sender::Foreign(stream) => stream.id(),
             Sender::Moving => 0,
         }
@@ -302,7 +303,7 @@ impl SendPart {
 
 /// Room for more on a stream, in bytes; ready when there is any.
 pub(super) fn poll_room(
-    stream: &mut h2::SendStream<Frame>,
+    stream: &mut SendStream,
     cx: &mut Context<'_>,
     wish: usize,
 ) -> Poll<Result<usize, SendClosed>> {

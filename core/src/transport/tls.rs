@@ -26,6 +26,7 @@ use crate::reload::Reloading;
 
 mod by_name;
 mod identity;
+mod names;
 mod pem;
 #[cfg(test)]
 mod tests;

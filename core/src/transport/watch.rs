@@ -379,7 +379,7 @@ impl Inspector {
 impl Drop for Inspector {
     fn drop(&mut self) {
         let facts = &*self.facts;
-        tracing::trace!(
+        tracing::debug!(
             role = ?self.role,
             read_bytes = facts.read_bytes(),
             read_frames = facts.read_frames(),

@@ -12,6 +12,7 @@
 //! | [`timeout`] | the `grpc-timeout` header | `PROTOCOL-HTTP2.md` |
 //! | [`encoding`] | message compression | `doc/compression.md` |
 //! | [`frame`] | the five-byte message prefix | `PROTOCOL-HTTP2.md` |
+//! | [`outgoing`] | a message on its way out | `PROTOCOL-HTTP2.md` |
 //! | [`content_type`] | which content types are gRPC | `PROTOCOL-HTTP2.md` |
 //! | [`web`] | gRPC-Web's content types, trailers and base64 | `doc/PROTOCOL-WEB.md` |
 //! | [`call`] | one call as a state machine, for each side | all of the above |
@@ -26,6 +27,7 @@ pub mod content_type;
 pub mod encoding;
 pub mod frame;
 pub mod metadata;
+pub mod outgoing;
 pub mod status;
 pub mod timeout;
 pub mod web;

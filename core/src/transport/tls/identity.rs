@@ -6,10 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use rustls::pki_types::CertificateDer;
-use x509_cert::Certificate;
-use x509_cert::der::Decode;
-use x509_cert::ext::pkix::SubjectAltName;
-use x509_cert::ext::pkix::name::GeneralName;
+
+use super::names::Names;
 
 /// The certificates a peer has proved to be its own, and the names in them. Cheap to clone.
 #[derive(Clone)]
@@ -19,15 +17,6 @@ struct Inner {
     certificates: Box<[Bytes]>,
     /// Read when somebody asks, once for a connection.
     names: OnceLock<Names>,
-}
-
-#[derive(Default)]
-struct Names {
-    dns: Vec<String>,
-    uris: Vec<String>,
-    ips: Vec<IpAddr>,
-    emails: Vec<String>,
-    subject: String,
 }
 
 impl TlsIdentity {
@@ -103,31 +92,9 @@ impl TlsIdentity {
     }
 
     fn names(&self) -> &Names {
-        // Whoever checked the certificate could read it. One that only this parser cannot read has no names, and so no
+        // Whoever checked the certificate could read it. One that [`Names`] cannot read has no names, and so no
         // rights that go with them.
         self.0.names.get_or_init(|| Names::read(self.leaf()).unwrap_or_default())
-    }
-}
-
-impl Names {
-    fn read(certificate: &[u8]) -> Option<Names> {
-        let certificate = Certificate::from_der(certificate).ok()?.tbs_certificate;
-        let mut names = Names { subject: certificate.subject.to_string(), ..Names::default() };
-        let alternatives = certificate.get::<SubjectAltName>().ok()?;
-        for name in alternatives.map(|(_, names)| names.0).unwrap_or_default() {
-            match name {
-                GeneralName::DnsName(name) => names.dns.push(name.to_string()),
-                GeneralName::UniformResourceIdentifier(uri) => names.uris.push(uri.to_string()),
-                GeneralName::Rfc822Name(address) => names.emails.push(address.to_string()),
-                GeneralName::IpAddress(bytes) => {
-                    let bytes = bytes.as_bytes();
-                    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
-                    names.ips.extend(four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok());
-                }
-                _ => {}
-            }
-        }
-        Some(names)
     }
 }
 
