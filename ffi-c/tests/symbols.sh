@@ -39,7 +39,7 @@ release=target/release/libspanwire.so
 if [ -f "$release" ]; then
   strip --strip-unneeded -o "$scratch/stripped" "$release"
   size=$(stat -c %s "$scratch/stripped")
-  [ "$size" -le $((11 * 512 * 1024)) ] || fail "the stripped release library has $size bytes, more than 5.5 MiB"
+  [ "$size" -le $((17 * 256 * 1024)) ] || fail "the stripped release library has $size bytes, more than 4.25 MiB"
   echo "ok: the stripped release library has $size bytes"
 fi
 
