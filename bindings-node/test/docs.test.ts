@@ -1,5 +1,5 @@
 // Follows docs/node.md as a reader would: its files and commands in order, then each snippet against a shop, and those of
-// docs/server.md and docs/security.md. And the programs in the README of the package.
+// docs/server.md, docs/security.md and docs/web.md. And the programs in the README of the package.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -44,7 +44,7 @@ function blocksOf(guide: string): Block[] {
 }
 
 const blocks = blocksOf("node");
-const snippets = [...blocks, ...blocksOf("server"), ...blocksOf("security")].filter(({ language, name }) => language === "ts" && name === undefined);
+const snippets = [...blocks, ...blocksOf("server"), ...blocksOf("security"), ...blocksOf("web")].filter(({ language, name }) => language === "ts" && name === undefined);
 const commands = blocks.filter(({ language }) => language === "sh").flatMap(({ code }) => code.trimEnd().split("\n"));
 // Installing is done already, in another way.
 const run = commands.filter((line) => !line.startsWith("npm "));

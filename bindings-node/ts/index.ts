@@ -25,6 +25,7 @@ export type {
   ServerTlsOptions,
   TelemetryOptions,
   TlsOptions,
+  WebOptions,
 } from "./options.js";
 export { type RateLimit, Server, type ServerOptions, serve } from "./server.js";
 export type { Token, TokenSource } from "./token.js";

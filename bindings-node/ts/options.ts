@@ -41,6 +41,20 @@ export interface ServerTlsOptions extends TlsOptions {
   moreCertificates?: readonly Pick<TlsOptions, "certificatePem" | "certificateFile" | "keyPem" | "keyFile">[] | undefined;
 }
 
+/** Which pages may call by gRPC-Web, and what their browsers are told. */
+export interface WebOptions {
+  /** Whose pages may call, such as `https://shop.example`; `*` lets all pages call. Without any, no page may. */
+  origins?: readonly string[] | undefined;
+  /** Pages may send cookies and client certificates along; not together with the origin `*`. */
+  allowCredentials?: boolean | undefined;
+  /** Metadata that pages may send, besides what gRPC-Web needs. */
+  allowHeaders?: readonly string[] | undefined;
+  /** Metadata of the response that pages may read, besides gRPC's own. Trailers can be read in any case. */
+  exposeHeaders?: readonly string[] | undefined;
+  /** How long a browser may remember that a page may call; 2 h by default, and 0 lets it ask every time. */
+  maxAgeMs?: number | undefined;
+}
+
 /** Which bearer tokens a server accepts. */
 export interface JwtOptions {
   /** The keys of the issuers: the file of a JSON Web Key Set, read again when it changes. */

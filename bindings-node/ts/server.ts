@@ -6,7 +6,7 @@ import { FIRST_CREDIT } from "./inbound.js";
 import { type ServerInterceptor, interceptedHandler } from "./interceptor.js";
 import { Method } from "./method.js";
 import { nameOf, typeError, typeErrors } from "./misuse.js";
-import type { JwtOptions, LimitOptions, ServerTlsOptions, TelemetryOptions } from "./options.js";
+import type { JwtOptions, LimitOptions, ServerTlsOptions, TelemetryOptions, WebOptions } from "./options.js";
 import { type Promised, promised } from "./outcome.js";
 import { Served } from "./served.js";
 import type { Messages } from "./stream.js";
@@ -65,6 +65,8 @@ export interface ServerOptions extends LimitOptions {
   sharePort?: boolean | undefined;
   /** Records what the server's calls do; nothing by default. */
   telemetry?: TelemetryOptions | undefined;
+  /** Browsers may call by gRPC-Web, on the same port; they may not without. */
+  web?: WebOptions | undefined;
   /** Connections at once. */
   maxConnections?: number | undefined;
   /** Calls that one connection may have open at once. */

@@ -1,5 +1,5 @@
 """Follows docs/python.md as a reader would: its commands in order, then each snippet against a shop, and those of
-docs/server.md and docs/security.md."""
+docs/server.md, docs/security.md and docs/web.md."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "python.md"
-SNIPPETS_OF = (GUIDE, ROOT / "docs" / "server.md", ROOT / "docs" / "security.md")
+SNIPPETS_OF = (GUIDE, ROOT / "docs" / "server.md", ROOT / "docs" / "security.md", ROOT / "docs" / "web.md")
 PATIENCE_SECONDS = 60.0
 
 

@@ -9,8 +9,14 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 /// Documents whose Rust snippets are tests, relative to the root of the repository.
-const DOCUMENTS: [&str; 5] =
-    ["README.md", "docs/observability.md", "docs/rust.md", "docs/security.md", "docs/server.md"];
+const DOCUMENTS: [&str; 6] = [
+    "README.md",
+    "docs/observability.md",
+    "docs/rust.md",
+    "docs/security.md",
+    "docs/server.md",
+    "docs/web.md",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_void};
 use spanwire::Encoding;
 use spanwire::bridge::{
     ArgumentValue, CallOptions, CertificateOptions, ChannelOptions, JwtOptions, Limits, ServerOptions,
-    TelemetryOptions, TlsOptions,
+    TelemetryOptions, TlsOptions, WebOptions,
 };
 
 use crate::boundary::{Refused, optional_text, sized, slice};
@@ -258,6 +258,31 @@ pub struct spanwire_jwt_options {
     pub danger_jwks_over_plaintext: bool,
 }
 
+/// Which pages may call by gRPC-Web, and what their browsers are told. Lists are arrays of texts that end in NUL. All is
+/// copied.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct spanwire_web_options {
+    /// `sizeof(spanwire_web_options)`.
+    pub size: usize,
+    /// Whose pages may call, such as "https://shop.example"; "*" lets all pages call. Without any, no page may.
+    pub origins: *const *const c_char,
+    /// How many.
+    pub origin_count: usize,
+    /// Metadata that pages may send, besides what gRPC-Web needs.
+    pub allow_headers: *const *const c_char,
+    /// How many.
+    pub allow_header_count: usize,
+    /// Metadata of the response that pages may read, besides gRPC's own. Trailers can be read in any case.
+    pub expose_headers: *const *const c_char,
+    /// How many.
+    pub expose_header_count: usize,
+    /// How long a browser may remember that a page may call, 2 h by default; negative: it asks every time.
+    pub max_age_ms: i64,
+    /// Pages may send cookies and client certificates along; not together with the origin "*".
+    pub allow_credentials: bool,
+}
+
 /// Options of a server. Zeros are the defaults; numbers that can be off are off when negative. `docs/limits.md` explains the
 /// limits. All is copied.
 #[derive(Clone, Copy)]
@@ -357,6 +382,8 @@ pub struct spanwire_server_options {
     pub rate_limits: *const c_char,
     /// Telemetry; null is none.
     pub telemetry: *const spanwire_telemetry_options,
+    /// Browsers may call by gRPC-Web, on the same port; null: they may not.
+    pub web: *const spanwire_web_options,
 }
 
 /// Options of one call. Zeros are the defaults. All is copied.
@@ -402,7 +429,8 @@ zeros!(
     spanwire_jwt_options,
     spanwire_server_options,
     spanwire_call_options,
-    spanwire_telemetry_options
+    spanwire_telemetry_options,
+    spanwire_web_options
 );
 
 /// The limits that both sides have, field by field.
@@ -520,6 +548,7 @@ pub(crate) unsafe fn server(options: *const spanwire_server_options) -> Result<S
             max_running_calls: options.max_running_calls,
             rate_limits: owned(options.rate_limits, "rate_limits")?,
             telemetry: telemetry(options.telemetry)?,
+            web: web(options.web)?,
             limits: limits!(options, options.flood_max_early_refusals),
             ..ServerOptions::default()
         })
@@ -634,6 +663,25 @@ unsafe fn jwt(options: *const spanwire_jwt_options) -> Result<Option<JwtOptions>
                 "unauthenticated_methods",
             )?,
             danger_jwks_over_plaintext: options.danger_jwks_over_plaintext,
+        }))
+    }
+}
+
+/// # Safety
+/// As [`channel`].
+unsafe fn web(options: *const spanwire_web_options) -> Result<Option<WebOptions>, Refused> {
+    if options.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the caller's promise, for all that is read below.
+    unsafe {
+        let options = sized(options, "spanwire_web_options")?;
+        Ok(Some(WebOptions {
+            origins: texts(options.origins, options.origin_count, "origins")?,
+            allow_credentials: options.allow_credentials,
+            allow_headers: texts(options.allow_headers, options.allow_header_count, "allow_headers")?,
+            expose_headers: texts(options.expose_headers, options.expose_header_count, "expose_headers")?,
+            max_age_ms: options.max_age_ms,
         }))
     }
 }

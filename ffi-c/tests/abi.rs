@@ -76,7 +76,11 @@ fn layout_is_that_of_the_header() {
             flood_control_frames_burst flood_control_frames_per_second flood_max_continuations
             flood_max_pending_acks flood_small_data_budget
             drain_delay_ms reflection reflection_len health channelz jwt authorization_policy
-            authorization_policy_file max_running_calls rate_limits telemetry
+            authorization_policy_file max_running_calls rate_limits telemetry web
+        }
+        spanwire_web_options {
+            size origins origin_count allow_headers allow_header_count expose_headers expose_header_count
+            max_age_ms allow_credentials
         }
         spanwire_telemetry_options {
             size endpoint service_name resource_attributes propagators access_log metrics_interval_ms

@@ -7,7 +7,7 @@ use napi_derive::napi;
 use spanwire::Encoding;
 use spanwire::bridge::{
     ArgumentValue, CertificateOptions, ChannelOptions, JwtOptions, Limits, ServerOptions, TelemetryOptions,
-    TlsOptions,
+    TlsOptions, WebOptions,
 };
 
 use super::error::{argument, op_error, snake};
@@ -86,6 +86,7 @@ pub(crate) fn server_options(options: &Object<'_>) -> Result<ServerOptions> {
         fields!(snake, name, value, to, {
             tls: tls;
             jwt: jwt;
+            web: web;
             text: authorization_policy, authorization_policy_file, rate_limits;
             number:
                 keepalive_interval_ms, keepalive_timeout_ms, keepalive_min_interval_ms, max_connection_age_ms,
@@ -209,6 +210,29 @@ fn jwt(name: &str, value: Unknown<'_>) -> Result<Option<JwtOptions>> {
             // No skew at all is no default.
             "clock_skew_ms" if is_zero(value)? => to.clock_skew_ms = -1,
             "clock_skew_ms" => to.clock_skew_ms = number(name, value)?,
+            _ => return Ok(false),
+        });
+        Ok(true)
+    })?;
+    Ok(Some(to))
+}
+
+/// Which pages may call.
+fn web(name: &str, value: Unknown<'_>) -> Result<Option<WebOptions>> {
+    if value.get_type()? != ValueType::Object {
+        return Err(wrong_type(name, "an object", value));
+    }
+    let mut to = WebOptions::default();
+    // SAFETY: it is an object.
+    let options: Object<'_> = unsafe { value.cast()? };
+    each(&options, name, |snake, name, value| {
+        fields!(snake, name, value, to, {
+            texts: origins, allow_headers, expose_headers;
+            flag: allow_credentials;
+        } else match snake {
+            // No time at all is no default.
+            "max_age_ms" if is_zero(value)? => to.max_age_ms = -1,
+            "max_age_ms" => to.max_age_ms = number(name, value)?,
             _ => return Ok(false),
         });
         Ok(true)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from os import PathLike
 from typing import Literal, TypeAlias, TypedDict
@@ -123,6 +123,21 @@ class TelemetryOptions(TypedDict, total=False):
     """Which calls of a server get a line in the log; none by default."""
 
 
+class WebOptions(TypedDict, total=False):
+    """Which pages may call by gRPC-Web, and what their browsers are told."""
+
+    origins: Sequence[str]
+    """Whose pages may call, such as "https://shop.example"; "*" lets all pages call. Without any, no page may."""
+    allow_credentials: bool | None
+    """Whether pages may send cookies and client certificates along; not together with the origin "*"."""
+    allow_headers: Sequence[str] | None
+    """Metadata that pages may send, besides what gRPC-Web needs."""
+    expose_headers: Sequence[str] | None
+    """Metadata of the response that pages may read, besides gRPC's own. Trailers can be read in any case."""
+    max_age: float | None
+    """How long a browser may remember that a page may call; 2 h by default, and 0 lets it ask every time."""
+
+
 class ChannelOptions(Limits, total=False):
     """The keywords of a channel."""
 
@@ -237,3 +252,5 @@ class ServerOptions(Limits, total=False):
     """What one connection may hold of request messages that are not whole yet."""
     telemetry: TelemetryOptions | None
     """Records what the server's calls do; nothing by default."""
+    web: WebOptions | None
+    """Browsers may call by gRPC-Web, on the same port; they may not without."""

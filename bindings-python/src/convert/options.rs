@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyString};
 use spanwire::bridge::{
     ArgumentValue, CallOptions, CertificateOptions, ChannelOptions, JwtOptions, Limits, ServerOptions,
-    TelemetryOptions, TlsOptions,
+    TelemetryOptions, TlsOptions, WebOptions,
 };
 use spanwire::{Connectivity, Encoding};
 
@@ -250,6 +250,7 @@ pub(crate) fn server_options(options: Option<&Bound<'_, PyDict>>) -> PyResult<Se
         fields!(name, value, {
             tls: "tls" => to.tls;
             jwt: "jwt" => to.jwt;
+            web: "web" => to.web;
             text:
                 "authorization_policy" => to.authorization_policy,
                 "rate_limits" => to.rate_limits;
@@ -301,6 +302,35 @@ fn telemetry(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<TelemetryO
         Ok(true)
     })?;
     Ok(Some(to))
+}
+
+/// Which pages may call: a dict by the names of the bridge's fields.
+fn web(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Option<WebOptions>> {
+    let given = value.cast::<PyDict>().map_err(|_| wrong_type(name, "dict", value))?;
+    let mut to = WebOptions::default();
+    each(Some(given), name, |name, value| {
+        fields!(name, value, {
+            texts:
+                "origins" => to.origins,
+                "allow_headers" => to.allow_headers,
+                "expose_headers" => to.expose_headers;
+            flag: "allow_credentials" => to.allow_credentials;
+        } else match name {
+            // No time at all is no default.
+            "max_age" => to.max_age_ms = Some(milliseconds(name, value)?).filter(|age| *age != 0).unwrap_or(-1),
+            _ => return Ok(false),
+        });
+        Ok(true)
+    })?;
+    Ok(Some(to))
+}
+
+fn texts(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
+    // A text is a sequence of texts, too.
+    if value.is_instance_of::<PyString>() {
+        return Err(wrong_type(name, "a sequence of str", value));
+    }
+    value.extract().map_err(|_| wrong_type(name, "a sequence of str", value))
 }
 
 /// A part of a whole. None of it is no default.

@@ -58,7 +58,7 @@ pub use flow::{Outgoing, Room};
 pub use lane::{begin_batch, end_batch, flush_batch, on_lane};
 pub use options::{
     CallOptions, CertificateOptions, ChannelOptions, JwtOptions, Limits, ServerOptions, TelemetryOptions,
-    TlsOptions,
+    TlsOptions, WebOptions,
 };
 pub use queue::Queue;
 pub use server::{Destination, Server};

@@ -18,7 +18,7 @@ use crate::telemetry::{Telemetry, TelemetryBuilder, TelemetryError};
 use crate::transport::watch::PingPolicy;
 use crate::{
     ChannelBuilder, ClientTls, Encoding, FloodLimits, Jwt, Keepalive, Metadata, Proxy, Rate, ServerBuilder,
-    ServerTls,
+    ServerTls, Web,
 };
 
 /// Of a channel.
@@ -131,8 +131,25 @@ pub struct ServerOptions {
     pub rate_limits: Option<String>,
     /// What its calls do is recorded; nothing without.
     pub telemetry: Option<TelemetryOptions>,
+    /// Browsers may call by gRPC-Web; they may not without.
+    pub web: Option<WebOptions>,
     /// Limits of both sides.
     pub limits: Limits,
+}
+
+/// Of gRPC-Web: which pages may call, and what their browsers are told. See [`Web`].
+#[derive(Clone, Debug, Default)]
+pub struct WebOptions {
+    /// Whose pages may call, such as `https://shop.example`; `*` lets all pages call. Without any, no page may.
+    pub origins: Vec<String>,
+    /// Pages may send cookies and client certificates along; not together with the origin `*`.
+    pub allow_credentials: bool,
+    /// Metadata that pages may send, besides what gRPC-Web needs.
+    pub allow_headers: Vec<String>,
+    /// Metadata of the response that pages may read, besides gRPC's own.
+    pub expose_headers: Vec<String>,
+    /// How long a browser may remember that a page may call; negative: it asks every time.
+    pub max_age_ms: i64,
 }
 
 /// Of the bearer tokens that a server accepts. See [`Jwt`].
@@ -400,6 +417,9 @@ impl ServerOptions {
         } else if let Some(file) = &self.authorization_policy_file {
             builder = builder.authorization_policy_file(file);
         }
+        if let Some(web) = &self.web {
+            builder = builder.web(web.web());
+        }
         if let Some(json) = &self.rate_limits {
             let limits = rate_limits::read(json).map_err(OpError::Argument)?;
             builder = builder.rate_limits(limits);
@@ -444,6 +464,20 @@ impl ServerOptions {
             max_running_calls = self.max_running_calls,
         );
         Ok(builder.flood_limits(self.limits.floods(FloodLimits::server_default())?))
+    }
+}
+
+impl WebOptions {
+    fn web(&self) -> Web {
+        let web = Web::new()
+            .origins(&self.origins)
+            .allow_credentials(self.allow_credentials)
+            .allow_headers(&self.allow_headers)
+            .expose_headers(&self.expose_headers);
+        match self.max_age_ms {
+            0 => web,
+            age => web.max_age(positive_time(age).unwrap_or_default()),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ async fn ask(client: &mut Client, origin: &str) -> Answer {
     client.answer().await.unwrap()
 }
 
+// Wire checklist line 51.
 #[tokio::test(start_paused = true)]
 async fn a_page_that_may_call_is_told_so_and_for_how_long() {
     let served = serve_with(|builder| {

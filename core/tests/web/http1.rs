@@ -57,6 +57,7 @@ async fn requests_are_streams_too() {
     assert_eq!(client.chunk().await.unwrap(), b"");
 }
 
+// Wire checklist line 51.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_fails_at_once_has_its_status_in_the_headers() {
     let served = serve();

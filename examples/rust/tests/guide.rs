@@ -1,4 +1,4 @@
-//! Runs every Rust snippet of README.md, docs/rust.md, docs/security.md and docs/server.md; `build/snippets.rs` makes the tests.
+//! Runs every Rust snippet of README.md, docs/rust.md, docs/security.md, docs/server.md and docs/web.md; `build/snippets.rs` makes the tests.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,7 +12,7 @@ use spanwire::middleware::{Call, Next, Reply};
 use spanwire::{
     Channel, ClientTls, Code, Context, Encoding, Engine, Health, Jwt, Keepalive, Kind, Method, Raw, Sending,
 };
-use spanwire::{Sent, Server, ServerTls, Status, Streaming};
+use spanwire::{Sent, Server, ServerTls, Status, Streaming, Web};
 use spanwire_examples as store;
 use store::shop::v1::*;
 

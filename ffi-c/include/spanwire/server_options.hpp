@@ -37,6 +37,20 @@ struct jwt_options {
   bool danger_jwks_over_plaintext = false;
 };
 
+/// Which pages may call by gRPC-Web, and what their browsers are told.
+struct web_options {
+  /// Whose pages may call, such as "https://shop.example"; "*" lets all pages call. Without any, no page may.
+  std::vector<std::string> origins = {};
+  /// Pages may send cookies and client certificates along; not together with the origin "*".
+  bool allow_credentials = false;
+  /// Metadata that pages may send, besides what gRPC-Web needs.
+  std::vector<std::string> allow_headers = {};
+  /// Metadata of the response that pages may read, besides gRPC's own. Trailers can be read in any case.
+  std::vector<std::string> expose_headers = {};
+  /// How long a browser may remember that a page may call, 2 h by default; negative: it asks every time.
+  milliseconds max_age{0};
+};
+
 /// Options of a server.
 struct server_options {
   /// Where to listen, for example "0.0.0.0:50051", "127.0.0.1:0" for any free port, or "unix:/run/orders".
@@ -88,9 +102,19 @@ struct server_options {
   flood_limits flood = {};
   /// Records what the server's calls do; nothing without it.
   std::optional<telemetry_options> telemetry = {};
+  /// Browsers may call by gRPC-Web, on the same port; without it they may not.
+  std::optional<web_options> web = {};
 };
 
 namespace detail {
+
+/// Lends texts to the C API; `kept` must live as long.
+inline void lend(const std::vector<std::string> &from, std::vector<const char *> &kept, const char *const *&texts,
+                 std::size_t &count) {
+  for (const std::string &text : from) kept.push_back(text.c_str());
+  texts = kept.data();
+  count = kept.size();
+}
 
 /// Options of tokens as the C API takes them, borrowed.
 struct lent_jwt {
@@ -119,14 +143,29 @@ struct lent_jwt {
   const spanwire_jwt_options *get() const noexcept { return raw.size != 0 ? &raw : nullptr; }
 
  private:
-  static void lend(const std::vector<std::string> &from, std::vector<const char *> &kept, const char *const *&texts,
-                   std::size_t &count) {
-    for (const std::string &text : from) kept.push_back(text.c_str());
-    texts = kept.data();
-    count = kept.size();
-  }
-
   std::vector<const char *> issuers_, audiences_, algorithms_, required_claims_, unauthenticated_methods_;
+};
+
+/// Options of gRPC-Web as the C API takes them, borrowed.
+struct lent_web {
+  spanwire_web_options raw{};
+
+  explicit lent_web(const std::optional<web_options> &from) {
+    if (!from) return;
+    raw.size = sizeof raw;
+    lend(from->origins, origins_, raw.origins, raw.origin_count);
+    lend(from->allow_headers, allow_headers_, raw.allow_headers, raw.allow_header_count);
+    lend(from->expose_headers, expose_headers_, raw.expose_headers, raw.expose_header_count);
+    raw.max_age_ms = from->max_age.count();
+    raw.allow_credentials = from->allow_credentials;
+  }
+  lent_web(const lent_web &) = delete;
+  lent_web &operator=(const lent_web &) = delete;
+
+  const spanwire_web_options *get() const noexcept { return raw.size != 0 ? &raw : nullptr; }
+
+ private:
+  std::vector<const char *> origins_, allow_headers_, expose_headers_;
 };
 
 /// A server of the C API; null if it could not be made.
@@ -134,10 +173,12 @@ inline spanwire_server *make_server(spanwire_engine *engine, const server_option
   lent_tls tls(from.tls);
   lent_jwt jwt(from.jwt);
   lent_telemetry telemetry(from.telemetry);
+  lent_web web(from.web);
   spanwire_server_options raw{};
   raw.size = sizeof raw;
   raw.tls = tls.get();
   raw.jwt = jwt.get();
+  raw.web = web.get();
   raw.authorization_policy = or_null(from.authorization_policy);
   raw.authorization_policy_file = or_null(from.authorization_policy_file);
   raw.max_running_calls = from.max_running_calls;
