@@ -10,6 +10,7 @@
 //! | [`metadata`] | names, values and received blocks | the rules, written down a second time |
 //! | [`status`] | trailers | the rules, and itself: what is read can be written and read again |
 //! | [`timeout`] | `grpc-timeout` | the same |
+//! | [`web`] | bodies of gRPC-Web in text mode, content types | base64, written down a second time |
 //! | [`compressed`] | compressed messages, and some that pretend to be | the limit, and the memory that was taken |
 //! | [`call`] | what HTTP/2 can bring, in any order | the grammar of events; never OK without a whole message |
 //! | [`scan`] | HTTP/2 in pieces to the frame watcher | the same bytes read in one piece |
@@ -32,6 +33,7 @@ pub mod scan;
 pub mod server;
 pub mod status;
 pub mod timeout;
+pub mod web;
 
 pub use input::Input;
 
