@@ -685,6 +685,29 @@ typedef struct spanwire_jwt_options {
   bool danger_jwks_over_plaintext;
 } spanwire_jwt_options;
 
+// Which pages may call by gRPC-Web, and what their browsers are told. Lists are arrays of texts that end in NUL. All is
+// copied.
+typedef struct spanwire_web_options {
+  // `sizeof(spanwire_web_options)`.
+  size_t size;
+  // Whose pages may call, such as "https://shop.example"; "*" lets all pages call. Without any, no page may.
+  const char *const *origins;
+  // How many.
+  size_t origin_count;
+  // Metadata that pages may send, besides what gRPC-Web needs.
+  const char *const *allow_headers;
+  // How many.
+  size_t allow_header_count;
+  // Metadata of the response that pages may read, besides gRPC's own. Trailers can be read in any case.
+  const char *const *expose_headers;
+  // How many.
+  size_t expose_header_count;
+  // How long a browser may remember that a page may call, 2 h by default; negative: it asks every time.
+  int64_t max_age_ms;
+  // Pages may send cookies and client certificates along; not together with the origin "*".
+  bool allow_credentials;
+} spanwire_web_options;
+
 // Options of a server. Zeros are the defaults; numbers that can be off are off when negative. `docs/limits.md` explains the
 // limits. All is copied.
 typedef struct spanwire_server_options {
@@ -782,6 +805,8 @@ typedef struct spanwire_server_options {
   const char *rate_limits;
   // Telemetry; null is none.
   const struct spanwire_telemetry_options *telemetry;
+  // Browsers may call by gRPC-Web, on the same port; null: they may not.
+  const struct spanwire_web_options *web;
 } spanwire_server_options;
 
 // What goes with an answer. Zeros are nothing. All is copied.

@@ -10,16 +10,17 @@
 //! ```
 
 mod pipe;
+mod request;
 mod wire;
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header::{self, HeaderMap, HeaderName};
-use hyper::body::{self, Body as _};
+use http::header::{self, HeaderName};
+use hyper::body;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -27,13 +28,14 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use self::pipe::{Aborted, Pipe, ResponseBody};
+use self::request::{Left, Request};
 use self::wire::{Counted, Wire};
 use super::Http2;
-use super::foreign::{ForeignRecv, ForeignRespond};
+use super::foreign::ForeignRespond;
 use super::header_list::Unsent;
 use super::io::Io;
 use super::server::{Incoming, Lifetime, LiveCall, NEWCOMER, Respond, Shutdown, with_jitter};
-use super::stream::{RecvPart, SendPart, StreamEvent, StreamFailure};
+use super::stream::{RecvPart, SendPart};
 use crate::stats::Calls;
 use crate::timer::{Timer, after};
 
@@ -85,27 +87,29 @@ pub(crate) async fn serve(
         let send_buffer = http2.send_buffer;
         service_fn(move |request: http::Request<body::Incoming>| {
             let (mut head, body) = request.into_parts();
+            // Who waits to be asked for the body has not sent it.
+            let comes = !head.headers.contains_key(header::EXPECT);
             for name in &NOT_METADATA {
                 head.headers.remove(name);
             }
             let (answer, answered) = oneshot::channel();
             let respond = Answer { head: Some(answer), wire: wire.clone(), send_buffer };
             let live = LiveCall::begin(&calls);
-            let body = Request {
-                body,
-                stall,
-                since: None,
-                timer: Timer::default(),
-                wire: wire.clone(),
-                calls: calls.clone(),
-            };
+            let left = Left::default();
+            let body = Request::new(body, &left, stall, wire.clone(), calls.clone());
             take(Incoming {
                 head,
                 body: RecvPart::foreign(Box::new(body)),
                 respond: Respond::foreign(Box::new(respond)),
                 live,
             });
-            async { answered.await.map_err(|_| Aborted) }
+            async move {
+                let answer = answered.await.map_err(|_| Aborted)?;
+                if comes {
+                    left.take_in().await;
+                }
+                Ok::<_, Aborted>(answer)
+            }
         })
     };
     let connection = http1::Builder::new()
@@ -273,47 +277,4 @@ impl ForeignRespond for Answer {
             None => Poll::Ready(spanwire_wire::reset::CANCEL),
         }
     }
-}
-
-/// The body of a request.
-#[derive(Debug)]
-struct Request {
-    body: body::Incoming,
-    /// How long a client may send nothing while somebody waits for it.
-    stall: Option<Duration>,
-    since: Option<Instant>,
-    timer: Timer,
-    wire: Arc<Wire>,
-    calls: Arc<Calls>,
-}
-
-impl ForeignRecv for Request {
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<StreamEvent> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-            let since = *self.since.get_or_insert_with(Instant::now);
-            let end = self.stall.map(|stall| after(since, stall));
-            return self.timer.poll(end, cx).map(|()| {
-                self.calls.limits().stalled_streams.hit();
-                self.wire.dead.cancel();
-                lost("stall_timeout: the client sent nothing of its request for so long")
-            });
-        };
-        self.since = None;
-        Poll::Ready(match frame {
-            None => StreamEvent::End,
-            Some(Err(error)) => lost(&error.to_string()),
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => StreamEvent::Data(data),
-                Err(_) => StreamEvent::Trailers(HeaderMap::new()),
-            },
-        })
-    }
-
-    fn at_end(&self) -> bool {
-        self.body.is_end_stream()
-    }
-}
-
-fn lost(why: &str) -> StreamEvent {
-    StreamEvent::Failed(StreamFailure::Lost(why.to_owned()))
 }

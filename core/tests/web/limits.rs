@@ -137,7 +137,10 @@ async fn requests_in_one_piece_are_answered_one_after_the_other() {
 async fn two_lengths_hide_no_second_request() {
     let inner = "POST /test.Echo/Sleep HTTP/1.1\r\nHost: a\r\n\r\n";
     // The chunks count, and nothing behind them is read as a request.
-    for order in ["Content-Length: 99\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 5"] {
+    for order in [
+        "Content-Length: 99\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5",
+    ] {
         let served = serve();
         let mut client = served.client().await;
         client.send(format!("{}{order}\r\n\r\n5\r\n\0\0\0\0\0\r\n0\r\n\r\n{inner}", head(ECHO, &[]))).await;
@@ -191,7 +194,9 @@ async fn bad_chunks_end_the_call_and_the_connection() {
     for chunks in ["x\r\n", "-1\r\n", "5 ;\0\r\n", "fffffffffffffffff\r\n", "1\r\nab\r\n"] {
         let served = serve();
         let mut client = served.client().await;
-        client.send(format!("{}Transfer-Encoding: chunked\r\n\r\n{chunks}", head("/test.Echo/Join", &[]))).await;
+        client
+            .send(format!("{}Transfer-Encoding: chunked\r\n\r\n{chunks}", head("/test.Echo/Join", &[])))
+            .await;
         let said = String::from_utf8(client.closed().await).unwrap();
         assert!(!said.contains("grpc-status: 0"), "{chunks:?}: {said}");
         until(|| served.handle.stats().calls == 0 && served.handle.stats().connections == 0).await;
@@ -205,11 +210,34 @@ async fn an_answer_that_is_given_up_is_cut_off_and_not_ended() {
     // The head is out when the deadline comes, and the client has not taken all of the message before.
     let body = frame(&[0; 3_000]);
     let fields = [("grpc-timeout", "5S")];
-    client.send(format!("{}Content-Length: {}\r\n\r\n", head("/test.Echo/Repeat", &fields), body.len())).await;
+    client
+        .send(format!("{}Content-Length: {}\r\n\r\n", head("/test.Echo/Repeat", &fields), body.len()))
+        .await;
     client.send(body).await;
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(client.head().await.unwrap().status, 200);
     while let Some(chunk) = client.chunk().await {
         assert!(!chunk.is_empty(), "the answer looks whole");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_request_is_taken_in_so_that_its_client_sees_the_answer() {
+    let served = serve();
+    let mut client = served.client().await;
+    client.send(format!("{}Content-Length: 20005\r\n\r\n", head("/no.Service/Method", &[]))).await;
+    // Not with its head, as browsers do it.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    client.send(frame(&[0; 20_000])).await;
+    assert_eq!(client.answer().await.unwrap().header("grpc-status"), Some("12"));
+    assert_eq!(client.call(ECHO, &[], &frame(b"next")).await.messages().0, [b"next"]);
+
+    // One that does not come, or is asked for first, is not waited for.
+    for field in ["x-none", "expect"] {
+        let mut client = served.client().await;
+        let fields = [(field, "100-continue")];
+        client.send(format!("{}Content-Length: 5\r\n\r\n", head("/no.Service/Method", &fields))).await;
+        assert_eq!(client.answer().await.unwrap().header("grpc-status"), Some("12"));
+        assert_eq!(client.closed().await, b"");
     }
 }

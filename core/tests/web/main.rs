@@ -6,5 +6,6 @@ mod client;
 mod cors;
 mod http1;
 mod http2;
+mod limits;
 #[path = "../support/mod.rs"]
 mod support;
