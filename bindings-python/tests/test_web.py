@@ -21,7 +21,9 @@ def serve(web: WebOptions | None) -> spanwire.sync.Server:
     return spanwire.sync.Server(handlers={RAW: lambda request, context: request}, address="127.0.0.1:0", web=web)
 
 
-def send(server: spanwire.sync.Server, method: str, headers: dict[str, str], body: bytes = b"") -> tuple[int, Any, bytes]:
+def send(
+    server: spanwire.sync.Server, method: str, headers: dict[str, str], body: bytes = b""
+) -> tuple[int, Any, bytes]:
     connection = http.client.HTTPConnection(server.target)
     try:
         connection.request(method, RAW.path, body, headers)
