@@ -53,10 +53,17 @@ const run = commands.filter((line) => !line.startsWith("npm "));
 const programs = [...readFileSync(join(PACKAGE, "README.md"), "utf8").matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!);
 
 /** A snippet as a module: what the guide says is imported is, and it has a client of the shop. */
-function moduleOf({ code, line }: Block): string {
+function moduleOf({ code, line, guide, heading }: Block): string {
+  if (guide === "web" && heading === "Clients") return webModuleOf(code, line);
   // So that the compiler's lines are those of the guide.
   const head = `/* eslint-disable */ import assert from "node:assert/strict"; import { X509Certificate } from "node:crypto"; import { Channel, Code, createClient, implement, loadProto, Metadata, RpcError, serve, setLogger, uncompressed, type Context, type Interceptor, type ServerInterceptor } from "spanwire"; import { Orders, OrderSchema, State, type GetOrder } from "../gen/shop/v1/orders_pb.js"; export async function run(channel: Channel) { const orders = createClient(Orders, channel);`;
   return `${"\n".repeat(line - 2)}${head}\n${code}}\n`;
+}
+
+/** The same for a snippet of a page, whose client is one of gRPC-Web. */
+function webModuleOf(code: string, line: number): string {
+  const head = `/* eslint-disable */ import assert from "node:assert/strict"; import { Channel, Code, createClient, RpcError, type Interceptor } from "spanwire/web"; import { Orders, State } from "../gen/shop/v1/orders_pb.js"; export async function run(_: unknown, url: string) { const channel = new Channel(url); const orders = createClient(Orders, channel); {`;
+  return `${"\n".repeat(line - 2)}${head}\n${code}}}\n`;
 }
 
 /** A shop as the guide has it. */
@@ -80,7 +87,8 @@ async function shop(): Promise<Server> {
       for await (const { article, pieces } of requests) yield { article, cents: 10n * BigInt(pieces) };
     },
   };
-  return serve({ address: "127.0.0.1:0", services: [implement(loadProto(SHOP).service("shop.v1.Orders"), handlers)] });
+  const services = [implement(loadProto(SHOP).service("shop.v1.Orders"), handlers)];
+  return serve({ address: "127.0.0.1:0", services, web: { origins: [] } });
 }
 
 async function freePort(): Promise<number> {
@@ -179,8 +187,8 @@ describe("the guide", () => {
   for (const { guide, line, heading } of snippets) {
     it(`has a snippet that runs: ${guide}.md, ${heading}, line ${line}`, { timeout: 60_000 }, async () => {
       const file = pathToFileURL(join(reader, `dist/snippets/${guide}_${line}.js`)).href;
-      const { run } = (await import(file)) as { run: (channel: Channel) => Promise<void> };
-      await run(channel);
+      const { run } = (await import(file)) as { run: (channel: Channel, url: string) => Promise<void> };
+      await run(channel, `http://127.0.0.1:${server!.port}`);
     });
   }
 });
