@@ -24,12 +24,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from harness import process, setup
-from harness.paths import NODE_BINDING, ROOT, TARGET
+from harness.paths import INTEROP, NODE_BINDING, ROOT, SPANWIRE_PYTHON, TARGET
 
 HERE = ROOT / "tests" / "web"
 OUT = TARGET / "web"
 GENERATED = OUT / "generated"
 TONIC_TARGET = OUT / "tonic"
+NODE_SERVER = INTEROP / "node-spanwire"
 RUST_SERVER = TARGET / "debug" / "spanwire-web-server"
 BROWSER = "chromium"
 LIMIT_SECONDS = 300.0
@@ -73,7 +74,35 @@ def tonic_web() -> None:
     setup.step("a server on tonic-web", OUT / ".tonic-stamp", sources, [product], make)
 
 
+OURS: dict[str, object] = {"largestRequest": 4_000_000}
+"""Our servers accept no more, by default."""
+
 PEERS = {
+    "Rust": Peer(
+        lambda: setup.cargo_build("spanwire-web-server"),
+        lambda port, origin: [str(RUST_SERVER), f"--port={port}", f"--origin={origin}"],
+        OURS,
+    ),
+    "Python": Peer(
+        setup.spanwire_python_testing,
+        lambda port, origin: [
+            str(SPANWIRE_PYTHON),
+            str(INTEROP / "python-spanwire" / "server.py"),
+            f"--port={port}",
+            f"--web_origin={origin}",
+        ],
+        OURS,
+    ),
+    "Node": Peer(
+        lambda: setup.spanwire_node(NODE_SERVER),
+        lambda port, origin: [
+            "node",
+            str(NODE_SERVER / "server.mjs"),
+            f"--port={port}",
+            f"--web_origin={origin}",
+        ],
+        OURS,
+    ),
     "connect-go": Peer(
         connect_go,
         lambda port, origin: [str(OUT / "connect-go"), f"-port={port}", f"-origin={origin}"],
@@ -84,12 +113,6 @@ PEERS = {
         tonic_web,
         lambda port, origin: [str(TONIC_TARGET / "debug" / "web-peer"), str(port), origin],
         {"unaryTrailers": False},
-    ),
-    "Rust": Peer(
-        lambda: setup.cargo_build("spanwire-web-server"),
-        lambda port, origin: [str(RUST_SERVER), f"--port={port}", f"--origin={origin}"],
-        # It accepts as much as any server does by default.
-        {"largestRequest": 4_000_000},
     ),
 }
 SLOW_TO_BUILD = {"tonic-web"}
