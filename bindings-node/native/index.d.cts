@@ -71,6 +71,12 @@ export class Environment {
   tracestate(call: number): string;
 }
 
+/** Methods that an interceptor is for. */
+export class Methods {
+  constructor(methods: string[]);
+  contain(method: string): boolean;
+}
+
 /** Whom a client proved to be; ts/context.ts says more. */
 export interface TlsIdentity {
   readonly certificates: readonly Uint8Array[];

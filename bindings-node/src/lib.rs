@@ -24,6 +24,7 @@ mod drain;
 mod engine;
 mod environment;
 mod log;
+mod methods;
 mod protocol;
 mod server;
 mod submit;

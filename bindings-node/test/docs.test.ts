@@ -56,7 +56,7 @@ const programs = [...readFileSync(join(PACKAGE, "README.md"), "utf8").matchAll(/
 function moduleOf({ code, line, guide, heading }: Block): string {
   if (guide === "web" && heading === "Clients") return webModuleOf(code, line);
   // So that the compiler's lines are those of the guide.
-  const head = `/* eslint-disable */ import assert from "node:assert/strict"; import { X509Certificate } from "node:crypto"; import { Channel, Code, createClient, implement, loadProto, Metadata, RpcError, serve, setLogger, uncompressed, type Context, type Interceptor, type ServerInterceptor } from "spanwire"; import { Orders, OrderSchema, State, type GetOrder } from "../gen/shop/v1/orders_pb.js"; export async function run(channel: Channel) { const orders = createClient(Orders, channel);`;
+  const head = `/* eslint-disable */ import assert from "node:assert/strict"; import { X509Certificate } from "node:crypto"; import { Channel, Code, createClient, implement, loadProto, Metadata, only, RpcError, serve, setLogger, uncompressed, type Context, type Interceptor, type ServerInterceptor } from "spanwire"; import { Orders, OrderSchema, State, type GetOrder } from "../gen/shop/v1/orders_pb.js"; export async function run(channel: Channel) { const orders = createClient(Orders, channel);`;
   return `${"\n".repeat(line - 2)}${head}\n${code}}\n`;
 }
 

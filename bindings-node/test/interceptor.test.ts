@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { describe, it } from "node:test";
-import { createClient, implement, type Interceptor, RpcError, type ServerInterceptor } from "spanwire";
+import { createClient, implement, type Interceptor, only, RpcError, type ServerInterceptor } from "spanwire";
 import { Echo } from "./gen/echo_pb.js";
 import { Code, collect, failure, pair, sleep } from "./support.js";
 
@@ -159,5 +159,40 @@ describe("interceptors of a server", () => {
     assert.equal((await failure(client.unary({}))).code, Code.UNAUTHENTICATED);
     assert.equal((await failure(client.down({ count: 1n }).next())).code, Code.UNAUTHENTICATED);
     await client.unary({}, { metadata: { token: "right" } });
+  });
+});
+
+describe("interceptors of methods", () => {
+  it("stand around those alone, in the order of the list", async (test) => {
+    const order: string[] = [];
+    const named =
+      (name: string) =>
+      async <Call>(call: Call, next: (call: Call) => Promise<unknown>): Promise<unknown> => {
+        order.push(name);
+        return next(call);
+      };
+    const service = Echo.typeName;
+    const { channel } = await pair(test, services, {
+      interceptors: [only([`/${service}/Unary`], named("1")), named("2"), only([`/${service}/*`], named("3"))],
+    });
+    const interceptors = [
+      only([`/${service}/Up`, "/other.Service/*"], named("a")),
+      only([`/${service}/*`], named("b")),
+      named("c"),
+    ];
+    const client = createClient(Echo, channel, { interceptors });
+    await client.unary({});
+    const unary = order.splice(0).join("");
+    await client.up([{ count: 1n }]);
+    assert.deepEqual([unary, order.join("")], ["bc123", "abc23"]);
+  });
+
+  it("are of methods", () => {
+    const pass: Interceptor = (call, next) => next(call);
+    assert.throws(() => only(["/a.A/*", "a.A"], pass), (error: unknown) => {
+      assert.ok(error instanceof TypeError);
+      assert.match(error.message, /methods: "a.A" must be a method/);
+      return true;
+    });
   });
 });

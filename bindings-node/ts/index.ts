@@ -14,6 +14,7 @@ export { type LoadedProto, type LoadOptions, loadProto } from "./load.js";
 export { type LogLevel, type LogLine, setLogger } from "./logger.js";
 export { Metadata, type MetadataInit, type MetadataValue } from "./metadata.js";
 export { type Kind, Method } from "./method.js";
+export { only } from "./only.js";
 export type {
   CallOptions,
   ChannelOptions,

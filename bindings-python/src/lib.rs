@@ -59,6 +59,8 @@ mod _native {
     #[pymodule_export]
     use crate::convert::metadata::Metadata;
     #[pymodule_export]
+    use crate::convert::methods::Methods;
+    #[pymodule_export]
     use crate::convert::options::{Jwt, Tls};
     #[pymodule_export]
     use crate::engine::{after_fork_in_child, shutdown};

@@ -12,7 +12,7 @@ import pytest
 
 import spanwire
 from aio import COUNT, DOUBLE, GET, RAW, SUM, Echo, number, run, text
-from spanwire import CallInfo, Channel, Code, Context, Kind, Next, RpcError, Server
+from spanwire import CallInfo, Channel, Code, Context, Kind, Next, RpcError, Server, only
 
 USER: contextvars.ContextVar[str] = contextvars.ContextVar("user")
 
@@ -270,3 +270,26 @@ def test_cancelling_reaches_through_interceptors() -> None:
             await ended()
 
     run(main())
+
+
+def test_interceptors_of_methods_run_around_those_alone() -> None:
+    seen: list[str] = []
+
+    async def main() -> None:
+        service = f"/{GET.path.split('/')[1]}/*"
+        inner = [only([GET.path], noting("c", seen)), noting("d", seen)]
+        outer = [only([COUNT.path, "/other.Service/*"], noting("a", seen)), only([service], noting("b", seen))]
+        async with (
+            Server(Echo(), address="127.0.0.1:0", interceptors=inner) as server,
+            Channel(server.target, interceptors=outer) as channel,
+        ):
+            await channel.call(GET, text("a"))
+            assert [line[0] for line in seen] == list("bcddcb")
+            seen.clear()
+            assert [answer.value async for answer in channel.call(COUNT, number(1))] == [0]
+            # A client's interceptors come back with the stream, not with its end.
+            assert sorted(line[0] for line in seen) == list("aabbdd")
+
+    run(main())
+    with pytest.raises(ValueError, match=r'"a\.A" must be a method'):
+        only(["/a.A/*", "a.A"], noting("x", seen))

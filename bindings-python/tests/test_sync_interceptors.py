@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from spanwire import Code, RpcError
+from spanwire import Code, RpcError, only
 from spanwire.sync import CallInfo, Channel, Context, Server
 from sync_service import CHAT, COUNT, ECHO, HANDLERS, LIMIT_SECONDS, SUM
 
@@ -212,3 +212,8 @@ def test_abandoned_intercepted_calls_leave_no_thread(target: str) -> None:
             break
         done.wait(0.01)
     assert threading.active_count() <= before
+
+
+def test_interceptors_of_methods_run_around_those_alone(target: str) -> None:
+    with Channel(target, interceptors=[only([ECHO.path], marking(b"!")), only([COUNT.path], marking(b"?"))]) as channel:
+        assert channel.unary(ECHO, b"a") == b"a!!"

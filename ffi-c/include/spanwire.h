@@ -638,6 +638,11 @@ typedef struct spanwire_interceptor {
   spanwire_event_hook event;
   // When neither function will be called any more.
   spanwire_release_hook release;
+  // The functions run around calls of these methods alone, "/package.Service/Method", or all of a service,
+  // "/package.Service/*"; of all methods if there are none. They are copied.
+  const char *const *only;
+  // How many.
+  size_t only_count;
 } spanwire_interceptor;
 
 // Called with events, oldest first, on the thread of the queue; of an inline one with one event, on a thread of the engine.

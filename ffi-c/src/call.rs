@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
-use spanwire::bridge::{self, Call, CallOptions, OpError, ReportTo, Room, ServerCallRef};
+use spanwire::bridge::{self, Attachment, Call, CallOptions, OpError, ReportTo, Room, ServerCallRef};
 use spanwire::{Connectivity, Kind};
 
 use crate::boundary::{Refused, find, guard, guard_value, handle, not_found, text};
@@ -50,12 +50,11 @@ impl Start {
         let parent = (!parent.is_null())
             .then(|| find(&tables().server_calls, parent, "parent call of spanwire_call_options"))
             .transpose()?;
-        let attachment = channel.attachment();
-        let refused = match &attachment {
-            Some(_) => channel.hooks.start(method, &mut options.metadata, &mut options.timeout_ms),
-            None => None,
-        };
-        let report = ReportTo { queue, tag: tag.addr(), attachment };
+        let hooks = channel.hooks.of(method);
+        let refused = hooks
+            .as_ref()
+            .and_then(|hooks| hooks.start(method, &mut options.metadata, &mut options.timeout_ms));
+        let report = ReportTo { queue, tag: tag.addr(), attachment: hooks.map(|hooks| hooks as Attachment) };
         Ok(Start { channel, options, parent, report, refused })
     }
 

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::sync::Arc;
 
-use spanwire::bridge::{self, Attachment};
+use spanwire::bridge;
 use spanwire::{Connectivity, LimitCounts};
 
 use crate::boundary::{Refused, find, guard, guard_pointer, guard_value, handle, not_found, text};
@@ -18,12 +18,7 @@ pub(crate) struct ChannelEntry {
     pub(crate) hooks: Arc<Hooks>,
 }
 
-impl ChannelEntry {
-    /// What the events of its calls need to know.
-    pub(crate) fn attachment(&self) -> Option<Attachment> {
-        if self.hooks.is_empty() { None } else { Some(self.hooks.clone()) }
-    }
-}
+impl ChannelEntry {}
 
 /// A number of a channel or a server.
 #[repr(C)]

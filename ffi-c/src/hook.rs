@@ -1,13 +1,15 @@
 //! Interceptors: the program's own functions around each call.
 
 use std::ffi::{CString, c_char, c_void};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
+use spanwire::bridge::Methods;
 use spanwire::{Code, Metadata, Status};
 
 use crate::boundary::{Refused, c_string, find, guard, guard_value, sized, text};
 use crate::event::{SPANWIRE_EVENT_NONE, SPANWIRE_EVENT_REQUEST, spanwire_event};
 use crate::metadata::{append, spanwire_metadata_entry};
+use crate::options::texts;
 use crate::server_call::spanwire_server_call_free;
 use crate::tables::tables;
 use crate::types::*;
@@ -46,6 +48,11 @@ pub struct spanwire_interceptor {
     pub event: spanwire_event_hook,
     /// When neither function will be called any more.
     pub release: spanwire_release_hook,
+    /// The functions run around calls of these methods alone, "/package.Service/Method", or all of a service,
+    /// "/package.Service/*"; of all methods if there are none. They are copied.
+    pub only: *const *const c_char,
+    /// How many.
+    pub only_count: usize,
 }
 
 impl Default for spanwire_interceptor {
@@ -56,11 +63,23 @@ impl Default for spanwire_interceptor {
             start: None,
             event: None,
             release: None,
+            only: std::ptr::null(),
+            only_count: 0,
         }
     }
 }
 
-struct Hook(spanwire_interceptor);
+struct Hook {
+    functions: spanwire_interceptor,
+    /// Those that it is for; all without.
+    only: Option<Methods>,
+}
+
+impl Hook {
+    fn is_for(&self, method: &str) -> bool {
+        self.only.as_ref().is_none_or(|methods| methods.contain(method))
+    }
+}
 
 // SAFETY: the program promises that its functions may be called from any of its threads.
 unsafe impl Send for Hook {}
@@ -69,24 +88,34 @@ unsafe impl Sync for Hook {}
 
 impl Drop for Hook {
     fn drop(&mut self) {
-        if let Some(release) = self.0.release {
+        if let Some(release) = self.functions.release {
             // SAFETY: the program's own function, with what it is for.
-            unsafe { release(self.0.user_data) }
+            unsafe { release(self.functions.user_data) }
         }
     }
 }
 
 /// The interceptors of a channel or a server.
 #[derive(Default)]
-pub(crate) struct Hooks(RwLock<Vec<std::sync::Arc<Hook>>>);
+pub(crate) struct Hooks(RwLock<Vec<Arc<Hook>>>);
 
 impl Hooks {
-    fn list(&self) -> Vec<std::sync::Arc<Hook>> {
+    fn list(&self) -> Vec<Arc<Hook>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Those that are for calls of `method`; `None` if there are none.
+    pub(crate) fn of(self: &Arc<Self>, method: &str) -> Option<Arc<Self>> {
+        let list = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if list.iter().all(|hook| hook.only.is_none()) {
+            return (!list.is_empty()).then(|| self.clone());
+        }
+        let those: Vec<_> = list.iter().filter(|hook| hook.is_for(method)).cloned().collect();
+        (!those.is_empty()).then(|| Arc::new(Hooks(RwLock::new(those))))
     }
 
     /// # Safety
@@ -97,8 +126,11 @@ impl Hooks {
         }
         // SAFETY: not null, and the caller promises the rest.
         let interceptor = unsafe { sized(interceptor, "interceptor") }?;
+        // SAFETY: the caller's promise.
+        let only = unsafe { texts(interceptor.only, interceptor.only_count, "only") }?;
+        let only = if only.is_empty() { None } else { Some(Methods::new(&only)?) };
         let mut list = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        list.push(std::sync::Arc::new(Hook(interceptor)));
+        list.push(Arc::new(Hook { functions: interceptor, only }));
         Ok(())
     }
 
@@ -116,9 +148,9 @@ impl Hooks {
             message: String::new(),
         };
         let refused = self.list().iter().find_map(|hook| {
-            let start = hook.0.start?;
+            let start = hook.functions.start?;
             // SAFETY: the program's own function; the draft lives for the time of the call.
-            let code = unsafe { start(hook.0.user_data, &raw mut draft) };
+            let code = unsafe { start(hook.functions.user_data, &raw mut draft) };
             (code != SPANWIRE_CODE_OK).then(|| code_of(code))
         });
         *metadata = draft.metadata;
@@ -130,9 +162,16 @@ impl Hooks {
     pub(crate) fn show(&self, event: &mut spanwire_event) -> bool {
         let (kind, call) = (event.r#type, event.server_call);
         for hook in self.list() {
-            let Some(show) = hook.0.event else { continue };
+            let Some(show) = hook.functions.event else { continue };
+            // Those of a channel are for its call, or they would not be here.
+            if hook.only.is_some() && !call.is_null() {
+                let found = find(&tables().server_calls, call, "server call");
+                if !found.is_ok_and(|call| hook.is_for(call.method())) {
+                    continue;
+                }
+            }
             // SAFETY: the program's own function; the event lives for the time of the call.
-            unsafe { show(hook.0.user_data, &raw mut *event) };
+            unsafe { show(hook.functions.user_data, &raw mut *event) };
             if event.r#type == SPANWIRE_EVENT_NONE {
                 event.release();
                 if kind == SPANWIRE_EVENT_REQUEST {

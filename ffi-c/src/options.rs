@@ -688,7 +688,11 @@ unsafe fn web(options: *const spanwire_web_options) -> Result<Option<WebOptions>
 
 /// # Safety
 /// `list` is null, or `count` pointers can be read there, each of which is null or a string that ends in NUL.
-unsafe fn texts(list: *const *const c_char, count: usize, what: &str) -> Result<Vec<String>, Refused> {
+pub(crate) unsafe fn texts(
+    list: *const *const c_char,
+    count: usize,
+    what: &str,
+) -> Result<Vec<String>, Refused> {
     // SAFETY: the caller's promise.
     let list = unsafe { array(list, count, what) }?;
     // SAFETY: the caller's promise.

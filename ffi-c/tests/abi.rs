@@ -64,7 +64,7 @@ fn layout_is_that_of_the_header() {
         spanwire_channel_argument { name text number }
         spanwire_stat { name value }
         spanwire_engine_options { size lanes }
-        spanwire_interceptor { size user_data start event release }
+        spanwire_interceptor { size user_data start event release only only_count }
         spanwire_server_options {
             size tls manual_accept keepalive_permit_without_calls keepalive_interval_ms keepalive_timeout_ms
             keepalive_min_interval_ms max_connection_age_ms max_connection_age_grace_ms max_connection_idle_ms

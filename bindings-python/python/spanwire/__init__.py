@@ -10,7 +10,7 @@ from .call import BidiCall, Call, ClientStreamingCall, ServerStreamingCall, Unar
 from .channel import Channel, Client
 from .connectivity import Connectivity
 from .errors import Code, RpcError
-from .interceptor import CallInfo, Interceptor, Next
+from .interceptor import CallInfo, Interceptor, Next, only
 from .metadata import Metadata
 from .method import Kind, Method, uncompressed
 from .options import CallOptions, ChannelOptions, ServerOptions
@@ -42,6 +42,7 @@ __all__ = [
     "Tls",
     "TlsIdentity",
     "UnaryCall",
+    "only",
     "uncompressed",
 ]
 

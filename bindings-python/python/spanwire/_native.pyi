@@ -119,6 +119,11 @@ class Jwt:
     ) -> Jwt: ...
 
 @final
+class Methods:
+    def __new__(cls, methods: Sequence[str], /) -> Methods: ...
+    def __contains__(self, path: str, /) -> bool: ...
+
+@final
 class TlsIdentity:
     """Whom a client proved to be by a certificate."""
 

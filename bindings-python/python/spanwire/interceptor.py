@@ -9,18 +9,20 @@
 What is returned is the response, or an asynchronous iterator of responses: what ``next`` gave, or something else.
 Failing is raising :class:`spanwire.RpcError`. The first one in a list is the outermost. An interceptor may call
 ``next`` again, to try again; not where requests are a stream, which can be read once.
+
+:func:`only` has one run around calls of some methods alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from . import _native
 from .metadata import Metadata, MutableMetadata
 from .method import Kind, Method
 
 if TYPE_CHECKING:
-    from . import _native
     from .options import CallOptions
 
 
@@ -86,6 +88,36 @@ Next: TypeAlias = Callable[[CallInfo], Awaitable[Any]]
 
 Interceptor: TypeAlias = Callable[[CallInfo, Next], Awaitable[Any]]
 """Runs around calls of a channel, or around handlers of a server."""
+
+
+_Result = TypeVar("_Result")
+
+
+def only(
+    methods: Sequence[str], interceptor: Callable[[CallInfo, Callable[[CallInfo], _Result]], _Result]
+) -> Callable[[CallInfo, Callable[[CallInfo], _Result]], _Result]:
+    """Has an interceptor run around calls of these methods alone; others pass it by.
+
+    ::
+
+        interceptors = [log, only(["/shop.v1.Orders/*", "/shop.v1.Stock/Set"], require_token)]
+
+    Its place among the others is where it stands in the list, whatever they are for. The same in
+    :mod:`spanwire.sync`.
+
+    Args:
+        methods: ``/package.Service/Method``, or all of a service, ``/package.Service/*``.
+        interceptor: what runs around them.
+
+    Raises:
+        ValueError: one of the methods is not of these forms.
+    """
+    those = _native.Methods(methods)
+
+    def scoped(call: CallInfo, next: Callable[[CallInfo], _Result]) -> _Result:
+        return interceptor(call, next) if call.method.path in those else next(call)
+
+    return scoped
 
 
 def chain(interceptors: Sequence[Interceptor], innermost: Next) -> Next:

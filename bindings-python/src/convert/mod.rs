@@ -5,5 +5,6 @@ pub(crate) mod identity;
 mod lent;
 pub(crate) mod message;
 pub(crate) mod metadata;
+pub(crate) mod methods;
 pub(crate) mod options;
 pub(crate) mod status;

@@ -41,6 +41,7 @@ pub mod handle;
 mod lane;
 pub mod log;
 mod mailbox;
+mod methods;
 mod options;
 mod queue;
 mod server;
@@ -56,6 +57,7 @@ pub use error::OpError;
 pub use event::{Attachment, Event, EventKind, Outcome, Received, Request};
 pub use flow::{Outgoing, Room};
 pub use lane::{begin_batch, end_batch, flush_batch, on_lane};
+pub use methods::Methods;
 pub use options::{
     CallOptions, CertificateOptions, ChannelOptions, JwtOptions, Limits, ServerOptions, TelemetryOptions,
     TlsOptions, WebOptions,

@@ -19,6 +19,7 @@
 //! ```
 
 mod messages;
+mod only;
 mod slot;
 mod tower;
 
@@ -33,6 +34,7 @@ use tokio::time::Instant;
 
 pub(crate) use messages::Source;
 pub use messages::{Item, Messages};
+pub use only::{BadMethods, Only, only};
 pub(crate) use slot::{SlotSender, slot};
 pub use tower::{LayerInterceptor, NextService};
 

@@ -78,6 +78,9 @@ struct interceptor {
   std::function<status(draft &)> start = {};
   /// Client and server: every event before the program sees it.
   std::function<void(seen_event &)> event = {};
+  /// The methods whose calls they are for: "/package.Service/Method", or all of a service, "/package.Service/*";
+  /// all if there are none.
+  std::vector<std::string> only = {};
 };
 
 namespace detail {
@@ -126,6 +129,10 @@ status add_hooks(interceptor hooks, Add add) {
   raw.start = start_hook;
   raw.event = event_hook;
   raw.release = [](void *user_data) { delete static_cast<interceptor *>(user_data); };
+  std::vector<const char *> only;
+  for (const std::string &methods : owned->only) only.push_back(methods.c_str());
+  raw.only = only.data();
+  raw.only_count = only.size();
   spanwire_result result = add(&raw);
   if (result >= 0) static_cast<void>(owned.release());
   return status::of_result(result);

@@ -127,6 +127,61 @@ static void channel_hooks_see_streams(void) {
   CHECK_EQ(hook.released, 1);
 }
 
+static void hooks_of_methods_run_around_those_alone(void) {
+  static const char *const unary[] = {UNARY}, *const none[] = {"/test.Other/*", "/test.Service/Una"},
+                           *const all[] = {"/test.Service/*"}, *const wrong[] = {"test.Service"};
+  hook of_unary = {.name = 'u'}, of_none = {.name = 'n'}, of_all = {.name = 'a'};
+  hook server_unary = {.name = 'u'}, server_none = {.name = 'n'};
+  pair pair;
+  pair_open(&pair, (pair_options){0});
+  const struct {
+    hook *hook;
+    const char *const *only;
+    size_t count;
+  } hooks[] = {{&of_unary, unary, 1}, {&of_none, none, 2}, {&of_all, all, 1}};
+  for (size_t i = 0; i < COUNT_OF(hooks); i++) {
+    spanwire_interceptor interceptor = interceptor_of(hooks[i].hook);
+    interceptor.only = hooks[i].only;
+    interceptor.only_count = hooks[i].count;
+    TRY(spanwire_channel_intercept(pair.channel, &interceptor));
+  }
+  spanwire_interceptor interceptor = interceptor_of(&server_unary);
+  interceptor.start = NULL;
+  interceptor.only = unary;
+  interceptor.only_count = 1;
+  TRY(spanwire_server_intercept(pair.server, &interceptor));
+  interceptor.user_data = &server_none;
+  interceptor.only = none;
+  interceptor.only_count = 2;
+  TRY(spanwire_server_intercept(pair.server, &interceptor));
+  interceptor.only = wrong;
+  interceptor.only_count = 1;
+  REFUSED(spanwire_server_intercept(pair.server, &interceptor), SPANWIRE_INVALID_ARGUMENT,
+          "\"test.Service\" must be a method");
+
+  START(&pair, "", NULL);
+  spanwire_event request = EVENT(pair.requests, REQUEST);
+  TRY(spanwire_server_call_finish(request.server_call, SPANWIRE_CODE_OK, "", NULL));
+  spanwire_server_call_free(request.server_call);
+  spanwire_event_free(&request);
+  spanwire_event done = EVENT(pair.queue, DONE);
+  spanwire_event_free(&done);
+  CHECK_TEXT(of_unary.order, "uu");
+  CHECK_TEXT(of_all.order, "aa");
+  CHECK_TEXT(server_unary.order, "u");
+  spanwire_call *call = stream_of(&pair, BIDI, SPANWIRE_KIND_BIDI, 4);
+  spanwire_server_call_free(ACCEPTED(&pair));
+  spanwire_call_free(call);
+  CHECK_TEXT(of_unary.order, "uu");
+  CHECK(of_all.order[2] == 'a');
+  CHECK_TEXT(server_unary.order, "u");
+  CHECK_TEXT(of_none.order, "");
+  CHECK_TEXT(server_none.order, "");
+  pair_close(&pair);
+  CHECK_EQ(of_unary.released, 1);
+  CHECK_EQ(of_none.released, 1);
+}
+
 /* Lets in only those who know the word. */
 static void guard(void *user_data, spanwire_event *event) {
   hook *hook = user_data;
@@ -202,6 +257,7 @@ int main(int argc, char **argv) {
       TEST(channel_hooks_see_start_and_events),
       TEST(channel_hook_may_refuse),
       TEST(channel_hooks_see_streams),
+      TEST(hooks_of_methods_run_around_those_alone),
       TEST(server_hook_may_answer_by_itself),
       TEST(null_is_no_draft),
       TEST(interceptors_without_a_size_are_refused),

@@ -447,6 +447,24 @@ TEST(interceptors_see_every_call) {
   CHECK(ended == 4);
 }
 
+TEST(interceptors_of_methods_see_their_calls_alone) {
+  pair test;
+  test.start();
+  std::string log;
+  CHECK_OK(
+      test.channel.intercept({.event = [&](spanwire::seen_event &) { log += "e"; }, .only = {"/test.Test/Echo"}}));
+  CHECK_OK(
+      test.channel.intercept({.event = [&](spanwire::seen_event &) { log += "s"; }, .only = {"/test.Test/*"}}));
+  CHECK_OK(
+      test.channel.intercept({.event = [&](spanwire::seen_event &) { log += "o"; }, .only = {"/test.Other/*"}}));
+  CHECK(!test.channel.intercept({.only = {"Echo"}}).ok());
+  test.run([](pair &test) -> task<> {
+    CHECK_OK(co_await test.channel.unary("/test.Test/Echo", "x"));
+    static_cast<void>(co_await test.channel.unary("/test.Test/None", "x"));
+  }(test));
+  CHECK(log == "ess");
+}
+
 #if defined(__cpp_exceptions)
 TEST(an_interceptor_that_throws_fails_the_call) {
   pair test;
