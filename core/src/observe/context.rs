@@ -1,6 +1,6 @@
 //! In which trace a call is: W3C Trace Context, and gRPC's own older form of it.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -176,12 +176,16 @@ fn from_hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
 }
 
 thread_local! {
-    static CURRENT: RefCell<Option<TraceContext>> = const { RefCell::new(None) };
+    static CURRENT: Cell<Option<TraceContext>> = const { Cell::new(None) };
 }
 
 /// Where the handler that runs on this thread is, if one does and is traced.
 pub(crate) fn current() -> Option<TraceContext> {
-    CURRENT.with_borrow(Clone::clone)
+    CURRENT.with(|current| {
+        let context = current.take();
+        current.set(context.clone());
+        context
+    })
 }
 
 /// Runs `body` (one poll of a handler) at this place of a trace.

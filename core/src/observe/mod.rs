@@ -15,6 +15,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use tokio::time::Instant;
 
 pub(crate) use context::{TRACE_BIN, TRACEPARENT, TRACESTATE, current, scope};
 pub use context::{TraceContext, TraceContextError};
@@ -66,8 +67,8 @@ pub(crate) trait ServerWatch: Debug + Send + Sync {
 
 /// Watches the calls of one method of a server.
 pub(crate) trait RouteWatch: Debug + Send + Sync {
-    /// The headers of a call have come.
-    fn begin(&self, path: &str, headers: &HeaderMap, peer: &Arc<Peer>) -> Arc<dyn StreamWatch>;
+    /// The headers of a call have come, which was `now`.
+    fn begin(&self, path: &str, headers: &HeaderMap, peer: &Arc<Peer>, now: Instant) -> Arc<dyn StreamWatch>;
 }
 
 /// Watches one attempt of a client, or one call of a server.

@@ -91,7 +91,12 @@ impl Dispatch for Dispatcher {
         let responder = Responder::new(respond, accept, framing);
         let route = self.router.find(path.as_str());
         let watch = route.map_or(&self.router.unknown_watch, |route| &route.watch);
-        let watch = watch.as_ref().map(|watch| watch.begin(path.as_str(), &head.headers, &self.peer));
+        // One look at the clock, if anybody wants to know.
+        let now = (watch.is_some() || timeout.is_some()).then(Instant::now);
+        let watch = watch
+            .as_ref()
+            .zip(now)
+            .map(|(watch, now)| watch.begin(path.as_str(), &head.headers, &self.peer, now));
         let refuse = |mut responder: Responder, status: Status| {
             if let Some(watch) = &watch {
                 watch.ended(&status);
@@ -114,8 +119,8 @@ impl Dispatch for Dispatcher {
             refuse(responder, self.router.unknown(path.as_str()));
             return None;
         };
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        let deadline = timeout.zip(now).and_then(|(timeout, now)| now.checked_add(timeout));
+        if timeout.is_some_and(|timeout| timeout.is_zero()) {
             refuse(responder, Status::deadline_exceeded("the call's deadline had passed when it arrived"));
             return None;
         }

@@ -1,14 +1,14 @@
 //! Where calls are counted: cells of atomics, found once for each method and not locked.
 //!
 //! Threads count in shards of their own, which are added up when somebody reads: so lanes do not wait for each other's cache
-//! lines.
+//! lines, nor for the processor to make an addition one step.
 
 use std::array;
-use std::cell::Cell;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::places::{Adding, SHARED, mine, most};
 use crate::Code;
 
 /// The upper bounds of a histogram's buckets, as it counts and as it is shown. One more bucket is for what is above.
@@ -65,14 +65,19 @@ impl Histogram {
         self.bounds
     }
 
+    /// For histograms that any thread may record in at any time.
     pub(super) fn record(&self, value: u64) {
-        let bucket = self.bounds.counted.partition_point(|bound| *bound < value);
-        self.counts[bucket].fetch_add(1, Ordering::Relaxed);
-        self.sum.fetch_add(value, Ordering::Relaxed);
+        self.record_by(SHARED.adding, value);
     }
 
-    pub(super) fn record_time(&self, time: Duration) {
-        self.record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    fn record_by(&self, adding: Adding, value: u64) {
+        let bucket = self.bounds.counted.partition_point(|bound| *bound < value);
+        adding.add(&self.counts[bucket], 1);
+        adding.add(&self.sum, value);
+    }
+
+    fn record_time(&self, adding: Adding, time: Duration) {
+        self.record_by(adding, u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 }
 
@@ -121,7 +126,7 @@ impl<T> ByCode<T> {
     }
 }
 
-/// One for each thread that may count at the same time.
+/// One for each place that threads count at.
 #[derive(Debug)]
 struct Sharded<T>(Box<[Apart<T>]>);
 
@@ -130,36 +135,18 @@ struct Sharded<T>(Box<[Apart<T>]>);
 #[repr(align(128))]
 struct Apart<T>(T);
 
-/// More threads than this share.
-const MOST_SHARDS: usize = 16;
-
-fn shards() -> usize {
-    static SHARDS: OnceLock<usize> = OnceLock::new();
-    *SHARDS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from).min(MOST_SHARDS))
-}
-
-/// The place of this thread among all.
-fn place() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static PLACE: Cell<Option<usize>> = const { Cell::new(None) };
-    }
-    PLACE.get().unwrap_or_else(|| {
-        let place = NEXT.fetch_add(1, Ordering::Relaxed);
-        PLACE.set(Some(place));
-        place
-    })
-}
-
 impl<T: Default> Default for Sharded<T> {
     fn default() -> Self {
-        Sharded((0..shards()).map(|_| Apart::default()).collect())
+        // Behind those of single threads, the one of all others.
+        Sharded((0..=most()).map(|_| Apart::default()).collect())
     }
 }
 
 impl<T> Sharded<T> {
-    fn mine(&self) -> &T {
-        &self.0[place() % self.0.len()].0
+    /// That of this thread, and how it is to add there.
+    fn mine(&self) -> (&T, Adding) {
+        let place = mine();
+        (&self.0[place.index.min(self.0.len() - 1)].0, place.adding)
     }
 
     fn all(&self) -> impl Iterator<Item = &T> {
@@ -195,18 +182,20 @@ pub(super) struct StreamEnd {
 
 impl StreamCells {
     pub(super) fn begin(&self) {
-        self.0.mine().started.fetch_add(1, Ordering::Relaxed);
+        let (shard, adding) = self.0.mine();
+        adding.add(&shard.started, 1);
     }
 
     pub(super) fn end(&self, end: &StreamEnd) {
-        let ended = self.0.mine().ended.get(end.code, || Ended {
+        let (shard, adding) = self.0.mine();
+        let ended = shard.ended.get(end.code, || Ended {
             duration: Histogram::new(&LATENCY),
             sent: Histogram::new(&SIZE),
             received: Histogram::new(&SIZE),
         });
-        ended.duration.record_time(end.duration);
-        ended.sent.record(end.sent_bytes);
-        ended.received.record(end.received_bytes);
+        ended.duration.record_time(adding, end.duration);
+        ended.sent.record_by(adding, end.sent_bytes);
+        ended.received.record_by(adding, end.received_bytes);
     }
 
     pub(super) fn started(&self) -> u64 {
@@ -249,7 +238,8 @@ impl Default for CallCells {
 
 impl CallCells {
     pub(super) fn end(&self, code: Code, duration: Duration) {
-        self.durations.mine().get(code, || Histogram::new(&LATENCY)).record_time(duration);
+        let (shard, adding) = self.durations.mine();
+        shard.get(code, || Histogram::new(&LATENCY)).record_time(adding, duration);
     }
 
     pub(super) fn durations(&self, code: Code) -> Option<Sums> {
@@ -276,7 +266,7 @@ mod tests {
     fn times_are_counted_in_nanoseconds() {
         let histogram = Histogram::new(&LATENCY);
         for nanos in [0, 1, 10_000, 10_001] {
-            histogram.record_time(Duration::from_nanos(nanos));
+            histogram.record_time(SHARED.adding, Duration::from_nanos(nanos));
         }
         let sums = Sums::of(&LATENCY, [&histogram].into_iter()).unwrap();
         assert_eq!(sums.counts[..4], [1, 2, 1, 0]);

@@ -25,6 +25,7 @@ mod export;
 mod generated;
 mod options;
 mod otlp;
+mod places;
 mod propagate;
 mod recorder;
 mod snapshot;

@@ -12,7 +12,7 @@ use super::proto::metrics::v1::{
 use super::proto::resource::v1::Resource;
 use super::proto::trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span, status};
 use super::snapshot::{self, MetricPoint, MetricValue};
-use super::span::{Event, SpanKind, Value};
+use super::span::{Calendar, Event, SpanKind, Value};
 
 /// A span's flags: whether its parent is one of another process is known, and it is.
 const REMOTE_KNOWN: u32 = 0x100;
@@ -116,7 +116,8 @@ fn one_metric(metric: snapshot::Metric, began: u64, now: u64) -> Metric {
 
 /// Spans that have ended.
 pub(super) fn spans(spans: Vec<super::span::Span>, resource: Resource) -> ExportTraceServiceRequest {
-    let spans = spans.into_iter().map(one_span).collect();
+    let calendar = Calendar::now();
+    let spans = spans.into_iter().map(|span| one_span(span, &calendar)).collect();
     ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans {
             resource: Some(resource),
@@ -126,7 +127,8 @@ pub(super) fn spans(spans: Vec<super::span::Span>, resource: Resource) -> Export
     }
 }
 
-fn one_span(span: super::span::Span) -> Span {
+fn one_span(span: super::span::Span, calendar: &Calendar) -> Span {
+    let nanos = |moment| nanos(calendar.since_1970(moment));
     let description = span.description().into_owned();
     let code = if span.code == crate::Code::Ok { status::StatusCode::Ok } else { status::StatusCode::Error };
     let kind = match span.kind {
@@ -154,17 +156,17 @@ fn one_span(span: super::span::Span) -> Span {
                 Value::Flag(known) => value(key, any_value::Value::BoolValue(known)),
             })
             .collect(),
-        events: span.events.into_iter().map(event).collect(),
+        events: span.events.into_iter().map(|event| one_event(event, calendar)).collect(),
         dropped_events_count: span.dropped_events,
         status: Some(Status { message: description, code: code as i32 }),
         ..Default::default()
     }
 }
 
-fn event(event: Event) -> span::Event {
+fn one_event(event: Event, calendar: &Calendar) -> span::Event {
     let attributes = event.attributes.into_iter().flatten().map(|(key, known)| number(key, known));
     span::Event {
-        time_unix_nano: nanos(event.at),
+        time_unix_nano: nanos(calendar.since_1970(event.at)),
         name: event.name.to_owned(),
         attributes: attributes.collect(),
         dropped_attributes_count: 0,

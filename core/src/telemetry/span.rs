@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::observe::TraceContext;
 use crate::stats::Count;
@@ -33,9 +34,8 @@ pub(super) struct Span {
     pub(super) parent: Option<Parent>,
     pub(super) name: Arc<str>,
     pub(super) kind: SpanKind,
-    /// Since 1970.
-    pub(super) began: Duration,
-    pub(super) ended: Duration,
+    pub(super) began: Instant,
+    pub(super) ended: Instant,
     pub(super) attributes: Vec<(&'static str, Value)>,
     pub(super) events: Vec<Event>,
     pub(super) dropped_events: u32,
@@ -60,7 +60,7 @@ pub(super) enum Value {
 /// A message, or what else happened in a call.
 #[derive(Clone, Debug)]
 pub(super) struct Event {
-    pub(super) at: Duration,
+    pub(super) at: Instant,
     pub(super) name: &'static str,
     pub(super) attributes: [Option<(&'static str, u64)>; 3],
 }
@@ -68,7 +68,7 @@ pub(super) struct Event {
 /// What of a span is known while its call runs.
 #[derive(Debug)]
 pub(super) struct Recording {
-    began: Duration,
+    began: Instant,
     events: Mutex<Events>,
 }
 
@@ -83,22 +83,42 @@ pub(super) fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+/// Tells the time since 1970 at any moment: calls look at one clock only, and what they saw is translated when it is sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Calendar {
+    moment: Instant,
+    since_1970: Duration,
+}
+
+impl Calendar {
+    pub(super) fn now() -> Self {
+        Calendar { moment: Instant::now(), since_1970: now() }
+    }
+
+    pub(super) fn since_1970(&self, moment: Instant) -> Duration {
+        match self.moment.checked_duration_since(moment) {
+            Some(past) => self.since_1970.saturating_sub(past),
+            None => self.since_1970 + moment.saturating_duration_since(self.moment),
+        }
+    }
+}
+
 impl Recording {
-    pub(super) fn start() -> Self {
-        Recording { began: now(), events: Mutex::default() }
+    pub(super) fn start(began: Instant) -> Self {
+        Recording { began, events: Mutex::default() }
     }
 
     pub(super) fn event(&self, name: &'static str, attributes: [Option<(&'static str, u64)>; 3]) {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         if events.kept.len() < SPAN_EVENTS {
-            events.kept.push(Event { at: now(), name, attributes });
+            events.kept.push(Event { at: Instant::now(), name, attributes });
         } else {
             events.dropped += 1;
         }
     }
 
-    /// The span, which has taken so long.
-    pub(super) fn finish(&self, took: Duration, status: &Status, about: SpanFacts<'_>) -> Span {
+    /// The span, which has ended at that moment.
+    pub(super) fn finish(&self, ended: Instant, status: &Status, about: SpanFacts<'_>) -> Span {
         let events = std::mem::take(&mut *self.events.lock().unwrap_or_else(PoisonError::into_inner));
         Span {
             context: about.context.clone(),
@@ -106,7 +126,7 @@ impl Recording {
             name: about.name.clone(),
             kind: about.kind,
             began: self.began,
-            ended: self.began + took,
+            ended,
             attributes: about.attributes,
             events: events.kept,
             dropped_events: events.dropped,
@@ -197,8 +217,9 @@ mod tests {
 
     fn span() -> Span {
         let context = TraceContext::new(trace_id(), span_id(), true).unwrap();
-        Recording::start().finish(
-            Duration::from_millis(5),
+        let now = Instant::now();
+        Recording::start(now).finish(
+            now + Duration::from_millis(5),
             &Status::unavailable("unable to resolve host"),
             SpanFacts {
                 context: &context,
@@ -216,8 +237,10 @@ mod tests {
         assert_eq!(span().description(), "UNAVAILABLE, unable to resolve host");
         assert_eq!(Span { message: String::new(), ..span() }.description(), "UNAVAILABLE");
         assert_eq!(Span { code: Code::Ok, ..span() }.description(), "");
-        let span = span();
-        assert_eq!(span.ended - span.began, Duration::from_millis(5));
+        let (span, calendar) = (span(), Calendar::now());
+        let times = [span.began, span.ended].map(|moment| calendar.since_1970(moment));
+        assert_eq!(times[1] - times[0], Duration::from_millis(5));
+        assert!(now().abs_diff(times[0]) < Duration::from_secs(60));
     }
 
     #[test]
@@ -231,7 +254,7 @@ mod tests {
 
     #[test]
     fn events_beyond_the_bound_are_counted_alone() {
-        let recording = Recording::start();
+        let recording = Recording::start(Instant::now());
         (0..SPAN_EVENTS + 2).for_each(|_| recording.event("Outbound message", [None; 3]));
         let context = TraceContext::new([1; 16], [1; 8], true).unwrap();
         let facts = SpanFacts {
@@ -241,7 +264,7 @@ mod tests {
             kind: SpanKind::Client,
             attributes: Vec::new(),
         };
-        let span = recording.finish(Duration::ZERO, &Status::ok(), facts);
+        let span = recording.finish(Instant::now(), &Status::ok(), facts);
         assert_eq!((span.events.len(), span.dropped_events), (SPAN_EVENTS, 2));
     }
 

@@ -45,15 +45,16 @@ impl ChannelWatch for Calls {
         parent: Option<TraceContext>,
     ) -> Arc<dyn CallWatch> {
         let recorder = self.telemetry.recorder();
+        let began = Instant::now();
         let place = recorder.tracing.as_ref().map(|tracing| {
             // What the caller put into the metadata was meant.
             let parent = tracing.named(headers).or(parent);
-            Place::new(tracing.begin(parent.as_ref()), parent.as_ref(), false)
+            Place::new(tracing.begin(parent.as_ref()), parent.as_ref(), false, began)
         });
         Arc::new(Call {
             recorder: recorder.clone(),
             method: self.target.method(method),
-            began: Instant::now(),
+            began,
             place,
             over: AtomicBool::new(false),
             attempts: Arc::default(),
@@ -70,10 +71,10 @@ struct Place {
 }
 
 impl Place {
-    fn new(context: TraceContext, parent: Option<&TraceContext>, remote: bool) -> Self {
+    fn new(context: TraceContext, parent: Option<&TraceContext>, remote: bool, began: Instant) -> Self {
         Place {
             parent: parent.map(|parent| Parent { span_id: parent.span_id(), remote }),
-            recording: context.is_sampled().then(Recording::start),
+            recording: context.is_sampled().then(|| Recording::start(began)),
             context,
         }
     }
@@ -81,7 +82,7 @@ impl Place {
     fn finish(
         &self,
         recorder: &Recorder,
-        took: Duration,
+        ended: Instant,
         status: &Status,
         name: &Arc<str>,
         kind: SpanKind,
@@ -89,7 +90,7 @@ impl Place {
     ) {
         if let Some(recording) = &self.recording {
             let facts = SpanFacts { context: &self.context, parent: self.parent, name, kind, attributes };
-            recorder.spans.push(recording.finish(took, status, facts));
+            recorder.spans.push(recording.finish(ended, status, facts));
         }
     }
 }
@@ -119,15 +120,12 @@ struct AttemptCounts {
 }
 
 impl Call {
-    fn took(&self) -> Duration {
-        self.began.elapsed()
-    }
-
     fn record(&self, status: &Status) {
         if self.over.swap(true, Ordering::Relaxed) {
             return;
         }
-        let took = self.took();
+        let ended = Instant::now();
+        let took = ended.saturating_duration_since(self.began);
         if self.recorder.metrics {
             let (cells, counts) = (&self.method.calls, &self.attempts);
             cells.end(status.code(), took);
@@ -148,7 +146,7 @@ impl Call {
         }
         if let Some(place) = &self.place {
             let name = &self.method.sent_span;
-            place.finish(&self.recorder, took, status, name, SpanKind::Internal, Vec::new());
+            place.finish(&self.recorder, ended, status, name, SpanKind::Internal, Vec::new());
         }
     }
 }
@@ -181,7 +179,7 @@ impl CallWatch for Call {
             // Nobody looks for a place that is not recorded: the call's own will do.
             let context =
                 if sampled { call.context.child(super::span::span_id()) } else { call.context.clone() };
-            Place::new(context, Some(&call.context), false)
+            Place::new(context, Some(&call.context), false, began)
         });
         Arc::new(Attempt {
             recorder: self.recorder.clone(),
@@ -327,7 +325,7 @@ impl Attempt {
                 ("transparent-retry", Value::Flag(self.transparent)),
             ];
             let name = &self.method.attempt_span;
-            place.finish(&self.recorder, took, status, name, SpanKind::Client, attributes);
+            place.finish(&self.recorder, now, status, name, SpanKind::Client, attributes);
         }
     }
 }
@@ -395,27 +393,21 @@ struct RouteShared {
 }
 
 impl RouteWatch for Route {
-    fn begin(&self, path: &str, headers: &HeaderMap, peer: &Arc<Peer>) -> Arc<dyn StreamWatch> {
+    fn begin(&self, path: &str, headers: &HeaderMap, peer: &Arc<Peer>, now: Instant) -> Arc<dyn StreamWatch> {
         let recorder = self.telemetry.recorder();
         if recorder.metrics {
             self.shared.method.calls.begin();
         }
         let place = recorder.tracing.as_ref().map(|tracing| {
             let parent = tracing.extract(headers);
-            Place::new(tracing.begin(parent.as_ref()), parent.as_ref(), true)
+            Place::new(tracing.begin(parent.as_ref()), parent.as_ref(), true, now)
         });
         let access = (recorder.access_log != AccessLog::Off).then(|| {
             // Of a method that the server does not have the name is as the client wrote it.
             let path = (path != self.shared.path).then(|| path.to_owned());
             Box::new(Access { peer: peer.clone(), path })
         });
-        Arc::new(Served {
-            route: self.shared.clone(),
-            began: Instant::now(),
-            place,
-            tally: Tally::default(),
-            access,
-        })
+        Arc::new(Served { route: self.shared.clone(), began: now, place, tally: Tally::default(), access })
     }
 }
 
@@ -441,13 +433,14 @@ impl Served {
         if !self.tally.ends() {
             return;
         }
-        let (took, recorder) = (self.began.elapsed(), &self.route.recorder);
+        let (ended, recorder) = (Instant::now(), &self.route.recorder);
+        let took = ended.saturating_duration_since(self.began);
         let end = self.tally.end(status.code(), took);
         if recorder.metrics {
             self.route.method.calls.end(&end);
         }
         if let Some(place) = &self.place {
-            place.finish(recorder, took, status, &self.route.span, SpanKind::Server, Vec::new());
+            place.finish(recorder, ended, status, &self.route.span, SpanKind::Server, Vec::new());
         }
         if let Some(access) = &self.access
             && (recorder.access_log == AccessLog::All || !status.is_ok())
