@@ -23,7 +23,11 @@ impl Lease {
             Some(shared) => shared,
             // One lane: it is JavaScript that is busy, not the sockets.
             none => none.insert(Shared {
-                engine: Engine::new(&EngineOptions { lanes: 1, on_thread_start: None })?,
+                engine: Engine::new(&EngineOptions {
+                    lanes: 1,
+                    on_thread_start: None,
+                    client_language: Some("node"),
+                })?,
                 users: 0,
             }),
         };

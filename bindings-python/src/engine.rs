@@ -30,7 +30,8 @@ pub(crate) fn get(py: Python<'_>) -> PyResult<Engine> {
         return Ok(made.engine.clone());
     }
     // One lane: it is the interpreter that is busy, not the sockets.
-    let options = EngineOptions { lanes: 1, on_thread_start: Some(block_signals) };
+    let options =
+        EngineOptions { lanes: 1, on_thread_start: Some(block_signals), client_language: Some("python") };
     let engine = Engine::new(&options).map_err(|error| op_error(&error))?;
     *made = Some(Made { engine: engine.clone(), generation: fork::generation() });
     Ok(engine)

@@ -86,7 +86,8 @@ pub(crate) fn engine(handle: *const spanwire_engine) -> Result<bridge::Engine, R
 
 /// What engines of C programs are made with.
 pub(crate) fn options(lanes: usize) -> EngineOptions {
-    EngineOptions { lanes, on_thread_start: Some(block_signals) }
+    // To others, too, who writes C is one of those who write C++.
+    EngineOptions { lanes, on_thread_start: Some(block_signals), client_language: Some("c++") }
 }
 
 /// Signals are for the program's own threads. SIGPIPE above all: by default it ends a process that writes to a connection

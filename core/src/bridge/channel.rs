@@ -56,6 +56,9 @@ impl Channel {
         let lane = engine.next_lane().clone();
         lane.check()?;
         let mut builder = options.apply(crate::Channel::builder(target))?.lane(engine.core(), lane.index());
+        if let Some(language) = engine.client_language() {
+            builder = builder.client_language(language);
+        }
         if let Some(options) = &options.telemetry {
             builder = builder.telemetry(&engine.telemetry(options)?);
         }

@@ -21,6 +21,7 @@ struct Inner {
     lanes: Vec<Arc<Lane>>,
     next: AtomicUsize,
     generation: u32,
+    client_language: Option<&'static str>,
     /// One for all channels and servers that want the same.
     telemetry: Mutex<Vec<(TelemetryOptions, Telemetry)>>,
 }
@@ -32,6 +33,8 @@ pub struct EngineOptions {
     pub lanes: usize,
     /// Runs first on each of them. A host whose signals would end it blocks them here: SIGPIPE above all.
     pub on_thread_start: Option<fn()>,
+    /// What the host's language is called where a service config is for programs in some languages alone; `rust` by default.
+    pub client_language: Option<&'static str>,
 }
 
 impl Engine {
@@ -48,8 +51,14 @@ impl Engine {
             lanes,
             next: AtomicUsize::new(0),
             generation: fork::generation(),
+            client_language: options.client_language,
             telemetry: Mutex::default(),
         })))
+    }
+
+    /// See [`EngineOptions::client_language`].
+    pub(super) fn client_language(&self) -> Option<&'static str> {
+        self.0.client_language
     }
 
     /// Ends the threads, and with them every call (CANCELLED, on servers a cancelled event) and every connection. Comes

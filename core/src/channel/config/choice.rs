@@ -8,12 +8,11 @@ use crate::json::At;
 /// What a text record with choices begins with.
 const BEGINNING: &[u8] = b"grpc_config=";
 
-/// What this engine goes by in `clientLanguage`, whatever the language of the program is.
-const LANGUAGE: &str = "rust";
-
 /// Whom a config is chosen for.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
+    /// The language of the program, as `clientLanguage` has it.
+    pub(crate) language: &'static str,
     /// As the machine calls itself.
     pub(crate) hostname: String,
     /// From 0 to 99: configs for a percentage above it are for this client.
@@ -42,7 +41,7 @@ fn for_client(holder: &At<'_>, client: &Client) -> Result<Option<String>, String
         choice.object()?;
         let config = choice.need("serviceConfig")?;
         config.object()?;
-        let language = |name: &str| name.eq_ignore_ascii_case(LANGUAGE);
+        let language = |name: &str| name.eq_ignore_ascii_case(client.language);
         let hostname = |name: &str| name == client.hostname;
         let fits = lists(&choice, "clientLanguage", language)?
             & lists(&choice, "clientHostname", hostname)?
@@ -80,7 +79,7 @@ mod tests {
 
     fn choose_one(records: &[&str]) -> Result<Option<String>, String> {
         let records: Vec<_> = records.iter().map(|record| record.as_bytes().to_vec()).collect();
-        let client = Client { hostname: "host-7".to_owned(), lot: 40 };
+        let client = Client { language: "rust", hostname: "host-7".to_owned(), lot: 40 };
         choose(&records, &client).map_err(|error| error.to_string())
     }
 
@@ -115,6 +114,17 @@ mod tests {
         }
         assert_eq!(chosen("[]"), None);
         assert_eq!(chosen(&format!("[{}]", choice(r#""percentage": 0, "#, "a"))), None);
+    }
+
+    #[test]
+    fn language_is_that_of_the_program() {
+        let record =
+            format!("grpc_config=[{}]", choice(r#""clientLanguage": ["python"], "#, "a")).into_bytes();
+        for (language, fits) in [("python", true), ("node", false), ("rust", false)] {
+            let client = Client { language, hostname: String::new(), lot: 0 };
+            let found = choose(std::slice::from_ref(&record), &client).unwrap();
+            assert_eq!(found.is_some(), fits, "{language}");
+        }
     }
 
     #[test]

@@ -54,12 +54,18 @@ impl std::str::FromStr for DnsResolver {
 }
 
 /// What a channel asks of DNS by itself.
-#[derive(Default)]
 pub(super) struct Asking {
     /// A pointer, which only the options for that fill in: other programs are linked without what is below.
     make: Option<fn(Wanted) -> Naming>,
     resolver: DnsResolver,
     service_config: bool,
+    language: &'static str,
+}
+
+impl Default for Asking {
+    fn default() -> Self {
+        Asking { make: None, resolver: DnsResolver::default(), service_config: false, language: "rust" }
+    }
 }
 
 impl ChannelBuilder {
@@ -78,6 +84,12 @@ impl ChannelBuilder {
     pub fn service_config_from_dns(mut self, look: bool) -> Self {
         self.dns.make = Some(make);
         self.dns.service_config = look;
+        self
+    }
+
+    /// What the language of the program is called by choices among service configs.
+    pub(crate) fn client_language(mut self, language: &'static str) -> Self {
+        self.dns.language = language;
         self
     }
 }
@@ -112,6 +124,7 @@ impl Asking {
             server: server.transpose()?,
             resolver: self.resolver,
             service_config: self.service_config,
+            language: self.language,
             name_ttl,
         })))
     }
@@ -125,6 +138,7 @@ struct Wanted {
     server: Option<SocketAddr>,
     resolver: DnsResolver,
     service_config: bool,
+    language: &'static str,
     /// The longest that a name holds.
     name_ttl: Option<Duration>,
 }
@@ -138,7 +152,7 @@ const CONFIG_PATIENCE: Duration = Duration::from_secs(5);
 /// What a channel that wants this is named by.
 fn make(wanted: Wanted) -> Naming {
     let system = wanted.resolver == DnsResolver::System;
-    let client = Client { hostname: hostname(), lot: random::below(100) as u8 };
+    let client = Client { language: wanted.language, hostname: hostname(), lot: random::below(100) as u8 };
     let names = Arc::new(Names(Arc::new(Known { wanted, client, last: Mutex::new(Ok(None)) })));
     if system { Naming::Named(names) } else { Naming::Asked(names) }
 }
