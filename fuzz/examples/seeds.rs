@@ -19,6 +19,7 @@ fn main() {
     status();
     timeout();
     auth();
+    dns();
     metadata();
     call();
     server();
@@ -36,6 +37,23 @@ fn write(target: &str, name: &str, script: &[u8]) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
     fs::create_dir_all(&folder).expect("a folder");
     fs::write(folder.join(format!("seed-{name}")), script).expect("a file");
+}
+
+/// Good addresses; a text; an alias; an answer that is cut off, and the whole one; and one in pieces that mean nothing.
+fn dns() {
+    write(
+        "dns",
+        "addresses",
+        &[&[0, 2][..], &[192, 0, 2, 1, 0, 0, 1, 0, 192, 0, 2, 2, 0, 0, 0, 60]].concat(),
+    );
+    let text = [&[0, 16, 0, 1, 0, 0, 0, 60, 0, 15, 14][..], b"grpc_config=[]"].concat();
+    write("dns", "text", &[&[1, 2, 3, 1, 0x80, 1][..], &with_length(&text)].concat());
+    let alias = [0, 5, 0, 1, 0, 0, 0, 60, 0, 4, 1, b'b', 0xc0, 14];
+    write("dns", "alias", &[&[1, 0, 3, 1, 0x80, 1][..], &with_length(&alias)].concat());
+    let cut_off = [1, 0, 2, 3, 0x80, 0, 0];
+    let whole = [&[3, 1, 0x80, 1][..], &with_length(&[0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 127, 0, 0, 1])].concat();
+    write("dns", "cut-off", &[&cut_off[..], &whole].concat());
+    write("dns", "nothing", &[1, 1, 0, 3, 1, 2, 3, 1, 2, 1, 0x83, 0, 0]);
 }
 
 /// A length and as many bytes.

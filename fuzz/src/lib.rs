@@ -12,6 +12,7 @@
 //! | [`timeout`] | `grpc-timeout` | the same |
 //! | [`web`] | bodies of gRPC-Web in text mode, content types | base64, written down a second time |
 //! | [`compressed`] | compressed messages, and some that pretend to be | the limit, and the memory that was taken |
+//! | [`dns`] | answers of DNS servers | the addresses that were sent; never more than came; an end |
 //! | [`call`] | what HTTP/2 can bring, in any order | the grammar of events; never OK without a whole message |
 //! | [`scan`] | HTTP/2 in pieces to the frame watcher | the same bytes read in one piece |
 //! | [`server`] | a client's bytes | what a server may answer; every handler ends, and so does the connection |
@@ -24,6 +25,7 @@ pub mod body;
 pub mod call;
 pub mod client;
 pub mod compressed;
+pub mod dns;
 pub mod ffi;
 pub mod frames;
 mod input;

@@ -55,6 +55,7 @@ use control::Keeping;
 pub(crate) use control::{CHANNELS, Control};
 pub use credentials::Token;
 use credentials::{Credentials, Source};
+pub(crate) use dns::testing as dns_testing;
 pub use dns::{DnsResolver, UnknownDnsResolver};
 pub use load_balancing::{LoadBalancing, UnknownLoadBalancing};
 use mail::Mail;

@@ -5,6 +5,7 @@
 
 mod lookup;
 mod system;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod wire;
