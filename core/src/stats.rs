@@ -357,6 +357,69 @@ pub(crate) struct ChannelCounters {
     pub(crate) past_failed: Count,
     /// Connections that are gone again.
     pub(crate) disconnected: Count,
+    pub(crate) weights: WeightCounts,
+}
+
+/// What weighted_round_robin knew whenever it took weights over (gRFC A78). That is once a second: threads may wait for it.
+#[derive(Debug, Default)]
+pub(crate) struct WeightCounts(Mutex<WeightSums>);
+
+/// See [`WeightCounts`].
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WeightSums {
+    pub(crate) fell_back: u64,
+    pub(crate) not_yet_usable: u64,
+    pub(crate) stale: u64,
+    /// How many weights there were up to each of [`WEIGHT_BOUNDS`], and above.
+    pub(crate) counts: [u64; WEIGHT_BOUNDS.len() + 1],
+    pub(crate) sum: f64,
+}
+
+/// One time that weights were taken over.
+pub(crate) struct WeightUpdate {
+    /// There were too few.
+    pub(crate) fell_back: bool,
+    /// Servers that did not report for long enough.
+    pub(crate) not_yet_usable: u64,
+    /// Servers that did not report any more.
+    pub(crate) stale: u64,
+    /// One for each server; 0 where none is known.
+    pub(crate) weights: Vec<f64>,
+}
+
+/// The proposal names none: those that OpenTelemetry has where nobody does.
+pub(crate) const WEIGHT_BOUNDS: [f64; 15] =
+    [0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1e3, 2.5e3, 5e3, 7.5e3, 1e4];
+
+impl WeightCounts {
+    pub(crate) fn update(&self, update: &WeightUpdate) {
+        let mut sums = self.lock();
+        sums.fell_back += u64::from(update.fell_back);
+        sums.not_yet_usable += update.not_yet_usable;
+        sums.stale += update.stale;
+        for weight in &update.weights {
+            sums.counts[WEIGHT_BOUNDS.partition_point(|bound| bound < weight)] += 1;
+            sums.sum += weight;
+        }
+    }
+
+    pub(crate) fn read(&self) -> WeightSums {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, WeightSums> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::ops::AddAssign<&WeightSums> for WeightSums {
+    fn add_assign(&mut self, more: &WeightSums) {
+        self.fell_back += more.fell_back;
+        self.not_yet_usable += more.not_yet_usable;
+        self.stale += more.stale;
+        self.counts.iter_mut().zip(more.counts).for_each(|(count, more)| *count += more);
+        self.sum += more.sum;
+    }
 }
 
 /// Calls added up. Only failures are counted as such: that is what most calls do not do.

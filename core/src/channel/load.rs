@@ -116,11 +116,15 @@ impl CallRecord {
         self.load.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last report, unless it is older than `expiration`; then it is forgotten.
-    pub(crate) fn heard(&self, now: Instant, expiration: Duration) -> Option<Heard> {
+    /// The last report, and whether it is older than `expiration`: then the next one is as good as the first.
+    pub(crate) fn heard(&self, now: Instant, expiration: Duration) -> Option<(Heard, bool)> {
         let mut load = self.load();
-        load.take_if(|heard| now.saturating_duration_since(heard.at) >= expiration);
-        *load
+        let heard = load.as_mut()?;
+        let stale = now.saturating_duration_since(heard.at) >= expiration;
+        if stale {
+            heard.since = None;
+        }
+        Some((*heard, stale))
     }
 
     /// How many calls have succeeded and failed since the last time this was asked.

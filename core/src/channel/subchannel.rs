@@ -263,6 +263,11 @@ impl Subchannel {
         }
     }
 
+    /// Where the channel counts.
+    pub(crate) fn counters(&self) -> &ChannelCounters {
+        &self.means.connector.counters
+    }
+
     /// How its calls ended, if that is watched.
     pub(crate) fn calls(&self) -> &CallRecord {
         &self.calls

@@ -3,6 +3,7 @@
 use super::cells::{Bounds, StreamCells, Sums};
 use super::recorder::Recorder;
 use crate::Code;
+use crate::stats::{WEIGHT_BOUNDS, WeightSums};
 
 /// One instrument, with a point for each set of labels.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +58,10 @@ struct Instrument {
 macro_rules! instruments {
     ($($id:ident = $name:literal $unit:literal $description:literal;)+) => {
         $(const $id: Instrument = Instrument { name: $name, unit: $unit, description: $description };)+
+
+        /// All that there are.
+        #[cfg(test)]
+        const ALL: &[&Instrument] = &[$(&$id),+];
     };
 }
 
@@ -79,6 +84,10 @@ instruments! {
     NOT_CONNECTED = "grpc.subchannel.connection_attempts_failed" "{attempt}" "Attempts to connect that failed";
     DISCONNECTED = "grpc.subchannel.disconnections" "{disconnection}" "Connections that ended";
     OPEN_CONNECTIONS = "grpc.subchannel.open_connections" "{connection}" "Connections that are open";
+    WRR_FALLBACK = "grpc.lb.wrr.rr_fallback" "{update}" "Updates of weights with too few to weigh by";
+    WRR_NOT_YET_USABLE = "grpc.lb.wrr.endpoint_weight_not_yet_usable" "{endpoint}" "Endpoints in updates whose weight does not count yet";
+    WRR_STALE = "grpc.lb.wrr.endpoint_weight_stale" "{endpoint}" "Endpoints in updates whose weight is too old";
+    WRR_WEIGHTS = "grpc.lb.wrr.endpoint_weights" "{weight}" "Weights of endpoints in updates, 0 for one that does not count";
     DROPPED_SPANS = "spanwire.telemetry.dropped_spans" "{span}" "Spans that were not sent";
 }
 
@@ -132,6 +141,18 @@ impl Metrics {
     }
 }
 
+/// Nothing, where the policy is another one.
+fn weighted_round_robin(metrics: &mut Metrics, labels: &Labels, sums: WeightSums) {
+    metrics.add_sum(&WRR_FALLBACK, labels, sums.fell_back);
+    metrics.add_sum(&WRR_NOT_YET_USABLE, labels, sums.not_yet_usable);
+    metrics.add_sum(&WRR_STALE, labels, sums.stale);
+    if sums.counts.iter().any(|count| *count > 0) {
+        let counts = sums.counts.to_vec();
+        let value = MetricValue::Histogram { bounds: &WEIGHT_BOUNDS, counts, sum: sums.sum };
+        metrics.add(&WRR_WEIGHTS, labels, value);
+    }
+}
+
 fn with_status(labels: &Labels, code: Code) -> Labels {
     let mut labels = labels.clone();
     labels.push((STATUS, code.name().to_owned()));
@@ -174,11 +195,14 @@ fn client(metrics: &mut Metrics, recorder: &Recorder) {
         }
         let labels = vec![(TARGET, target)];
         let (mut connected, mut failed, mut ended) = (0, 0, 0);
+        let mut weights = WeightSums::default();
         for counters in cells.counters() {
             connected += counters.connected.get();
             failed += counters.failed.get();
             ended += counters.disconnected.get();
+            weights += &counters.weights.read();
         }
+        weighted_round_robin(metrics, &labels, weights);
         metrics.add_sum(&CONNECTED, &labels, connected);
         metrics.add_sum(&NOT_CONNECTED, &labels, failed);
         metrics.add_sum(&DISCONNECTED, &labels, ended);
@@ -186,5 +210,50 @@ fn client(metrics: &mut Metrics, recorder: &Recorder) {
             let open = i64::try_from(connected.saturating_sub(ended)).unwrap_or(i64::MAX);
             metrics.add(&OPEN_CONNECTIONS, &labels, MetricValue::UpDown(open));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::WeightUpdate;
+
+    #[test]
+    fn the_page_has_what_there_is() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/observability.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let (_, table) = page.split_once("| name | unit | labels | by |").unwrap();
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+        let shown: Vec<_> = rows
+            .map(|row| {
+                let cells: Vec<_> = row.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+                (cells[1].to_owned(), cells[2].to_owned())
+            })
+            .collect();
+        let all: Vec<_> = ALL.iter().map(|one| (one.name.to_owned(), one.unit.to_owned())).collect();
+        for row in &shown {
+            assert!(all.contains(row), "{row:?} is not there");
+        }
+        for instrument in &all {
+            assert!(shown.contains(instrument), "{instrument:?} is not on the page");
+        }
+        assert_eq!(shown.len(), all.len());
+    }
+
+    #[test]
+    fn weights_are_shown_where_there_are_some() {
+        let (mut metrics, counts) = (Metrics::default(), crate::stats::WeightCounts::default());
+        weighted_round_robin(&mut metrics, &Vec::new(), counts.read());
+        assert!(metrics.0.is_empty(), "{:?}", metrics.0);
+        for _ in 0..2 {
+            let weights = vec![0.0, 5.0, 5.5, 20_000.0];
+            counts.update(&WeightUpdate { fell_back: true, not_yet_usable: 1, stale: 2, weights });
+        }
+        weighted_round_robin(&mut metrics, &Vec::new(), counts.read());
+        let values: Vec<_> = metrics.0.iter().map(|metric| metric.points[0].value.clone()).collect();
+        assert_eq!(values[..3], [2, 2, 4].map(MetricValue::Sum));
+        let MetricValue::Histogram { bounds, counts, sum } = &values[3] else { panic!("{values:?}") };
+        assert_eq!((counts.len(), counts[..3].to_vec(), counts[15]), (bounds.len() + 1, vec![2, 2, 2], 2));
+        assert_eq!(*sum, 40_021.0);
     }
 }

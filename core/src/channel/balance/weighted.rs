@@ -13,6 +13,7 @@ use super::everywhere::Placing;
 use super::round_robin::Turns;
 use super::{LoadReports, Pick, PickEach, PickInfo, Watching};
 use crate::random;
+use crate::stats::WeightUpdate;
 
 /// See the [module](self).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,18 +53,47 @@ impl WeightedRoundRobin {
     }
 
     /// The weight of a server's last report, if it counts now.
-    fn current(&self, subchannel: &Subchannel, now: Instant) -> Option<f64> {
-        let heard = subchannel.calls().heard(now, self.expiration)?;
+    fn current(&self, subchannel: &Subchannel, now: Instant) -> Result<f64, Unknown> {
+        let (heard, stale) = subchannel.calls().heard(now, self.expiration).ok_or(Unknown::NotYet)?;
+        if stale {
+            return Err(Unknown::Stale);
+        }
         let known_for = heard.since.map(|since| now.duration_since(since));
         let counts = self.blackout.is_zero() || known_for.is_some_and(|time| time >= self.blackout);
-        if counts { self.weight(&heard.report) } else { None }
+        counts.then(|| self.weight(&heard.report)).flatten().ok_or(Unknown::NotYet)
     }
+
+    /// How calls are to be placed from now on, unless it is in turn; and what is to be told of that.
+    fn take_over(&self, ready: &[Arc<Subchannel>], now: Instant) -> (Option<Vec<u16>>, WeightUpdate) {
+        let weights: Vec<_> = ready.iter().map(|subchannel| self.current(subchannel, now)).collect();
+        let strides = strides(&weights.iter().map(|weight| weight.ok()).collect::<Vec<_>>());
+        let without = |why| weights.iter().filter(|weight| **weight == Err(why)).count() as u64;
+        let update = WeightUpdate {
+            fell_back: strides.is_none(),
+            not_yet_usable: without(Unknown::NotYet),
+            stale: without(Unknown::Stale),
+            weights: weights.iter().map(|weight| weight.unwrap_or(0.0)).collect(),
+        };
+        (strides, update)
+    }
+}
+
+/// Why a server has no weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unknown {
+    /// It did not report, or not for long enough.
+    NotYet,
+    /// Not any more.
+    Stale,
 }
 
 impl Placing for WeightedRoundRobin {
     fn picker(&self, ready: Vec<Arc<Subchannel>>, now: Instant) -> Arc<dyn PickEach> {
-        let weights: Vec<_> = ready.iter().map(|subchannel| self.current(subchannel, now)).collect();
-        match strides(&weights) {
+        let (strides, update) = self.take_over(&ready, now);
+        if let Some(first) = ready.first() {
+            first.counters().weights.update(&update);
+        }
+        match strides {
             Some(strides) => {
                 let next = AtomicU64::new(random::below(usize::MAX / 2) as u64);
                 Arc::new(Strides { ready, strides, next })
@@ -211,6 +241,33 @@ mod tests {
         assert_eq!(shares(&bench), 50, "the silence begins the wait anew");
         bench.pass(Duration::from_secs(6));
         assert_eq!(shares(&bench), 75);
+    }
+
+    // gRFC A78, "Weighted Round Robin LB Policy"
+    #[test]
+    fn updates_tell_what_they_knew() {
+        let policy = WeightedRoundRobin::default();
+        let at = std::net::SocketAddr::from(([192, 0, 2, 1], 1));
+        let ready = [at; 2].map(Subchannel::detached);
+        let begin = Instant::now();
+        let told = |seconds: u64| {
+            let (strides, update) = policy.take_over(&ready, begin + Duration::from_secs(seconds));
+            assert_eq!(strides.is_none(), update.fell_back);
+            (update.fell_back, update.not_yet_usable, update.stale, update.weights)
+        };
+        let hear = |index: usize, qps: f64, seconds: u64| {
+            ready[index].calls().hear(report(qps, 0.5), begin + Duration::from_secs(seconds));
+        };
+        assert_eq!(told(0), (true, 2, 0, vec![0.0, 0.0]), "nothing was heard");
+        hear(0, 300.0, 0);
+        hear(1, 100.0, 5);
+        assert_eq!(told(10), (true, 1, 0, vec![600.0, 0.0]), "one is not enough");
+        assert_eq!(told(15), (false, 0, 0, vec![600.0, 200.0]));
+        for seconds in [180, 181] {
+            assert_eq!(told(seconds), (true, 0, 1, vec![0.0, 200.0]), "the first is too old");
+        }
+        hear(0, 300.0, 182);
+        assert_eq!(told(183), (true, 1, 0, vec![0.0, 200.0]), "and begins anew");
     }
 
     // gRFC A58, "Subchannel Weights"
