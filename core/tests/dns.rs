@@ -8,17 +8,13 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use domain::base::iana::Rcode;
 use domain::base::{Message, MessageBuilder, Rtype, Ttl};
 use domain::rdata::{A, Txt};
-use spanwire::bridge::{
-    self, CallOptions, ChannelOptions, Engine, EngineOptions, EventKind, Queue, ReportTo,
-};
 use spanwire::{Channel, ChannelBuilder, ChannelError, Code, DnsResolver, Server, ServerHandle};
 use support::eventually;
-use support::who::{WHO, Who, who};
+use support::who::{Who, who};
 use tokio::net::UdpSocket;
 
 /// What a name has: addresses, and a text; and how long that holds.
@@ -203,41 +199,4 @@ fn name_server_of_a_target_must_be_an_address() {
         "hickory".parse::<DnsResolver>().unwrap_err().to_string(),
         "\"hickory\" is no resolver; there are system and direct"
     );
-}
-
-#[tokio::test]
-async fn program_of_a_host_is_one_in_its_language() {
-    let dns = Dns::default();
-    let (_server, port) = serve("dns-language").await;
-    dns.set("who.test", here(1));
-    let config =
-        NO_TIME.replace("{\"serviceConfig\"", "{\"clientLanguage\": [\"python\"], \"serviceConfig\"");
-    dns.set(CONFIG_NAME, text(&config));
-    let at = dns.start().await;
-    for (client_language, expected) in
-        [(Some("python"), Code::DeadlineExceeded), (Some("node"), Code::Ok), (None, Code::Ok)]
-    {
-        let engine = Engine::new(&EngineOptions { client_language, ..EngineOptions::default() }).unwrap();
-        let options = ChannelOptions {
-            dns_resolver: Some("direct".to_owned()),
-            service_config_from_dns: true,
-            ..ChannelOptions::default()
-        };
-        let channel =
-            bridge::Channel::new(&engine, &format!("dns://{at}/who.test:{port}"), &options).unwrap();
-        let ended = tokio::task::spawn_blocking(move || {
-            let queue = Queue::new();
-            let report = ReportTo { queue: queue.clone(), tag: 0, attachment: None };
-            let request = b"".as_slice().into();
-            channel.unary(WHO.path(), request, CallOptions::default(), report, None, None).unwrap();
-            let mut events = Vec::new();
-            queue.next(1, &mut events, Some(Duration::from_secs(20))).unwrap();
-            match events.pop().map(|event| event.kind) {
-                Some(EventKind::Done(outcome)) => outcome.status.code(),
-                other => panic!("{other:?}"),
-            }
-        });
-        assert_eq!(ended.await.unwrap(), expected, "{client_language:?}");
-        engine.shutdown();
-    }
 }
