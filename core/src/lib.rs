@@ -74,7 +74,7 @@ pub mod codegen {
 /// What the simulation and fuzzing need; not for other use.
 #[doc(hidden)]
 pub mod testing {
-    pub use crate::channel::dns_testing::{Asked, ask_dns};
+    pub use crate::channel::dns_testing::{Asked, Found, ask_dns};
     pub use crate::random::seed_this_thread;
     pub use crate::server::testing::{check_token, read_policy};
 }

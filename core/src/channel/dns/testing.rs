@@ -11,8 +11,11 @@ pub struct Asked {
     /// How often a server was asked.
     pub times: usize,
     /// What was found: addresses, texts, and for how long they hold; or why nothing was.
-    pub found: Result<(Vec<IpAddr>, Vec<Vec<u8>>, Option<Duration>), String>,
+    pub found: Result<Found, String>,
 }
+
+/// See [`Asked::found`].
+pub type Found = (Vec<IpAddr>, Vec<Vec<u8>>, Option<Duration>);
 
 /// Asks for IPv4 addresses (0), IPv6 addresses (1) or texts (2) of `names`. `answer` is given the query, and whether it comes on
 /// a stream; a server that says nothing, or what is no answer, was asked in vain.
