@@ -18,7 +18,7 @@ pub fn run(data: &[u8]) {
     let step = 1 + input.below(9);
     let text = input.rest();
     assert_eq!(in_pieces(text, step), model(text), "{} by {step}", text.escape_ascii());
-    let pieces: Vec<u8> = text.chunks(step).flat_map(|piece| encode_text(piece)).collect();
+    let pieces: Vec<u8> = text.chunks(step).flat_map(encode_text).collect();
     assert_eq!(in_pieces(&pieces, step).as_deref(), Some(text));
 }
 

@@ -237,15 +237,22 @@ impl World {
         let script = Script::new(input.bytes());
         let (released_count, to_release) = Default::default();
         let hook = Arc::new(Hook { world: self.weak(), script, released: released_count, to_release });
+        let mut keep = Keep::default();
+        let (only, only_count) = match has >> 6 {
+            1 => keep.texts(input, &["/a.B/C", "/a.B/*", "/a.B", "*", ""]),
+            _ => (std::ptr::null(), 0),
+        };
         let interceptor = spanwire_interceptor {
             size: 0,
             user_data: Arc::as_ptr(&hook).cast_mut().cast(),
             start: if has & 3 != 3 { Some(starts) } else { None },
             event: if has & 0xc != 0xc { Some(shows) } else { None },
             release: if has & 0x30 != 0x30 { Some(released) } else { None },
+            only,
+            only_count,
         };
         let releases = interceptor.release.is_some();
-        let held = Held::some(input, interceptor, Keep::default());
+        let held = Held::some(input, interceptor, keep);
         if releases && held.reaches(size_of::<spanwire_interceptor>()) {
             hook.to_release.store(1, Ordering::SeqCst);
         }

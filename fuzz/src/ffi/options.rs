@@ -24,6 +24,7 @@ pub(super) struct Held<T> {
 #[derive(Default)]
 pub(super) struct Keep {
     texts: Vec<CString>,
+    lists: Vec<Vec<*const std::ffi::c_char>>,
     entries: Vec<Vec<spanwire_metadata_entry>>,
     bytes: Vec<Vec<u8>>,
     nested: Vec<Held<spanwire_tls_options>>,
@@ -130,6 +131,19 @@ impl Keep {
         let pointer = text.as_ptr();
         self.texts.push(text);
         pointer
+    }
+
+    /// A list of at most three.
+    pub(super) fn texts(
+        &mut self,
+        input: &mut Input<'_>,
+        usual: &[&str],
+    ) -> (*const *const std::ffi::c_char, usize) {
+        let count = usize::from(input.byte() % 4);
+        let list = (0..count).map(|_| self.text(input, usual)).collect();
+        self.lists.push(list);
+        let kept = &self.lists[self.lists.len() - 1];
+        (kept.as_ptr(), kept.len())
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> (*const u8, usize) {
