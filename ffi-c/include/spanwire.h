@@ -695,7 +695,7 @@ typedef struct spanwire_jwt_options {
 typedef struct spanwire_web_options {
   // `sizeof(spanwire_web_options)`.
   size_t size;
-  // Whose pages may call, such as "https://shop.example"; "*" lets all pages call. Without any, no page may.
+  // Whose pages may call, such as `https://shop.example`; `*` lets all pages call. Without any, no page may.
   const char *const *origins;
   // How many.
   size_t origin_count;

@@ -265,7 +265,7 @@ pub struct spanwire_jwt_options {
 pub struct spanwire_web_options {
     /// `sizeof(spanwire_web_options)`.
     pub size: usize,
-    /// Whose pages may call, such as "https://shop.example"; "*" lets all pages call. Without any, no page may.
+    /// Whose pages may call, such as `https://shop.example`; `*` lets all pages call. Without any, no page may.
     pub origins: *const *const c_char,
     /// How many.
     pub origin_count: usize,
