@@ -60,6 +60,7 @@ def check(answer: bytes, trace_id: str = OUTER, state: str = "a=1") -> None:
 
 @pytest.mark.parametrize("propagators", ["tracecontext", "grpc-trace-bin"])
 def test_span_is_the_parent_of_calls_and_handlers_run_inside(propagators: str) -> None:
+    channel: Channel
     state = "a=1" if propagators == "tracecontext" else ""
 
     async def where(request: bytes, context: Any) -> bytes:
@@ -89,7 +90,6 @@ def test_span_is_the_parent_of_calls_and_handlers_run_inside(propagators: str) -
                 answer = await channel.call(WHERE, b"", metadata=own)
             check(answer, trace_id="1" * 32, state="b=2" if state else "")
 
-    channel: Any = None
     run(main())
 
 
@@ -113,6 +113,8 @@ def test_blocking_calls_are_no_different() -> None:
 
 
 def test_span_opened_inside_of_a_handler_is_the_parent_of_what_follows() -> None:
+    channel: Channel
+
     async def where(request: bytes, context: Any) -> bytes:
         if request == b"":
             return bytes(context.metadata["traceparent"], "ascii")
@@ -128,7 +130,6 @@ def test_span_opened_inside_of_a_handler_is_the_parent_of_what_follows() -> None
         ):
             assert (await channel.call(WHERE, b"x")).decode().split("-")[1] == OUTER
 
-    channel: Any = None
     run(main())
 
 
@@ -137,7 +138,8 @@ def test_nothing_is_handed_on_by_channels_without_telemetry() -> None:
         return str("traceparent" in context.metadata).encode()
 
     async def main() -> None:
-        for telemetry in (None, {"endpoint": "", "traces": False}):
+        options: list[TelemetryOptions | None] = [None, {"endpoint": "", "traces": False}]
+        for telemetry in options:
             async with (
                 Server(handlers={WHERE: where}, address="127.0.0.1:0") as server,
                 Channel(server.target, telemetry=telemetry) as channel,
