@@ -120,7 +120,8 @@ impl Dispatch for Dispatcher {
             return None;
         };
         let deadline = timeout.zip(now).and_then(|(timeout, now)| now.checked_add(timeout));
-        if timeout.is_some_and(|timeout| timeout.is_zero()) {
+        // A second look: the guards may have taken their time, and the timeout may be of a nanosecond.
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             refuse(responder, Status::deadline_exceeded("the call's deadline had passed when it arrived"));
             return None;
         }
