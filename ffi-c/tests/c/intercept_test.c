@@ -38,6 +38,13 @@ static void on_event(void *user_data, spanwire_event *event) {
 
 static void on_release(void *user_data) { ((hook *)user_data)->released++; }
 
+/* Servers release when the last of them is gone, which may take a moment. */
+static void check_released(hook *hook) {
+  int64_t deadline = now_ms() + patience_ms();
+  while (atomic_load(&hook->released) == 0 && now_ms() < deadline) usleep(500);
+  CHECK_EQ(hook->released, 1);
+}
+
 static spanwire_interceptor interceptor_of(hook *hook) {
   return (spanwire_interceptor){.size = sizeof(spanwire_interceptor),
                                 .user_data = hook,
@@ -180,6 +187,8 @@ static void hooks_of_methods_run_around_those_alone(void) {
   pair_close(&pair);
   CHECK_EQ(of_unary.released, 1);
   CHECK_EQ(of_none.released, 1);
+  check_released(&server_unary);
+  check_released(&server_none);
 }
 
 /* Lets in only those who know the word. */
@@ -226,10 +235,7 @@ static void server_hook_may_answer_by_itself(void) {
   spanwire_server_free(server);
   spanwire_queue_free(queue);
   spanwire_queue_free(requests);
-  /* When the last of the server is gone, which may take a moment. */
-  int64_t deadline = now_ms() + patience_ms();
-  while (atomic_load(&hook.released) == 0 && now_ms() < deadline) usleep(500);
-  CHECK_EQ(hook.released, 1);
+  check_released(&hook);
 }
 
 static void null_is_no_draft(void) {
