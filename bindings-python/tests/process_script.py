@@ -18,6 +18,8 @@ import spanwire
 import spanwire.sync
 from sync_service import CHAT, COUNT, ECHO, HANDLERS, SUM
 LIMIT = 10.0
+# Whoever runs the tests in the background may ignore it, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def serve(**options):
     server = spanwire.sync.Server(handlers=HANDLERS, address="127.0.0.1:0", **options)
