@@ -64,7 +64,7 @@ def test_calls_beyond_those_that_may_run_are_told_when_to_come_back() -> None:
     [
         ("burst", "rate_limits: is no JSON"),
         ('[{"burst": 0, "perSecond": 1}]', r"rate_limits: limits\[0\]\.burst: must be a whole number"),
-        ('[{"burst": 1, "perSecond": 0}]', r"rate_limits: limits\[0\]: per_second"),
+        ('[{"burst": 1, "perSecond": 0}]', r"rate_limits: limits\[0\]\.perSecond: must be above 0"),
     ],
 )
 def test_mistakes_in_rate_limits_are_named(limits: str, error: str) -> None:
