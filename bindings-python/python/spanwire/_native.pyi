@@ -37,6 +37,7 @@ __all__ = [
     "Jwt",
     "Metadata",
     "Method",
+    "Methods",
     "Queue",
     "Server",
     "ServerStreamingCall",
@@ -120,7 +121,7 @@ class Jwt:
 
 @final
 class Methods:
-    def __new__(cls, methods: Sequence[str], /) -> Methods: ...
+    def __new__(cls, methods: Sequence[str]) -> Methods: ...
     def __contains__(self, path: str, /) -> bool: ...
 
 @final
