@@ -58,8 +58,10 @@ async fn resolvers_config_counts_instead_of_the_programs_while_there_is_one() {
     names.configure(Some(&limit(3)));
     let _server = start("cfg-a").await;
     let channel = builder(&names).service_config(limit(5)).build().unwrap();
-    // The first call is made before the name is resolved: what holds for it is the program's.
-    who(&channel).await.unwrap();
+    // The first call begins before the name is resolved, and waits for what holds for it.
+    let request = Raw::from(&b"four"[..]);
+    let status = channel.unary::<_, Raw>(&WHO, request).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
     assert_eq!(largest(&channel).await, 3);
     names.configure(Some(&limit(4)));
     until_resolved_again(&names).await;

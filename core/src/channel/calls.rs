@@ -88,12 +88,13 @@ impl<Req: Message, Resp: Message> UnaryCall<Req, Resp> {
     ///
     /// # Errors
     /// The call's status, if it is not OK.
-    pub async fn response(self) -> Result<Response<Resp>, Status> {
+    pub async fn response(mut self) -> Result<Response<Resp>, Status> {
         if !self.channel.interceptors().is_empty() {
             let messages = Messages::one(message::encoded(&self.request));
             let reply = generic::intercepted(self.channel, self.method, self.options, messages).await?;
             return collect_one(reply).await;
         }
+        self.channel.settle(&mut self.options).await;
         let prepared = Prepared::new(self.channel, self.method, self.options)?;
         let frame = prepared.framing.encode(&self.request, true).map_err(|status| prepared.unsent(status))?;
         let answer = unary::call(&prepared, frame).await?;
@@ -135,12 +136,13 @@ impl<Req: Message, Resp: Message> IntoFuture for ServerStreamingCall<Req, Resp> 
     type Output = Result<Streaming<Resp>, Status>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
-    fn into_future(self) -> Self::IntoFuture {
+    fn into_future(mut self) -> Self::IntoFuture {
         Box::pin(async move {
             if !self.channel.interceptors().is_empty() {
                 let messages = Messages::one(message::encoded(&self.request));
                 return Ok(generic::streaming(self.channel, self.method, self.options, messages));
             }
+            self.channel.settle(&mut self.options).await;
             let prepared = Prepared::new(self.channel, self.method, self.options)?;
             let frame =
                 prepared.framing.encode(&self.request, true).map_err(|status| prepared.unsent(status))?;
@@ -201,12 +203,13 @@ impl<Req: Message, Resp: Message> IntoFuture for BidiCall<Req, Resp> {
 pub(crate) async fn open<Req: Message, Resp: Message>(
     channel: Channel,
     method: Method,
-    options: CallOptions,
+    mut options: CallOptions,
 ) -> Result<(Sending<Req>, Streaming<Resp>), Status> {
     if !channel.interceptors().is_empty() {
         let (slot, messages) = slot();
         return Ok((Sending::slot(slot, None), generic::streaming(channel, method, options, messages)));
     }
+    channel.settle(&mut options).await;
     let (send, receive) = stream::start(Prepared::new(channel, method, options)?).await?;
     Ok((Sending::client(send), Streaming::client(receive)))
 }

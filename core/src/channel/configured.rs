@@ -22,6 +22,8 @@ pub(crate) struct Rules {
 /// A service config, and what follows from it.
 pub(crate) struct Configured {
     pub(crate) service: ServiceConfig,
+    /// Whether it is more than what the program says until the resolver has answered for the first time.
+    pub(crate) settled: bool,
     pub(crate) policy: PolicyConfig,
     pub(crate) throttle: Option<Arc<Throttle>>,
     pub(crate) upkeep: Arc<Upkeep>,
@@ -82,6 +84,7 @@ impl Rules {
             throttle,
             upkeep: Arc::new(upkeep),
             service,
+            settled: true,
         }
     }
 }

@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
@@ -32,7 +33,7 @@ use crate::Status;
 use crate::middleware::BoxFuture;
 use crate::registry::Registry;
 use crate::stats::{ChannelStats, Tally};
-use crate::timer::{Timer, after};
+use crate::timer::{Deadline, Timer, after};
 use crate::transport::client::{Connection, Slot};
 
 /// The channels of this process.
@@ -56,6 +57,8 @@ pub(crate) struct Keeping {
     pub(crate) rules: Rules,
     /// Counts unless the resolver gives another.
     pub(crate) service_config: ServiceConfig,
+    /// Whether the resolver may give one.
+    pub(crate) config_from_resolver: bool,
     /// How long nobody may call before the connections are dropped.
     pub(crate) idle_timeout: Option<Duration>,
 }
@@ -102,7 +105,8 @@ impl Drop for Control {
 
 impl Control {
     pub(crate) fn new(means: Means, keeping: Keeping) -> Arc<Self> {
-        let configured = keeping.rules.apply(keeping.service_config.clone(), None);
+        let mut configured = keeping.rules.apply(keeping.service_config.clone(), None);
+        configured.settled = !keeping.config_from_resolver;
         let control = Arc::new(Control {
             configured: ArcSwap::from_pointee(configured),
             picker: ArcSwap::from_pointee(Picker::Idle),
@@ -175,6 +179,27 @@ impl Control {
             wanted.connect();
         }
         Some(Placed::on(subchannel, subchannel.room_now()?))
+    }
+
+    /// Waits for the resolver's first word on the service config (gRFC A2): what it says of methods counts for the first
+    /// calls too. A channel that fails has none, and neither has a call whose deadline has passed meanwhile.
+    pub(crate) async fn settle(self: &Arc<Self>, deadline: Option<Instant>) {
+        let mut deadline = Deadline::new(deadline);
+        loop {
+            // Made before looking, so that no change after this line can be missed.
+            let mut changed = pin!(self.changed.notified());
+            if self.configured().settled || matches!(**self.picker.load(), Picker::Fail(_)) {
+                return;
+            }
+            self.want();
+            let passed = poll_fn(|cx| match changed.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(false),
+                Poll::Pending => deadline.poll(cx).map(|()| true),
+            });
+            if passed.await {
+                return;
+            }
+        }
     }
 
     /// A place for one call, as soon as there is one.
@@ -490,6 +515,7 @@ impl State {
             (after.policy != before.policy || after.upkeep != before.upkeep).then(|| after.policy.make());
         // First, because the subchannels of the policy are made by it.
         control.configured.store(Arc::new(after));
+        control.changed.notify_waiters();
         let replaced = policy.is_some();
         if let Some(policy) = policy {
             self.policy.replace(policy, host);

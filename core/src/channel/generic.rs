@@ -107,6 +107,7 @@ pub(crate) async fn transport(
     if call.deadline.is_some_and(|at| at <= tokio::time::Instant::now()) {
         return Err(deadline_exceeded("before it was sent").with_sent(Sent::NotSent));
     }
+    channel.settle(&mut options).await;
     let prepared = Prepared::new(channel.clone(), call.method, options)?;
     let framing = prepared.framing;
     let Some(runtime) = channel.spawner().handle() else { return Err(no_runtime()) };

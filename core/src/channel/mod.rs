@@ -289,6 +289,17 @@ impl Channel {
         self.inner.control.configured()
     }
 
+    /// Waits until it is known what holds for a call with these options. Almost never: see [`Control::settle`].
+    pub(crate) async fn settle(&self, options: &mut options::CallOptions) {
+        if self.configured().settled || options.mistake.is_some() {
+            return;
+        }
+        // The time that is waited counts.
+        options.deadline = options.effective_deadline();
+        options.timeout = None;
+        Box::pin(self.inner.control.settle(options.deadline)).await;
+    }
+
     /// The tokens for retries, if there are any.
     pub(crate) fn throttle(&self) -> Option<Arc<retry::Throttle>> {
         self.configured().throttle.clone()
@@ -682,6 +693,8 @@ impl ChannelBuilder {
             }
             _ => None,
         };
+        let config_from_resolver =
+            self.dial.is_none() && (self.resolver.is_some() || asks_dns.is_some() && tunnel.is_none());
         let naming = match (self.resolver, &tunnel) {
             _ if self.dial.is_some() => Naming::Fixed(vec![Address::Connector.into()]),
             (Some(resolver), _) => Naming::Asked(resolver),
@@ -693,6 +706,7 @@ impl ChannelBuilder {
             name_ttl: self.name_ttl,
             rules: self.rules,
             service_config,
+            config_from_resolver,
             idle_timeout: self.idle_timeout,
         };
         let connector = Connector {

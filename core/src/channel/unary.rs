@@ -29,10 +29,11 @@ pub(crate) struct Answer {
 pub(crate) async fn raw(
     channel: Channel,
     method: Method,
-    options: CallOptions,
+    mut options: CallOptions,
     request: Encoded,
     compress: bool,
 ) -> Result<Answer, Status> {
+    channel.settle(&mut options).await;
     let prepared = Prepared::new(channel, method, options)?;
     let framed = prepared.framing.frame(request, compress);
     call(&prepared, framed.map_err(|status| prepared.unsent(status))?).await
