@@ -361,6 +361,7 @@ impl Future for Stream {
         let mut flow = this.cell.flow.lock();
         flow.register(cx);
         let (ended, credit) = (flow.cancelled || this.report.to.queue.is_closed(), flow.credit());
+        let (in_line, closed) = (flow.in_line(), flow.closed);
         drop(flow);
         if ended {
             // What is not open yet has sent nothing.
@@ -380,7 +381,7 @@ impl Future for Stream {
                 }
             }
         }
-        this.send(cx);
+        this.send(cx, in_line, closed);
         ready!(this.receive(cx, credit));
         Poll::Ready(())
     }
@@ -393,15 +394,13 @@ impl Stream {
         self
     }
 
-    fn send(&mut self, cx: &mut Context<'_>) {
+    /// Sends the messages that were in line, behind which the host had or had not closed its side.
+    fn send(&mut self, cx: &mut Context<'_>, in_line: usize, closed: bool) {
         let Stage::Open { outflow, .. } = &mut self.stage else { return };
         let Some(out) = outflow else { return };
         let cell = &self.cell;
-        let sent = out.poll(cx, || cell.flow.lock().take_next());
-        let mut flow = cell.flow.lock();
-        let writable = flow.has_room_again();
-        let closed = flow.closed;
-        drop(flow);
+        let sent = out.poll(cx, in_line, || cell.flow.lock().take_next());
+        let writable = cell.flow.lock().has_room_again();
         match sent {
             OutflowSent::All if closed => {
                 out.half_close();

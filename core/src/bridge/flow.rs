@@ -137,6 +137,12 @@ impl Flow {
         self.credit = self.credit.saturating_sub(messages as u64);
     }
 
+    /// How many messages are in line. The task takes no others until it looks again: what the host did after them, such as
+    /// to end the call, it does not know yet.
+    pub(crate) fn in_line(&self) -> usize {
+        usize::from(self.first.is_some()) + self.queue.len()
+    }
+
     pub(crate) fn take_next(&mut self) -> Option<Outgoing> {
         let next = self.first.take().or_else(|| self.queue.pop_front())?;
         self.queued_bytes -= next.message.len() + OVERHEAD_BYTES;
@@ -170,7 +176,7 @@ pub(crate) struct Outflow {
 /// How far an [`Outflow`] came.
 #[derive(Debug)]
 pub(crate) enum Sent {
-    /// Everything in line is with the connection.
+    /// Everything that was asked for is with the connection.
     All,
     /// The connection has no room.
     Waits,
@@ -183,14 +189,23 @@ impl Outflow {
         Outflow { sending, current: None, half_closed: false }
     }
 
-    /// Sends what `next` gives, as long as there is room.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, mut next: impl FnMut() -> Option<Outgoing>) -> Sent {
+    /// Sends so many messages that `next` gives, as long as there is room.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut count: usize,
+        mut next: impl FnMut() -> Option<Outgoing>,
+    ) -> Sent {
         loop {
             match self.sending.poll_send(cx, &mut self.current) {
                 Poll::Pending => return Sent::Waits,
                 Poll::Ready(Err(status)) => return Sent::Failed(status),
                 Poll::Ready(Ok(())) => {}
             }
+            if count == 0 {
+                return Sent::All;
+            }
+            count -= 1;
             let Some(message) = next() else { return Sent::All };
             self.sending.compress_next(!message.plain);
             self.current = Some(Raw(message.message.into_bare()));

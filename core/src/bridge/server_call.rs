@@ -610,6 +610,7 @@ impl Future for Stream {
             None => None,
         };
         let reset = matches!(state.finish, Some(Finish::Reset));
+        let (in_line, finished) = (state.flow.in_line(), state.finish.is_some());
         drop(state);
         if let Some((answer, now)) = head.filter(|(answer, now)| *now || !answer.is_empty()) {
             answer.apply(&mut this.context, now);
@@ -619,17 +620,17 @@ impl Future for Stream {
             cell.state.lock().announced = false;
             return Poll::Ready(Status::cancelled("the handler cancelled the call"));
         }
-        let sent = this.outflow.poll(cx, || cell.state.lock().flow.take_next());
+        let sent = this.outflow.poll(cx, in_line, || cell.state.lock().flow.take_next());
         let mut state = cell.state.lock();
         let writable = state.flow.has_room_again() && state.finish.is_none();
         let failed = match sent {
-            Sent::All => {
+            Sent::All if finished => {
                 if let Some(Finish::Status(status)) = state.take_finish() {
                     return Poll::Ready(status);
                 }
                 None
             }
-            Sent::Waits => None,
+            Sent::All | Sent::Waits => None,
             Sent::Failed(status) => Some(status),
         };
         drop(state);
