@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use spanwire::bridge::{Answer, CallOptions, EventKind, OpError};
+use spanwire::bridge::{Answer, CallOptions, ChannelOptions, EventKind, OpError, Outgoing, ServerOptions};
 use spanwire::{Code, Kind, Metadata, Status};
 
 use super::host::{BIDI, DOWN, Host, SERVER, UNARY, UP};
@@ -31,6 +31,37 @@ fn each_kind_ends_with_one_done_and_nothing_behind_it() {
         while !host.is_quiet(SERVER) {
             assert!(!matches!(host.next(SERVER).kind, EventKind::Cancelled), "it was answered");
         }
+    }
+}
+
+/// Whatever the calls' tasks do at that moment.
+#[test]
+fn what_is_sent_right_before_the_end_is_not_lost() {
+    let host = Host::with(&ServerOptions::default(), &ChannelOptions::default(), 10);
+    for round in 0..3000_usize {
+        let pause = |step: usize| (0..round * step % 4000).for_each(|_| std::hint::spin_loop());
+        let call = host.stream(1, BIDI, Kind::Bidi, 10);
+        pause(37);
+        let mut request = Outgoing::from(b"request".as_slice());
+        request.last = true;
+        call.send(request).unwrap();
+        let (server_call, _) = host.request();
+        let mut requests = Vec::new();
+        loop {
+            let EventKind::Messages { messages, end } = host.next(SERVER).kind else {
+                panic!("{requests:?}")
+            };
+            requests.extend(messages.into_iter().map(|one| one.bytes));
+            if end {
+                break;
+            }
+        }
+        assert_eq!(requests, ["request"], "round {round}");
+        pause(53);
+        server_call.send(b"answer".as_slice().into()).unwrap();
+        server_call.finish(Status::ok(), Answer::default()).unwrap();
+        assert_eq!(host.messages(1, 1), ["answer"], "round {round}");
+        assert!(host.done(1).status.is_ok());
     }
 }
 
