@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { type CallOptions, Channel, implement, Metadata, RpcError } from "spanwire";
 import { Code, failure, pair } from "./support.js";
-import { cases, hex } from "./vectors.js";
+import { cases, hex, metadataTests } from "./vectors.js";
 
 // Timeouts, and lists of accepted encodings, do not come up to the package: the engine checks itself against those.
 
@@ -73,22 +73,7 @@ describe("vectors", () => {
     };
   }
 
-  for (const { name, key, ok } of cases("metadata.json", "keys")) {
-    it(`metadata keys: ${name}`, () => {
-      const value = key.toLowerCase().endsWith("-bin") ? new Uint8Array(0) : "";
-      const make = (): Metadata => new Metadata([[key, value]]);
-      if (ok) assert.equal(make().has(key), true);
-      else assert.throws(make, TypeError);
-    });
-  }
-
-  for (const { name, value, ok } of cases("metadata.json", "values")) {
-    it(`metadata values: ${name}`, () => {
-      const make = (): Metadata => new Metadata({ name: value });
-      if (ok) make();
-      else assert.throws(make, TypeError);
-    });
-  }
+  metadataTests(Metadata);
 
   for (const { name, wire, values } of cases("metadata.json", "binary_decode")) {
     it(`metadata binary_decode: ${name}`, async () => {

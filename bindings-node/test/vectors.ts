@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { it } from "node:test";
+import type { Metadata } from "spanwire/web";
 
 /** The wire format as data: tests/vectors/README.md says what the cases mean. */
 export function cases(file: string, key: string): Case[] {
@@ -32,3 +34,23 @@ export interface Case {
 
 /** The bytes of hexadecimal digits. */
 export const hex = (text: string): Buffer => Buffer.from(text, "hex");
+
+/** What may be in metadata, by the class of one of the package's entries. */
+export function metadataTests(Class: typeof Metadata): void {
+  for (const { name, key, ok } of cases("metadata.json", "keys")) {
+    it(`metadata keys: ${name}`, () => {
+      const value = key.toLowerCase().endsWith("-bin") ? new Uint8Array(0) : "";
+      const make = (): Metadata => new Class([[key, value]]);
+      if (ok) assert.equal(make().has(key), true);
+      else assert.throws(make, TypeError);
+    });
+  }
+
+  for (const { name, value, ok } of cases("metadata.json", "values")) {
+    it(`metadata values: ${name}`, () => {
+      const make = (): Metadata => new Class({ name: value });
+      if (ok) make();
+      else assert.throws(make, TypeError);
+    });
+  }
+}

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { describe, it } from "node:test";
 import { Code, Metadata, RpcError } from "spanwire/web";
-import { cases, hex } from "./vectors.js";
+import { cases, hex, metadataTests } from "./vectors.js";
 import { type Answer, channelOf, frame, trailers } from "./web_support.js";
 
 const NO_BYTES = new Uint8Array(0);
@@ -22,22 +22,7 @@ async function failureOf(answer: Answer, options = {}): Promise<RpcError> {
 }
 
 describe("vectors of gRPC-Web", () => {
-  for (const { name, key, ok } of cases("metadata.json", "keys")) {
-    it(`metadata keys: ${name}`, () => {
-      const value = key.toLowerCase().endsWith("-bin") ? NO_BYTES : "";
-      const make = (): Metadata => new Metadata([[key, value]]);
-      if (ok) assert.equal(make().has(key), true);
-      else assert.throws(make, TypeError);
-    });
-  }
-
-  for (const { name, value, ok } of cases("metadata.json", "values")) {
-    it(`metadata values: ${name}`, () => {
-      const make = (): Metadata => new Metadata({ name: value });
-      if (ok) make();
-      else assert.throws(make, TypeError);
-    });
-  }
+  metadataTests(Metadata);
 
   it("metadata values: bytes and text where they belong", () => {
     assert.throws(() => new Metadata({ name: NO_BYTES }), TypeError);
