@@ -3,18 +3,16 @@
 #[cfg(test)]
 mod tests;
 
-use std::convert::Infallible;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use http::header::{ACCEPT, AGE, CACHE_CONTROL, CONTENT_ENCODING, HOST, USER_AGENT};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Uri};
-use hyper::body::{Body, Frame, Incoming};
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
@@ -106,7 +104,7 @@ impl Page {
     async fn exchange(&self) -> Result<Fetched, String> {
         let io = TokioIo::new(self.connect().await?);
         let mut builder = http1::Builder::new();
-        let handshake = builder.max_buf_size(MAX_HEAD_BYTES).handshake::<_, Nothing>(io).await;
+        let handshake = builder.max_buf_size(MAX_HEAD_BYTES).handshake::<_, String>(io).await;
         let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
         let answer = async {
             let response = sender.send_request(self.request()?).await.map_err(|error| explain(&error))?;
@@ -142,14 +140,14 @@ impl Page {
         }
     }
 
-    fn request(&self) -> Result<Request<Nothing>, String> {
+    fn request(&self) -> Result<Request<String>, String> {
         let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
         let authority = self.uri.authority().map_or("", |authority| authority.as_str());
         Request::get(path)
             .header(HOST, authority)
             .header(ACCEPT, "application/json, */*;q=0.5")
             .header(USER_AGENT, concat!("spanwire/", env!("CARGO_PKG_VERSION")))
-            .body(Nothing)
+            .body(String::new())
             .map_err(|error| error.to_string())
     }
 }
@@ -209,23 +207,4 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
     }
     let age = texts(AGE).next().and_then(seconds).unwrap_or_default();
     said.map(|said| said.saturating_sub(age))
-}
-
-/// The body of a request that has none.
-struct Nothing;
-
-impl Body for Nothing {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(None)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        true
-    }
 }
