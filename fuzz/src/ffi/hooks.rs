@@ -1,6 +1,7 @@
 //! Callbacks and interceptors: scripts that run when the library calls back.
 
 use std::ffi::{CString, c_void};
+use std::mem::offset_of;
 use std::ptr;
 use std::slice;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -253,7 +254,7 @@ impl World {
         };
         let releases = interceptor.release.is_some();
         let held = Held::some(input, interceptor, keep);
-        if releases && held.reaches(size_of::<spanwire_interceptor>()) {
+        if releases && held.reaches(offset_of!(spanwire_interceptor, release) + size_of::<usize>()) {
             hook.to_release.store(1, Ordering::SeqCst);
         }
         lock(&self.hooks).push(hook.clone());
